@@ -1,0 +1,130 @@
+//! The vocabulary of claims: what a suite may say about a platform, and how an answer to it is judged.
+//!
+//! - Never: a clock, a socket, a cluster, a file. A claim is data and [`Claim::judge`] is a pure function, so every
+//!   way a check can fail is a unit test.
+//! - Why twins: `checks/x.rs` says what may be claimed of system `x` and `probes/x.rs` how it is observed. A new system
+//!   costs these two files, one variant and one arm, and the compiler lists them.
+
+mod address;
+mod crd;
+mod credential;
+mod dns;
+mod exec;
+mod expect;
+mod helm_test;
+mod http;
+mod job;
+mod namespace;
+mod operator;
+mod postgres;
+mod redis;
+mod tcp;
+mod verdict;
+mod version;
+mod workload;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use self::address::{Address, Host};
+pub use self::crd::{Crd, CrdAnswer};
+pub use self::credential::{Credential, SecretKey};
+pub use self::dns::{Dns, DnsAnswer};
+pub use self::exec::{Exec, ExecAnswer};
+pub use self::expect::{Absence, Access, Text};
+pub use self::helm_test::{HelmTest, HelmTestAnswer};
+pub use self::http::{Http, HttpAnswer, Trust};
+pub use self::job::{Job, JobAnswer};
+pub use self::namespace::{Namespace, NamespaceAnswer};
+pub use self::operator::{Operator, OperatorAnswer};
+pub use self::postgres::{Postgres, PostgresAnswer, PostgresRole};
+pub use self::redis::{Redis, RedisAnswer, RedisRole};
+pub use self::tcp::{Tcp, TcpAnswer};
+pub use self::verdict::{Outlook, Verdict};
+pub use self::version::VersionRange;
+pub use self::workload::{Workload, WorkloadAnswer};
+
+/// One kind of claim: the answer that a probe brings and how it is judged.
+pub trait Claim {
+    /// What a probe saw, as plain data.
+    type Answer;
+
+    /// Compares what was seen with what is claimed. Pure: the same answer always gets the same verdict.
+    fn judge(&self, answer: &Self::Answer) -> Verdict;
+}
+
+/// Every claim that a suite can make.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// A namespace is Active, labelled and usable.
+    Namespace(Namespace),
+    /// A CustomResourceDefinition is established and served.
+    Crd(Crd),
+    /// A workload is ready, and ready for its newest specification.
+    Workload(Workload),
+    /// An operator runs, its CRDs are served and its webhook answers.
+    Operator(Operator),
+    /// A Job runs to success within its budget.
+    Job(Job),
+    /// A release's own test hooks pass.
+    HelmTest(HelmTest),
+    /// The cluster's DNS answers a name.
+    Dns(Dns),
+    /// An HTTP request gets the answer claimed.
+    Http(Http),
+    /// A TCP port accepts, or refuses.
+    Tcp(Tcp),
+    /// A command inside a pod ends as claimed.
+    Exec(Exec),
+    /// Redis answers, keeps what is written, and has the role claimed.
+    Redis(Redis),
+    /// PostgreSQL answers, keeps what is committed, and has the role claimed.
+    Postgres(Postgres),
+}
+
+/// How a check is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// One look after another until it has converged or its window closes.
+    Repeated,
+    /// One look that itself waits on a watch, or runs something to its end, as long as the window lasts.
+    Once,
+}
+
+impl Check {
+    /// Whether this check is repeated looks or one that lasts.
+    #[must_use]
+    pub const fn pace(&self) -> Pace {
+        match self {
+            Self::Namespace(_) | Self::Workload(_) | Self::Job(_) | Self::HelmTest(_) => Pace::Once,
+            Self::Crd(_)
+            | Self::Operator(_)
+            | Self::Dns(_)
+            | Self::Http(_)
+            | Self::Tcp(_)
+            | Self::Exec(_)
+            | Self::Redis(_)
+            | Self::Postgres(_) => Pace::Repeated,
+        }
+    }
+
+    /// The word that the suite file uses for it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Namespace(_) => "namespace",
+            Self::Crd(_) => "crd",
+            Self::Workload(_) => "workload",
+            Self::Operator(_) => "operator",
+            Self::Job(_) => "job",
+            Self::HelmTest(_) => "helm-test",
+            Self::Dns(_) => "dns",
+            Self::Http(_) => "http",
+            Self::Tcp(_) => "tcp",
+            Self::Exec(_) => "exec",
+            Self::Redis(_) => "redis",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+}

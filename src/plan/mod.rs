@@ -1,0 +1,34 @@
+//! What will happen, before anything does.
+//!
+//! - Purpose: a catalog and a selection in, a DAG of steps with every omission and its reason out.
+//! - Never: run anything. A plan is data that can be printed (`--dry-run`), compared and tested.
+//! - Why a DAG and no workflow language: layers stand on layers; there are eight kinds of step, named in [`Work`].
+
+mod step;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+pub use self::step::{
+    BudgetWork, CheckWork, ClusterWork, ComponentKey, ComponentWork, Place, PreloadWork, Step, StepId, Work,
+};
+
+/// Everything that will happen, and everything that will not.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The steps, each after those it needs.
+    pub steps: IndexMap<StepId, Step>,
+    /// What was left out, and why.
+    pub omissions: Vec<Omission>,
+}
+
+/// Something that will not happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Omission {
+    /// Where it belongs.
+    pub place: super::plan::Place,
+    /// Why it is left out: the environment's words, or the selection's.
+    pub reason: String,
+    /// Whether the user asked for less (`--only`, `--check`): such an omission is not reported as skipped.
+    pub asked: bool,
+}

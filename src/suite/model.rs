@@ -1,0 +1,154 @@
+//! A suite that can be trusted: every reference resolves, every budget fits into the one around it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+
+use super::names::{CheckName, ComponentName, EnvironmentName, NamespaceName, RequirementId, SuiteName};
+use super::patience::Patience;
+use crate::checks::Check;
+use crate::span::Span;
+
+/// Everything that was written: the suites with one environment laid over them.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    /// The environment in force.
+    pub environment: Environment,
+    /// Every suite of the folder, in the order in which layers stand on each other, then by name.
+    pub suites: IndexMap<SuiteName, Suite>,
+}
+
+/// What an environment says beyond its changes to components, which are already laid over the [`Catalog`]'s suites.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// Its name; `local` where none was chosen.
+    pub name: EnvironmentName,
+    /// Kind's node image, if not the one that the installed `kind` brings.
+    pub node_image: Option<String>,
+    /// A cluster configuration file under `kind-configs/`, if not the default one.
+    pub cluster_config: Option<PathBuf>,
+    /// Whether the images of components are taken from the local engine and loaded into the cluster before installs.
+    pub preload: bool,
+    /// Longest time that providing the cluster may take.
+    pub cluster_budget: Span,
+}
+
+/// One layer of the platform.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    /// What the user types.
+    pub name: SuiteName,
+    /// One line for people.
+    pub title: String,
+    /// Layers that this one stands on.
+    pub needs: Vec<SuiteName>,
+    /// From the first install of this suite to the last component ready.
+    pub deploy_budget: Span,
+    /// The requirements that holding the deploy budget serves (`F-4`).
+    pub deploy_requirements: Vec<RequirementId>,
+    /// What is installed and claimed, in the order written.
+    pub components: IndexMap<ComponentName, Component>,
+    /// The file it came from, relative to where the program runs.
+    pub file: PathBuf,
+}
+
+/// One install inside a suite.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// Its name within the suite.
+    pub name: ComponentName,
+    /// One line for people.
+    pub title: String,
+    /// Where it lives and where its checks look.
+    pub namespace: NamespaceName,
+    /// Components of this suite that must be ready before it is installed.
+    pub needs: Vec<ComponentName>,
+    /// What is installed.
+    pub install: Install,
+    /// Images that must be in the cluster beforehand where the environment preloads.
+    pub preload: Vec<String>,
+    /// From its install to all its objects ready.
+    pub ready_within: Span,
+    /// What must hold, in the order written.
+    pub checks: IndexMap<CheckName, CheckSpec>,
+    /// Why the environment leaves it out, if it does.
+    pub off: Option<String>,
+}
+
+/// Where a component's objects come from. Paths are relative to where the program runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Install {
+    /// A Helm chart.
+    Helm(HelmInstall),
+    /// Manifests, or what kustomize printed: files, or folders whose `.yaml`, `.yml` and `.json` files count.
+    Manifests {
+        /// Files and folders.
+        paths: Vec<PathBuf>,
+        /// Images to use in place of those written (whole references).
+        images: BTreeMap<String, String>,
+    },
+    /// Only the CustomResourceDefinitions of charts and manifests: from `crds/` and from templates.
+    Crds {
+        /// Charts: a folder, a `.tgz`, or a remote one.
+        charts: Vec<ChartSource>,
+        /// Files and folders.
+        paths: Vec<PathBuf>,
+    },
+    /// Nothing: the cluster brings it (its DNS, its nodes).
+    Provided {
+        /// Who provides it, in one line.
+        by: String,
+    },
+}
+
+/// One Helm release.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HelmInstall {
+    /// Release name.
+    pub release: String,
+    /// Where the chart is.
+    pub chart: ChartSource,
+    /// Values files, later ones win.
+    pub values: Vec<PathBuf>,
+    /// Single values by path (`image.tag`), set last, as strings.
+    pub set: BTreeMap<String, String>,
+}
+
+/// Where a chart is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChartSource {
+    /// A chart's folder, or its `.tgz`.
+    Path(PathBuf),
+    /// `oci://…`.
+    Oci {
+        /// The reference, without its version.
+        reference: String,
+        /// The version; always pinned.
+        version: String,
+    },
+    /// A chart in a repository.
+    Repository {
+        /// The repository's address.
+        url: String,
+        /// The chart's name in it.
+        chart: String,
+        /// The version; always pinned.
+        version: String,
+    },
+}
+
+/// One named claim of a component.
+#[derive(Clone, Debug)]
+pub struct CheckSpec {
+    /// Its name within the component.
+    pub name: CheckName,
+    /// The claim as a sentence; made from the name where none is written.
+    pub title: String,
+    /// The requirements it serves; never empty.
+    pub requirements: Vec<RequirementId>,
+    /// What is claimed and how to look.
+    pub check: Check,
+    /// How long and how insistently.
+    pub patience: Patience,
+}

@@ -1,0 +1,25 @@
+//! All waiting, named: windows, pauses, and how often in a row.
+
+use serde::{Deserialize, Serialize};
+
+use crate::span::Span;
+
+/// How long and how insistently a check is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Patience {
+    /// The window: from the first look to the last moment at which the claim may still become true.
+    pub within: Span,
+    /// Longest time that one look may take.
+    pub look: Span,
+    /// The pause after the first look that did not hold; it doubles up to eight times itself.
+    pub every: Span,
+    /// How many looks must hold one after the other; one that does not starts the count again.
+    pub in_a_row: u32,
+}
+
+impl Default for Patience {
+    /// 30 s of looks of at most 10 s, the first pause 250 ms, one that holds is enough.
+    fn default() -> Self {
+        Self { within: Span::secs(30), look: Span::secs(10), every: Span::millis(250), in_a_row: 1 }
+    }
+}
