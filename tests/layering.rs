@@ -1,0 +1,111 @@
+//! Which room may import which. An arrow that is not in this table is a design change: make it here first.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Each room with the rooms it may name as `crate::room`.
+const TABLE: &[(&str, &[&str])] = &[
+    ("span", &[]),
+    ("secrets", &[]),
+    ("process", &[]),
+    ("complaint", &[]),
+    ("k8s", &[]),
+    ("health", &[]),
+    ("checks", &["span"]),
+    ("suite", &["span", "checks"]),
+    ("plan", &["span", "suite", "checks"]),
+    ("events", &["span", "plan", "suite", "checks"]),
+    ("ports", &["events", "plan", "checks"]),
+    ("engine", &["ports", "events", "plan", "suite", "checks", "span", "complaint"]),
+    ("watch", &["k8s", "health", "ports", "complaint", "secrets"]),
+    ("tunnel", &["k8s", "watch", "checks", "complaint"]),
+    ("tools", &["process", "complaint"]),
+    ("cluster", &["tools", "ADAPTER"]),
+    ("install", &["ADAPTER"]),
+    ("probes", &["ADAPTER"]),
+    ("evidence", &["ADAPTER"]),
+    ("report", &["events", "plan", "checks", "suite", "span"]),
+    ("cli", &["span"]),
+    ("app", &["*"]),
+];
+
+/// What every adapter stands on.
+const ADAPTER: &[&str] = &[
+    "ports", "events", "plan", "suite", "checks", "span", "health", "process", "secrets", "complaint", "k8s", "watch",
+    "tunnel",
+];
+
+/// Rooms of words: they know no runtime, no client and no file.
+const PURE: &[&str] = &["span", "checks", "health", "suite", "plan", "events"];
+const IMPURE: &[&str] = &["tokio::", "kube::", "reqwest::", "std::fs", "std::net::Tcp", "std::env", "std::process"];
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// Every source file with the room it stands in.
+fn files() -> Vec<(String, PathBuf)> {
+    let mut found = Vec::new();
+    let mut folders = vec![source()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let inside = path.strip_prefix(source()).unwrap();
+                let room = inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+                found.push((room, path));
+            }
+        }
+    }
+    found.retain(|(room, _)| room != "lib" && room != "main");
+    found
+}
+
+/// The code of a file without its comments and unit tests.
+fn code(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_import_follows_the_table() {
+    let table: BTreeMap<&str, &[&str]> = TABLE.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for (room, path) in files() {
+        let Some(may) = table.get(room.as_str()) else {
+            wrong.push(format!("{room} is not in the table"));
+            continue;
+        };
+        let code = code(&path);
+        for found in code.split("crate::").skip(1) {
+            let named = found.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap();
+            let adapter = may.contains(&"ADAPTER") && ADAPTER.contains(&named);
+            if named != room && !may.contains(&"*") && !may.contains(&named) && !adapter {
+                wrong.push(format!("{} names crate::{named}", path.strip_prefix(source()).unwrap().display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn rooms_of_words_know_no_runtime_and_no_files() {
+    let mut wrong = Vec::new();
+    for (room, path) in files() {
+        if PURE.contains(&room.as_str()) {
+            let code = code(&path);
+            wrong.extend(IMPURE.iter().filter(|word| code.contains(**word)).map(|word| format!("{} uses {word}", path.display())));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_room_of_the_table_exists() {
+    let rooms: Vec<String> = files().into_iter().map(|(room, _)| room).collect();
+    let missing: Vec<&str> = TABLE.iter().map(|(room, _)| *room).filter(|room| !rooms.iter().any(|r| r == room)).collect();
+    assert!(missing.is_empty(), "no such room: {missing:?}");
+}
