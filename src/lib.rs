@@ -40,6 +40,7 @@ pub mod process;
 pub mod secrets;
 
 pub mod health;
+pub mod logs;
 pub mod probes;
 pub mod tunnel;
 pub mod watch;

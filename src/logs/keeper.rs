@@ -1,0 +1,218 @@
+//! Who is followed: every container instance of the namespaces in use.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::api::{ApiResource, DynamicObject};
+use kube::{Api, ResourceExt as _};
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::stream::{Follow, Instance};
+use crate::secrets::Secrets;
+use crate::watch::Hub;
+
+/// Keeps the logs of a run; clones share them. Following ends when the last clone is dropped.
+#[derive(Clone)]
+pub struct LogKeeper {
+    inner: Arc<Inner>,
+    _alive: Arc<DropGuard>,
+}
+
+struct Inner {
+    hub: Hub,
+    folder: PathBuf,
+    secrets: Secrets,
+    followed: Mutex<BTreeSet<String>>,
+    heard: watch::Sender<BTreeMap<Instance, Option<Result<(), String>>>>,
+    stop: CancellationToken,
+}
+
+/// What is known of one pod's logs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// The files, the last instance of each container last.
+    pub files: Vec<PathBuf>,
+    /// Why a log is incomplete, by container.
+    pub cut: BTreeMap<String, String>,
+}
+
+impl LogKeeper {
+    /// Logs go to `folder/<namespace>/<pod>/<container>.<restart>.log`.
+    #[must_use]
+    pub fn new(hub: Hub, folder: PathBuf, secrets: Secrets) -> Self {
+        let stop = CancellationToken::new();
+        let alive = Arc::new(stop.clone().drop_guard());
+        let (followed, heard) = (Mutex::default(), watch::Sender::new(BTreeMap::new()));
+        Self { inner: Arc::new(Inner { hub, folder, secrets, followed, heard, stop }), _alive: alive }
+    }
+
+    /// From now on every container of the namespace is followed. Asking twice is asking once.
+    pub fn follow(&self, namespace: &str) {
+        let mut followed = self.inner.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        if followed.insert(namespace.to_owned()) {
+            let (inner, namespace) = (Arc::clone(&self.inner), namespace.to_owned());
+            let stop = self.inner.stop.clone();
+            tokio::spawn(stop.run_until_cancelled_owned(async move { inner.notice(&namespace).await }));
+        }
+    }
+
+    /// Waits until every log of this pod that was begun has ended, and says what there is. Bounded by the caller.
+    pub async fn ended(&self, pod: &str, uid: &str) -> Heard {
+        let mut heard = self.inner.heard.subscribe();
+        let of_pod = |instance: &Instance| instance.pod == pod && instance.uid == uid;
+        // The sender lives in `self`, so the wait cannot fail.
+        heard.wait_for(|all| all.iter().filter(|(one, _)| of_pod(one)).all(|(_, end)| end.is_some())).await.ok();
+        self.so_far(of_pod)
+    }
+
+    /// The files of a pod as far as they are written.
+    #[must_use]
+    pub fn of_pod(&self, pod: &str) -> Heard {
+        self.so_far(|instance| instance.pod == pod)
+    }
+
+    /// Where the logs of a namespace are.
+    #[must_use]
+    pub fn folder(&self, namespace: &str) -> PathBuf {
+        self.inner.folder.join(namespace)
+    }
+
+    fn so_far(&self, which: impl Fn(&Instance) -> bool) -> Heard {
+        let mut known = Heard::default();
+        for (instance, end) in self.inner.heard.borrow().iter().filter(|(instance, _)| which(instance)) {
+            known.files.push(self.inner.file(instance));
+            if let Some(Err(why)) = end {
+                known.cut.insert(instance.container.clone(), why.clone());
+            }
+        }
+        known
+    }
+}
+
+impl Inner {
+    /// Looks at every change of the namespace's pods and starts what is not followed yet.
+    async fn notice(self: Arc<Self>, namespace: &str) {
+        let pods = ApiResource::erase::<Pod>(&());
+        loop {
+            let known: BTreeSet<Instance> = self.heard.borrow().keys().cloned().collect();
+            let fresh = |objects: &[Arc<DynamicObject>]| {
+                let all = objects.iter().flat_map(|object| instances(object));
+                let fresh: Vec<_> = all.filter(|(instance, _)| !known.contains(instance)).collect();
+                (!fresh.is_empty()).then_some(fresh)
+            };
+            // A namespace whose pods may not be watched has no logs for us either.
+            let Ok(fresh) = self.hub.until(&pods, Some(namespace), fresh).await else { return };
+            for (instance, previous) in fresh {
+                Arc::clone(&self).begin(namespace, instance, previous).await;
+            }
+        }
+    }
+
+    async fn begin(self: Arc<Self>, namespace: &str, instance: Instance, previous: bool) {
+        let file = self.folder.join(namespace).join(relative(&instance));
+        if let Some(folder) = file.parent() {
+            // A folder that cannot be made shows as a file that cannot be written.
+            tokio::fs::create_dir_all(folder).await.ok();
+        }
+        self.heard.send_modify(|all| drop(all.insert(instance.clone(), None)));
+        let pods = Api::namespaced(self.hub.client().clone(), namespace);
+        let follow = Follow { pods, instance: instance.clone(), file, secrets: self.secrets.clone(), previous };
+        let stop = self.stop.clone();
+        tokio::spawn(stop.run_until_cancelled_owned(async move {
+            let end = follow.to_the_end().await;
+            self.heard.send_modify(|all| drop(all.insert(instance, Some(end))));
+        }));
+    }
+
+    fn file(&self, instance: &Instance) -> PathBuf {
+        let namespaces = self.followed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let places = namespaces.into_iter().map(|namespace| self.folder.join(namespace).join(relative(instance)));
+        places.into_iter().find(|path| path.exists()).unwrap_or_else(|| self.folder.join(relative(instance)))
+    }
+}
+
+fn relative(instance: &Instance) -> PathBuf {
+    Path::new(&instance.pod).join(format!("{}.{}.log", instance.container, instance.restart))
+}
+
+/// The instances of a pod that have started, and whether each is had with `previous`.
+///
+/// An instance of which nothing was seen while it ran shows in `lastState` once its successor is there.
+fn instances(object: &DynamicObject) -> Vec<(Instance, bool)> {
+    let Ok(pod) = object.clone().try_parse::<Pod>() else { return Vec::new() };
+    let (name, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
+    let status = pod.status.unwrap_or_default();
+    let statuses = [status.init_container_statuses, status.container_statuses, status.ephemeral_container_statuses];
+    let instance = |status: &ContainerStatus, restart: i32| Instance {
+        pod: name.clone(),
+        uid: uid.clone(),
+        container: status.name.clone(),
+        restart,
+    };
+    let mut found = Vec::new();
+    for status in statuses.into_iter().flatten().flatten() {
+        let state = status.state.clone().unwrap_or_default();
+        let before = status.last_state.clone().unwrap_or_default().terminated;
+        if before.is_some_and(|ended| ended.container_id.is_some()) && status.restart_count > 0 {
+            found.push((instance(&status, status.restart_count - 1), true));
+        }
+        // While a crash loop waits, the instance that ended last is still the current one.
+        if state.running.is_some() || state.terminated.is_some_and(|ended| ended.container_id.is_some()) {
+            found.push((instance(&status, status.restart_count), false));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod(status: &serde_json::Value) -> DynamicObject {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "p", "uid": "u" }, "status": status
+        });
+        serde_json::from_value(pod).unwrap()
+    }
+
+    fn named(object: &DynamicObject) -> Vec<(String, i32, bool)> {
+        instances(object).into_iter().map(|(one, previous)| (one.container, one.restart, previous)).collect()
+    }
+
+    fn container(name: &str, restarts: i32, state: &serde_json::Value, last: &serde_json::Value) -> serde_json::Value {
+        json!({
+            "name": name, "ready": false, "image": "i", "imageID": "", "restartCount": restarts,
+            "state": state, "lastState": last
+        })
+    }
+
+    #[test]
+    fn what_has_not_started_has_no_log() {
+        let waiting = container("c", 0, &json!({ "waiting": { "reason": "ContainerCreating" } }), &json!({}));
+        assert_eq!(named(&pod(&json!({ "containerStatuses": [waiting] }))), []);
+    }
+
+    #[test]
+    fn init_containers_and_instances_that_ended_before_they_were_noticed_are_heard() {
+        let ended = json!({ "terminated": { "exitCode": 1, "containerID": "x" } });
+        let init = container("init", 0, &ended, &json!({}));
+        let restarted = container("c", 2, &json!({ "running": {} }), &ended);
+        let status = json!({ "initContainerStatuses": [init], "containerStatuses": [restarted] });
+        let expected = [("init", 0, false), ("c", 1, true), ("c", 2, false)];
+        assert_eq!(
+            named(&pod(&status)),
+            expected.map(|(name, restart, previous)| (name.to_owned(), restart, previous))
+        );
+    }
+
+    #[test]
+    fn a_crash_loop_that_waits_is_heard_through_its_last_instance() {
+        let ended = json!({ "terminated": { "exitCode": 1, "containerID": "x" } });
+        let looping = container("c", 3, &json!({ "waiting": { "reason": "CrashLoopBackOff" } }), &ended);
+        assert_eq!(named(&pod(&json!({ "containerStatuses": [looping] }))), [("c".to_owned(), 2, true)]);
+    }
+}
