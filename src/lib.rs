@@ -36,6 +36,7 @@ pub mod suite;
 
 pub mod complaint;
 pub mod k8s;
+pub mod manifest;
 pub mod process;
 pub mod secrets;
 

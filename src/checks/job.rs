@@ -1,5 +1,6 @@
 //! Jobs: created, launched in time, run to success.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -16,6 +17,9 @@ use crate::span::Span;
 pub struct Job {
     /// A file with one `batch/v1` Job; its name is used as a prefix.
     pub manifest: PathBuf,
+    /// Images to use in place of those written (whole references); an environment's `images` are added.
+    #[serde(default)]
+    pub images: BTreeMap<String, String>,
     /// Longest time from creation to its first container running.
     #[serde(default = "launch")]
     pub launch: Span,
@@ -29,14 +33,125 @@ const fn launch() -> Span {
     Span::secs(30)
 }
 
-/// What was seen.
+/// Something that ran to its end: a Job, or a pod of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobAnswer;
+pub struct Ran {
+    /// How it ended; `Err` has the lowest cause in its first line and more of what is known in the others.
+    pub end: Result<(), Vec<String>>,
+    /// From its creation to its first container running, by our clock; `None` where none ever ran.
+    pub launched_after: Option<Span>,
+    /// Its log, as far as it was heard; `None` where nothing could be had of it.
+    pub log: Option<String>,
+    /// Why a log is incomplete.
+    pub cut: Option<String>,
+}
+
+/// What was seen.
+pub type JobAnswer = Ran;
+
+impl Ran {
+    /// The verdict on something that had to run to success, its log aside.
+    pub(super) fn verdict(&self, what: &str) -> Verdict {
+        match &self.end {
+            Err(causes) => Verdict::doomed(format!("{what} runs to success"), causes.join("\n")),
+            Ok(()) => Verdict::Held { saw: self.summary(what), warnings: self.warnings() },
+        }
+    }
+
+    fn summary(&self, what: &str) -> String {
+        let last = self.log.as_deref().and_then(|log| log.lines().rev().find(|line| !line.trim().is_empty()));
+        let launched = self.launched_after.map_or_else(String::new, |after| format!(", launched after {after}"));
+        format!("{what} succeeded{launched}{}", last.map_or_else(String::new, |line| format!("; its log ends: {line}")))
+    }
+
+    /// A pod lost after success is a warning and never a failure.
+    fn warnings(&self) -> Vec<String> {
+        match (&self.log, &self.cut) {
+            (None, _) => vec!["its pod was gone before its log could be heard".to_owned()],
+            (Some(_), Some(why)) => vec![format!("its log is incomplete: {why}")],
+            (Some(_), None) => Vec::new(),
+        }
+    }
+}
 
 impl Claim for Job {
     type Answer = JobAnswer;
 
-    fn judge(&self, _: &JobAnswer) -> Verdict {
-        Verdict::unclear("this claim is not judged yet")
+    fn judge(&self, ran: &JobAnswer) -> Verdict {
+        let verdict = ran.verdict("the Job");
+        if ran.end.is_err() {
+            return verdict;
+        }
+        if let Some(late) = ran.launched_after.filter(|after| *after > self.launch) {
+            return Verdict::doomed(format!("launched within {}", self.launch), format!("launched after {late}"));
+        }
+        match (&self.log, &ran.log) {
+            (Some(wanted), Some(log)) if !wanted.matches(log) => {
+                Verdict::doomed(format!("its log is {wanted}"), format!("its log is\n{}", tail(log)))
+            }
+            (Some(wanted), None) => Verdict::unclear(format!(
+                "the Job succeeded, but its pod was gone before its log could be heard and held against {wanted}"
+            )),
+            (Some(_) | None, _) => verdict,
+        }
+    }
+}
+
+/// The last lines of a log: as much as a report wants.
+pub(super) fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(10)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Outlook;
+    use super::*;
+
+    fn claim(log: Option<Text>) -> Job {
+        Job { manifest: "job.yaml".into(), images: BTreeMap::new(), launch: Span::secs(30), log }
+    }
+
+    fn ran() -> Ran {
+        Ran { end: Ok(()), launched_after: Some(Span::secs(2)), log: Some("a\nmigrated 3\n".to_owned()), cut: None }
+    }
+
+    #[test]
+    fn a_job_that_succeeded_in_time_holds_and_says_what_it_said() {
+        let verdict = claim(Some(Text::Contains("migrated".to_owned()))).judge(&ran());
+        assert_eq!(verdict, Verdict::held("the Job succeeded, launched after 2s; its log ends: migrated 3"));
+    }
+
+    #[test]
+    fn a_failed_job_is_broken_for_good_with_its_cause_first() {
+        let failed =
+            Ran { end: Err(vec!["pod j-x: container c exited with 1".to_owned(), "boom".to_owned()]), ..ran() };
+        let Verdict::Broken { actual, outlook, .. } = claim(None).judge(&failed) else { panic!("not broken") };
+        assert_eq!((actual.lines().next(), outlook), (Some("pod j-x: container c exited with 1"), Outlook::Final));
+    }
+
+    #[test]
+    fn a_failed_job_is_a_failure_even_if_its_log_is_gone() {
+        let failed = Ran { end: Err(vec!["BackoffLimitExceeded".to_owned()]), log: None, ..ran() };
+        assert!(matches!(claim(None).judge(&failed), Verdict::Broken { .. }));
+    }
+
+    #[test]
+    fn a_pod_lost_after_success_is_a_warning() {
+        let Verdict::Held { warnings, .. } = claim(None).judge(&Ran { log: None, ..ran() }) else { panic!("not held") };
+        assert_eq!(warnings.len(), 1);
+    }
+
+    #[test]
+    fn a_log_that_had_to_be_read_and_was_lost_is_unclear() {
+        let verdict = claim(Some(Text::Contains("x".to_owned()))).judge(&Ran { log: None, ..ran() });
+        assert!(matches!(verdict, Verdict::Unclear { .. }));
+    }
+
+    #[test]
+    fn a_late_launch_and_a_wrong_log_are_broken() {
+        let late = Ran { launched_after: Some(Span::secs(31)), ..ran() };
+        assert!(matches!(claim(None).judge(&late), Verdict::Broken { .. }));
+        assert!(matches!(claim(Some(Text::Lacks("migrated".to_owned()))).judge(&ran()), Verdict::Broken { .. }));
     }
 }

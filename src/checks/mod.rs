@@ -34,7 +34,7 @@ pub use self::exec::{Exec, ExecAnswer};
 pub use self::expect::{Absence, Access, Text};
 pub use self::helm_test::{HelmTest, HelmTestAnswer};
 pub use self::http::{Http, HttpAnswer, Trust};
-pub use self::job::{Job, JobAnswer};
+pub use self::job::{Job, JobAnswer, Ran};
 pub use self::namespace::{Namespace, NamespaceAnswer};
 pub use self::operator::{Operator, OperatorAnswer};
 pub use self::postgres::{Postgres, PostgresAnswer, PostgresRole};

@@ -13,17 +13,24 @@ mod namespace;
 mod operator;
 mod postgres;
 mod redis;
+mod running;
 mod tcp;
 mod workload;
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kube::Api;
+use kube::api::{DeleteParams, DynamicObject};
 
 use crate::checks::{Check, Claim, Verdict};
+use crate::k8s::Access;
+use crate::logs::LogKeeper;
 use crate::plan::CheckWork;
 use crate::ports::Notes;
 use crate::secrets::Secrets;
 use crate::tunnel::Dialer;
-use crate::watch::Hub;
+use crate::watch::{Hub, ObjectRef};
 
 /// Everything that probes share.
 #[derive(Clone)]
@@ -36,9 +43,19 @@ pub struct Prober {
     pub secrets: Secrets,
     /// The run's name: on every object, key and row that a probe makes.
     pub run: String,
-    /// Where logs of what probes run are kept.
-    pub logs: PathBuf,
+    /// Logs of what probes run.
+    pub logs: LogKeeper,
+    /// A checked helm, where there is one.
+    pub helm: Option<PathBuf>,
+    /// The cluster, for programs.
+    pub access: Access,
+    /// What probes made and have not removed yet.
+    pub made: Made,
 }
+
+/// Objects that probes made; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Made(Arc<Mutex<Vec<ObjectRef>>>);
 
 /// Where one look happens.
 struct Site<'a> {
@@ -59,6 +76,30 @@ impl Site<'_> {
 struct Unseen(String);
 
 impl Prober {
+    fn remember(&self, object: ObjectRef) {
+        self.made.0.lock().unwrap_or_else(PoisonError::into_inner).push(object);
+    }
+
+    fn forget(&self, object: &ObjectRef) {
+        self.made.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|made| made != object);
+    }
+
+    /// Removes what probes made and did not remove: what failed, and what was cut short. Returns what cannot be removed.
+    pub async fn clean(&self) -> Vec<String> {
+        let made = std::mem::take(&mut *self.made.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut left = Vec::new();
+        for object in made {
+            let namespace = object.namespace.as_deref().unwrap_or_default();
+            let api: Api<DynamicObject> = Api::namespaced_with(self.hub.client().clone(), namespace, &object.resource);
+            match api.delete(&object.name, &DeleteParams::background()).await {
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => left.push(format!("{} {namespace}/{}: {error}", object.resource.kind, object.name)),
+            }
+        }
+        left
+    }
+
     /// One look at one check.
     pub async fn observe(&self, check: &CheckWork, notes: &Notes) -> Verdict {
         let site = Site { prober: self, check, notes };

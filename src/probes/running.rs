@@ -1,0 +1,296 @@
+//! Running something to its end: a Job, or a pod of its own, made for one check.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, PostParams};
+use kube::{Resource as _, ResourceExt as _};
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
+
+use super::{Site, Unseen};
+use crate::checks::Ran;
+use crate::complaint;
+use crate::k8s::RUN_LABEL;
+use crate::logs::Heard;
+use crate::span::Span;
+use crate::watch::ObjectRef;
+
+/// Label on what a check runs: `suite.component.check`, so that what an earlier run left is found and pruned.
+const CHECK_LABEL: &str = "seaworthy.dev/check";
+
+/// How long the end of a log may come after the end of what wrote it.
+const LOG_TAIL: Duration = Duration::from_secs(5);
+
+/// Largest part of a log that is held against a claim, in bytes.
+const LOG_READ: u64 = 1 << 20;
+
+/// An object that runs to its end.
+pub(super) struct Running<'a> {
+    site: &'a Site<'a>,
+    object: DynamicObject,
+    resource: ApiResource,
+    api: Api<DynamicObject>,
+}
+
+impl<'a> Running<'a> {
+    /// Prepares `object` (a `batch/v1` Job or a Pod): labels it as ours and puts it into the component's namespace.
+    pub(super) fn new(site: &'a Site<'a>, mut object: DynamicObject) -> Result<Self, Unseen> {
+        let kind = object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
+        let resource = match kind.as_str() {
+            "Job" => ApiResource::erase::<k8s_openapi::api::batch::v1::Job>(&()),
+            "Pod" => ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&()),
+            other => return Err(Unseen(format!("{other} {} is neither a Job nor a Pod", object.name_any()))),
+        };
+        object.metadata.namespace = Some(site.namespace().to_owned());
+        let labels = object.labels_mut();
+        labels.insert(RUN_LABEL.to_owned(), site.prober.run.clone());
+        labels.insert(CHECK_LABEL.to_owned(), label(site));
+        let api = Api::namespaced_with(site.prober.hub.client().clone(), site.namespace(), &resource);
+        Ok(Self { site, object, resource, api })
+    }
+
+    /// Removes what an earlier run of the same check left behind, and waits until it is gone.
+    pub(super) async fn prune(&self) -> Result<(), Unseen> {
+        let selector = kube::api::ListParams::default().labels(&format!("{CHECK_LABEL}={}", label(self.site)));
+        let stale = self.api.list(&selector).await.map_err(|error| self.cannot("list earlier runs", &error))?;
+        let named = self.object.metadata.name.clone();
+        let same = match &named {
+            Some(name) => self.api.get_opt(name).await.map_err(|error| self.cannot("look for", &error))?,
+            None => None,
+        };
+        for object in stale.items.into_iter().chain(same) {
+            self.delete(&object).await?;
+            self.gone(&object).await?;
+        }
+        Ok(())
+    }
+
+    /// Creates it, follows it to its end, and removes it again if it succeeded; one that failed stays as evidence
+    /// until the run is taken down or the next run prunes it.
+    pub(super) async fn to_the_end(self) -> Result<Ran, Unseen> {
+        let prober = self.site.prober;
+        prober.logs.follow(self.site.namespace());
+        let begun = Instant::now();
+        let made = self.api.create(&PostParams::default(), &self.object).await;
+        let made = match made {
+            Ok(made) => made,
+            Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
+                return Ok(Ran { end: Err(vec![status.message]), launched_after: None, log: None, cut: None });
+            }
+            Err(error) => return Err(self.cannot("create", &error)),
+        };
+        prober.remember(self.reference(&made));
+        let (launched_after, end) = tokio::join!(self.launched(&made, begun), self.end(&made));
+        let end = end?;
+        let (log, cut) = self.log(&made).await;
+        if end.is_ok() {
+            self.delete(&made).await?;
+            prober.forget(&self.reference(&made));
+        }
+        Ok(Ran { end, launched_after, log, cut })
+    }
+
+    /// When its first container was seen running, or to have run; `None` where it ended without.
+    async fn launched(&self, made: &DynamicObject, begun: Instant) -> Option<Span> {
+        let started = |pods: &[Arc<DynamicObject>]| {
+            let of_run: Vec<_> = pods.iter().filter(|pod| belongs(pod, made)).collect();
+            let running = of_run.iter().any(|pod| has_started(pod));
+            let over = of_run.iter().any(|pod| matches!(phase(pod), "Failed" | "Succeeded"));
+            (running || over).then_some(running)
+        };
+        let pods = pods();
+        let seen = self.site.prober.hub.until(&pods, Some(self.site.namespace()), started);
+        tokio::select! {
+            seen = seen => seen.ok().filter(|running| *running).map(|_| Span::from(begun.elapsed())),
+            // What ends without a pod has launched nothing.
+            _ = self.finished(made) => None,
+        }
+    }
+
+    /// How it ended; what is doomed ends at once.
+    async fn end(&self, made: &DynamicObject) -> Result<Result<(), Vec<String>>, Unseen> {
+        let hub = &self.site.prober.hub;
+        let reference = [self.reference(made)];
+        let doomed = async {
+            match hub.settle(&reference, self.site.notes).await {
+                Ok(Err(doom)) => Ok(std::iter::once(doom.why).chain(doom.details).collect()),
+                Err(error) => Err(Unseen(complaint::chain(&error))),
+                // Ready is not the same as ended.
+                Ok(Ok(_)) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            causes = doomed => Ok(Err(causes?)),
+            end = self.finished(made) => Ok(end?.map_err(|why| vec![why])),
+        }
+    }
+
+    async fn finished(&self, made: &DynamicObject) -> Result<Result<(), String>, Unseen> {
+        let hub = &self.site.prober.hub;
+        let own = |objects: &[Arc<DynamicObject>]| {
+            let now = objects.iter().find(|object| object.uid() == made.uid());
+            // Gone before its end was seen: by its own deletion policy, or by a hand.
+            now.map_or_else(|| Some(Err("it was deleted before it ended".to_owned())), |object| ended(object))
+        };
+        let seen = hub.until(&self.resource, Some(self.site.namespace()), skip_until_known(made, own)).await;
+        seen.map_err(|error| Unseen(complaint::chain(&error)))
+    }
+
+    /// The whole log, and why it is incomplete.
+    async fn log(&self, made: &DynamicObject) -> (Option<String>, Option<String>) {
+        let prober = self.site.prober;
+        let here = |pods: &[Arc<DynamicObject>]| {
+            Some(
+                pods.iter().filter(|pod| belongs(pod, made)).map(|pod| (pod.name_any(), pod.uid())).collect::<Vec<_>>(),
+            )
+        };
+        let pods = prober.hub.until(&pods(), Some(self.site.namespace()), here).await.unwrap_or_default();
+        let mut heard = Vec::new();
+        for (name, uid) in pods {
+            let ended = prober.logs.ended(&name, uid.as_deref().unwrap_or_default());
+            heard.push(timeout(LOG_TAIL, ended).await.unwrap_or_else(|_| prober.logs.of_pod(&name)));
+        }
+        read(&heard).await
+    }
+
+    async fn delete(&self, object: &DynamicObject) -> Result<(), Unseen> {
+        match self.api.delete(&object.name_any(), &DeleteParams::background()).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(self.cannot("delete", &error)),
+        }
+    }
+
+    async fn gone(&self, object: &DynamicObject) -> Result<(), Unseen> {
+        let gone = |objects: &[Arc<DynamicObject>]| objects.iter().all(|one| one.uid() != object.uid()).then_some(());
+        let waited = self.site.prober.hub.until(&self.resource, Some(self.site.namespace()), gone).await;
+        waited.map_err(|error| Unseen(complaint::chain(&error)))
+    }
+
+    fn reference(&self, made: &DynamicObject) -> ObjectRef {
+        let namespace = Some(self.site.namespace().to_owned());
+        ObjectRef { resource: self.resource.clone(), namespace, name: made.name_any() }
+    }
+
+    fn cannot(&self, what: &str, error: &kube::Error) -> Unseen {
+        let (kind, name) = (&self.resource.kind, self.object.name_any());
+        Unseen(format!("cannot {what} {kind} {name}: {}", complaint::chain(error)))
+    }
+}
+
+/// A watch may not have heard of an object that was just made: its absence counts only after its presence.
+fn skip_until_known<T>(
+    made: &DynamicObject,
+    mut decide: impl FnMut(&[Arc<DynamicObject>]) -> Option<T> + Send,
+) -> impl FnMut(&[Arc<DynamicObject>]) -> Option<T> + Send {
+    let uid = made.uid();
+    let mut known = false;
+    move |objects| {
+        known |= objects.iter().any(|object| object.uid() == uid);
+        if known { decide(objects) } else { None }
+    }
+}
+
+/// `suite.component.check` as a label's value, which has at most 63 characters.
+fn label(site: &Site<'_>) -> String {
+    let mut label = format!("{}.{}.{}", site.check.key.suite, site.check.key.component, site.check.spec.name);
+    label.truncate(63);
+    label.trim_end_matches(['.', '-']).to_owned()
+}
+
+fn pods() -> ApiResource {
+    ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&())
+}
+
+fn belongs(pod: &DynamicObject, made: &DynamicObject) -> bool {
+    pod.uid() == made.uid() || pod.owner_references().iter().any(|owner| Some(&owner.uid) == made.meta().uid.as_ref())
+}
+
+fn phase(pod: &DynamicObject) -> &str {
+    pod.data["status"]["phase"].as_str().unwrap_or_default()
+}
+
+fn has_started(pod: &DynamicObject) -> bool {
+    let statuses = ["initContainerStatuses", "containerStatuses"].map(|list| pod.data["status"][list].as_array());
+    let started = |state: &Value| !state["running"].is_null() || !state["terminated"]["containerID"].is_null();
+    statuses.into_iter().flatten().flatten().any(|status| started(&status["state"]))
+}
+
+/// How a Job or a pod says it ended. A Job's interim conditions (`SuccessCriteriaMet`, `FailureTarget`) are no end.
+fn ended(object: &DynamicObject) -> Option<Result<(), String>> {
+    let status = &object.data["status"];
+    match status["phase"].as_str() {
+        Some("Succeeded") => return Some(Ok(())),
+        Some("Failed") => return Some(Err(words(status, "the pod failed"))),
+        Some(_) | None => {}
+    }
+    let met = status["conditions"].as_array()?.iter().find(|condition| {
+        condition["status"] == "True" && (condition["type"] == "Complete" || condition["type"] == "Failed")
+    })?;
+    Some(if met["type"] == "Complete" { Ok(()) } else { Err(words(met, "the Job failed")) })
+}
+
+fn words(of: &Value, what: &str) -> String {
+    let said = ["reason", "message"].map(|field| of[field].as_str().unwrap_or_default());
+    format!("{what}: {}", said.join(" ").trim()).trim_end_matches([':', ' ']).to_owned()
+}
+
+/// The text of the files, without the times that stand before each line.
+async fn read(heard: &[Heard]) -> (Option<String>, Option<String>) {
+    use tokio::io::AsyncReadExt as _;
+    let mut log = None;
+    for path in heard.iter().flat_map(|heard| &heard.files) {
+        let Ok(file) = tokio::fs::File::open(path).await else { continue };
+        let mut bytes = Vec::new();
+        if file.take(LOG_READ).read_to_end(&mut bytes).await.is_ok() {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let lines = text.lines().map(|line| line.split_once(' ').map_or(line, |(_, words)| words));
+            let log = log.get_or_insert_with(String::new);
+            lines.for_each(|line| log.extend([line, "\n"]));
+        }
+    }
+    (log, heard.iter().flat_map(|heard| heard.cut.values()).next().cloned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(status: &Value) -> DynamicObject {
+        serde_json::from_value(
+            json!({ "apiVersion": "v1", "kind": "X", "metadata": { "name": "x" }, "status": status }),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn only_terminal_conditions_end_a_job() {
+        let condition =
+            |kind: &str| json!({ "conditions": [{ "type": kind, "status": "True", "reason": "R", "message": "m" }] });
+        assert_eq!(ended(&object(&condition("SuccessCriteriaMet"))), None);
+        assert_eq!(ended(&object(&condition("FailureTarget"))), None);
+        assert_eq!(ended(&object(&condition("Complete"))), Some(Ok(())));
+        assert_eq!(ended(&object(&condition("Failed"))), Some(Err("the Job failed: R m".to_owned())));
+        assert_eq!(ended(&object(&json!({}))), None);
+    }
+
+    #[test]
+    fn a_pod_ends_by_its_phase() {
+        assert_eq!(ended(&object(&json!({ "phase": "Running" }))), None);
+        assert_eq!(ended(&object(&json!({ "phase": "Succeeded" }))), Some(Ok(())));
+        assert_eq!(
+            ended(&object(&json!({ "phase": "Failed", "reason": "Evicted" }))),
+            Some(Err("the pod failed: Evicted".to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_container_that_is_being_created_has_not_started() {
+        let waiting = json!({ "containerStatuses": [{ "state": { "waiting": { "reason": "ContainerCreating" } } }] });
+        let running = json!({ "containerStatuses": [{ "state": { "running": {} } }] });
+        assert!(!has_started(&object(&waiting)) && has_started(&object(&running)));
+    }
+}
