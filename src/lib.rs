@@ -40,6 +40,7 @@ pub mod manifest;
 pub mod process;
 pub mod secrets;
 
+pub mod evidence;
 pub mod health;
 pub mod logs;
 pub mod probes;
