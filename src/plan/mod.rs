@@ -9,6 +9,8 @@ mod step;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::suite::RequirementId;
+
 pub use self::step::{
     BudgetWork, CheckWork, ClusterWork, ComponentKey, ComponentWork, Place, PreloadWork, Step, StepId, Work,
 };
@@ -26,7 +28,9 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Omission {
     /// Where it belongs.
-    pub place: super::plan::Place,
+    pub place: Place,
+    /// The requirements that therefore go unserved.
+    pub requirements: Vec<RequirementId>,
     /// Why it is left out: the environment's words, or the selection's.
     pub reason: String,
     /// Whether the user asked for less (`--only`, `--check`): such an omission is not reported as skipped.
