@@ -4,6 +4,10 @@
 //! - Never: run anything. A plan is data that can be printed (`--dry-run`), compared and tested.
 //! - Why a DAG and no workflow language: layers stand on layers; there are eight kinds of step, named in [`Work`].
 
+pub mod budget;
+mod graph;
+mod outline;
+mod selection;
 mod step;
 
 use indexmap::IndexMap;
@@ -11,6 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::suite::RequirementId;
 
+pub use self::graph::{DEPLOY_BUDGET, plan};
+pub use self::outline::outline;
+pub use self::selection::{Extent, PlanError, Selection, Suites};
 pub use self::step::{
     BudgetWork, CheckWork, ClusterWork, ComponentKey, ComponentWork, Place, PreloadWork, Step, StepId, Work,
 };

@@ -128,6 +128,16 @@ pub struct Place {
     pub check: Option<CheckName>,
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.suite)?;
+        if let Some(component) = &self.component {
+            write!(f, "/{component}")?;
+        }
+        self.check.as_ref().map_or(Ok(()), |check| write!(f, "/{check}"))
+    }
+}
+
 /// What a step does.
 #[derive(Clone, Debug)]
 pub enum Work {

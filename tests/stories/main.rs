@@ -1,0 +1,8 @@
+//! What the plan promises and what the engine makes of it: whole outlines and whole transcripts, without a cluster.
+//!
+//! Time is paused, so a story of ten minutes takes none and always reads the same.
+
+mod catalog;
+mod plans;
+mod runs;
+mod world;
