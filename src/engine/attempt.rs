@@ -22,6 +22,8 @@ use crate::ports::{Notes, World};
 
 /// What an attempt tells the driver.
 pub(super) enum Word {
+    /// The step has been judged red, and this is why; what shows it is now being kept.
+    Keeping { step: StepId, why: String },
     /// A look ended.
     Looked { step: StepId, look: u32, verdict: Verdict },
     /// The attempt is over; its last word.
@@ -127,7 +129,8 @@ impl<W: World> Attempt<W> {
         if matches!(self.step.work, Work::Budget(_) | Work::Teardown) {
             return None;
         }
-        self.notes.waiting(format!("keeping evidence: {}", ending::headline(ending)));
+        let why = ending::headline(ending).to_owned();
+        self.words.send(Word::Keeping { step: self.step.id.clone(), why }).ok();
         let keeping = self.meter.outside(self.world.keep_evidence(&self.step, &self.notes));
         let keeping = AssertUnwindSafe(timeout(budget::EVIDENCE.duration(), keeping)).catch_unwind();
         tokio::select! {

@@ -155,6 +155,9 @@ impl<W: World, S: FnMut(&Event)> Drive<'_, W, S> {
 
     fn hear(&mut self, word: Word) {
         match word {
+            Word::Keeping { step, why } => {
+                self.recorder.record(EventKind::StepWaited { step, on: format!("evidence of: {why}") });
+            }
             Word::Looked { step, look, verdict } => {
                 self.recorder.record(EventKind::LookEnded { step, look, verdict });
             }

@@ -77,7 +77,7 @@ pub(super) fn of_check(Conclusion { verdict, history }: Conclusion) -> Ending {
 /// A step that is no check ran out of its own time. Only readiness is the platform's to reach: what else takes too
 /// long keeps us from judging the platform.
 pub(super) fn overdue(step: &Step, note: Option<&str>) -> Ending {
-    late(step, step.title(), format!("not done after {}", step.budget), note)
+    late(step, &step.budget.to_string(), note)
 }
 
 /// A step was ended from outside.
@@ -85,16 +85,20 @@ pub(super) fn cut_off(step: &Step, cut: &Cut, after: Duration, note: Option<&str
     let after = Span::from(after);
     match cut {
         Cut::Stop { why } | Cut::Abort { why } => Ending::NotRun { why: waiting(format!("{why} after {after}"), note) },
-        Cut::Budget { why } => late(step, step.title(), format!("not done after {after}: {why}"), note),
+        Cut::Budget { why } => late(step, &format!("{after}: {why}"), note),
     }
 }
 
-fn late(step: &Step, expected: String, what: String, note: Option<&str>) -> Ending {
-    let (actual, details) = (waiting(what, note), Vec::new());
+fn late(step: &Step, after: &str, note: Option<&str>) -> Ending {
+    let details = Vec::new();
     match step.work {
-        Work::Settle(_) | Work::Budget(_) | Work::Check(_) => Ending::Broken { expected, actual, details },
+        Work::Settle(_) | Work::Budget(_) | Work::Check(_) => {
+            let actual = waiting(format!("not ready after {after}"), note);
+            Ending::Broken { expected: step.title(), actual, details }
+        }
         Work::Cluster(_) | Work::Render(_) | Work::Preload(_) | Work::Install(_) | Work::Teardown => {
-            Ending::Unclear { fault: Fault::Environment, why: actual, details }
+            let why = waiting(format!("not done after {after}"), note);
+            Ending::Unclear { fault: Fault::Environment, why, details }
         }
     }
 }

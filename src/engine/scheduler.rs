@@ -276,31 +276,30 @@ impl<'p> Scheduler<'p> {
         match self.stop {
             Stop::No => {
                 self.stop = Stop::Interrupted;
-                let why = format!("interrupted by {signal}");
-                let unstarted = format!("{why} before it started");
-                self.stop_all(|step| !matches!(step.work, Work::Teardown), &Cut::Stop { why }, &unstarted, now);
+                let cut = Cut::Stop { why: format!("interrupted by {signal}") };
+                self.stop_all(|step| !matches!(step.work, Work::Teardown), &cut, now);
             }
             Stop::Interrupted => {
                 self.stop = Stop::Aborted;
                 let made = self.made.as_ref().map_or_else(String::new, |made| format!("; left behind: {made}"));
-                let why = format!("aborted by a second {signal}{made}");
-                self.stop_all(|_| true, &Cut::Abort { why: why.clone() }, &why, now);
+                self.stop_all(|_| true, &Cut::Abort { why: format!("aborted by a second {signal}{made}") }, now);
             }
             Stop::Aborted => {}
         }
     }
 
-    fn stop_all(&mut self, which: impl Fn(&Step) -> bool, cut: &Cut, why: &str, now: Duration) {
+    fn stop_all(&mut self, which: impl Fn(&Step) -> bool, cut: &Cut, now: Duration) {
+        let (Cut::Stop { why } | Cut::Abort { why } | Cut::Budget { why }) = cut;
         for index in 0..self.states.len() {
             let step = self.step(index);
-            match self.states[index] {
-                State::Running if which(step) && !self.counting.contains_key(&index) => {
-                    self.actions.push(Action::Cut(step.id.clone(), cut.clone()));
-                }
-                State::Waiting | State::Running if which(step) => {
-                    self.end(index, Ending::NotRun { why: why.to_owned() }, now);
-                }
-                State::Waiting | State::Running | State::Ended => {}
+            let is_attempt = self.states[index] == State::Running && !self.counting.contains_key(&index);
+            if self.states[index] == State::Ended || !which(step) {
+                continue;
+            }
+            if is_attempt {
+                self.actions.push(Action::Cut(step.id.clone(), cut.clone()));
+            } else {
+                self.end(index, Ending::NotRun { why: why.clone() }, now);
             }
         }
     }
@@ -310,5 +309,216 @@ const fn takes_a_job(step: &Step) -> bool {
     match step.work {
         Work::Render(_) | Work::Preload(_) | Work::Install(_) | Work::Check(_) => true,
         Work::Cluster(_) | Work::Settle(_) | Work::Budget(_) | Work::Teardown => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use indexmap::IndexMap;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::events::Fault;
+    use crate::plan::{CheckWork, ClusterWork, ComponentKey, ComponentWork};
+    use crate::suite::Install;
+
+    /// One random step: its kind, and which of the steps before it it needs.
+    type Sketch = (u8, u32);
+
+    fn key() -> ComponentKey {
+        ComponentKey { suite: "a".parse().unwrap(), component: "b".parse().unwrap() }
+    }
+
+    fn component() -> ComponentWork {
+        let install = Install::Provided { by: String::new() };
+        ComponentWork { key: key(), namespace: "c".parse().unwrap(), install }
+    }
+
+    fn a_check() -> CheckWork {
+        let check = serde_json::json!({ "tcp": { "at": "redis:6379" } });
+        let spec = crate::suite::CheckSpec {
+            name: "d".parse().unwrap(),
+            title: String::new(),
+            requirements: Vec::new(),
+            check: serde_json::from_value(check).unwrap(),
+            patience: crate::suite::Patience::default(),
+        };
+        CheckWork { key: key(), namespace: "c".parse().unwrap(), release: None, folder: "".into(), spec }
+    }
+
+    fn a_cluster() -> Work {
+        let environment = crate::suite::Environment {
+            name: "local".parse().unwrap(),
+            node_image: None,
+            cluster_config: None,
+            preload: false,
+            cluster_budget: Span::secs(60),
+        };
+        Work::Cluster(Box::new(ClusterWork { environment }))
+    }
+
+    /// A plan with a cluster, the steps sketched, a budget over its installs and settles, and a teardown.
+    fn drawn(sketches: &[Sketch]) -> Plan {
+        let mut steps = IndexMap::new();
+        let mut add = |id: StepId, needs: BTreeSet<StepId>, work| {
+            steps.insert(id.clone(), Step { id, needs, budget: Span::secs(30), place: None, work });
+        };
+        add(StepId::cluster(), BTreeSet::new(), a_cluster());
+        let name = |index| StepId::of_suite(&key().suite, &format!("s{index}"));
+        let (mut installs, mut settles) = (BTreeSet::new(), BTreeSet::new());
+        for (index, (kind, bits)) in sketches.iter().enumerate() {
+            let mut needs: BTreeSet<StepId> = (0..index).filter(|bit| bits >> (bit % 32) & 1 == 1).map(name).collect();
+            needs.extend((bits & 1 == 0).then(StepId::cluster));
+            let work = match kind % 4 {
+                0 => Work::Render(component()),
+                1 => Work::Install(component()),
+                2 => Work::Settle(component()),
+                _ => Work::Check(Box::new(a_check())),
+            };
+            match work {
+                Work::Install(_) => installs.insert(name(index)),
+                Work::Settle(_) => settles.insert(name(index)),
+                _ => false,
+            };
+            add(name(index), needs, work);
+        }
+        if !installs.is_empty() && !settles.is_empty() {
+            let suite = key().suite;
+            let budget = BudgetWork { suite, from: installs.clone(), limit: Span::secs(30), requirements: Vec::new() };
+            // As in a real plan: no settle is ready before an install has started.
+            settles.extend(installs);
+            add(StepId::of_suite(&key().suite, "deploy-budget"), settles, Work::Budget(budget));
+        }
+        add(StepId::teardown(), BTreeSet::new(), Work::Teardown);
+        Plan { steps, omissions: Vec::new() }
+    }
+
+    fn red(why: &str) -> Ending {
+        Ending::Unclear { fault: Fault::Environment, why: why.to_owned(), details: Vec::new() }
+    }
+
+    fn held() -> Ending {
+        Ending::Held { saw: String::new(), warnings: Vec::new() }
+    }
+
+    /// A run in which the world does as the dice say, held against all that must always be so.
+    struct Game<'p> {
+        plan: &'p Plan,
+        jobs: usize,
+        scheduler: Scheduler<'p>,
+        running: Vec<StepId>,
+        started: Vec<StepId>,
+        endings: BTreeMap<StepId, Ending>,
+        interrupts: u32,
+        now: Duration,
+    }
+
+    impl<'p> Game<'p> {
+        fn new(plan: &'p Plan, jobs: usize) -> Self {
+            Self {
+                plan,
+                jobs,
+                scheduler: Scheduler::new(plan, NonZeroUsize::new(jobs).unwrap()),
+                running: Vec::new(),
+                started: Vec::new(),
+                endings: BTreeMap::new(),
+                interrupts: 0,
+                now: Duration::ZERO,
+            }
+        }
+
+        fn take(&mut self, input: Input) {
+            for action in self.scheduler.take(input, self.now) {
+                match action {
+                    Action::Start(id) => self.start(id),
+                    Action::Count(id) => assert!(matches!(self.plan.steps[&id].work, Work::Budget(_))),
+                    Action::Cut(id, _) => assert!(self.running.contains(&id), "{id} is cut but does not run"),
+                    Action::End { step, ending, .. } => {
+                        assert!(!self.running.contains(&step), "{step} still runs");
+                        self.end(step, ending);
+                    }
+                }
+            }
+            let jobs = self.running.iter().filter(|id| takes_a_job(&self.plan.steps[*id])).count();
+            assert!(jobs <= self.jobs, "{jobs} jobs at once");
+        }
+
+        fn start(&mut self, id: StepId) {
+            let step = &self.plan.steps[&id];
+            let has_held = |need: &StepId| matches!(self.endings.get(need), Some(Ending::Held { .. }));
+            assert!(step.needs.iter().all(has_held), "{id} starts before its needs have held");
+            assert!(!self.started.contains(&id), "{id} starts twice");
+            let is_teardown = matches!(step.work, Work::Teardown);
+            assert!(is_teardown || self.interrupts == 0, "{id} starts after an interrupt");
+            assert!(!is_teardown || self.endings.len() == self.plan.steps.len() - 1, "the teardown starts early");
+            self.started.push(id.clone());
+            self.running.push(id);
+        }
+
+        fn end(&mut self, id: StepId, ending: Ending) {
+            if let Ending::Blocked { by } = &ending {
+                let cause = self.endings.get(by);
+                assert!(matches!(cause, Some(Ending::Broken { .. } | Ending::Unclear { .. })), "{by} is no cause");
+            }
+            assert!(self.endings.insert(id, ending).is_none(), "a step ends twice");
+        }
+
+        fn throw(&mut self, die: u8) {
+            self.now += Duration::from_secs(1);
+            match die {
+                0..4 => {
+                    self.interrupts += 1;
+                    self.take(Input::Interrupted { signal: "SIGINT".to_owned() });
+                }
+                4..12 if self.scheduler.deadline().is_some() => {
+                    self.now = self.now.max(self.scheduler.deadline().unwrap());
+                    self.take(Input::Tick);
+                }
+                _ => {
+                    assert!(!self.running.is_empty(), "nothing runs and the run does not end");
+                    let step = self.running.remove(usize::from(die) % self.running.len());
+                    let ending = if die % 7 == 0 { red("the die") } else { held() };
+                    self.end(step.clone(), ending.clone());
+                    self.take(Input::Ended { step, ending });
+                }
+            }
+        }
+
+        fn play(mut self, dice: &[u8]) {
+            self.take(Input::Begin);
+            let mut dice = dice.iter().copied().chain(std::iter::repeat(20));
+            while !self.scheduler.is_finished() {
+                self.throw(dice.next().unwrap());
+            }
+            assert_eq!(self.endings.len(), self.plan.steps.len(), "every step has one ending");
+            assert!(self.running.is_empty(), "every started step has ended");
+            let tore_down = self.started.contains(&StepId::teardown());
+            assert!(tore_down || self.interrupts > 1, "no teardown");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_every_rule_holds(
+            sketches in prop::collection::vec(any::<Sketch>(), 0..24),
+            dice in prop::collection::vec(any::<u8>(), 0..80),
+            jobs in 1_usize..5,
+        ) {
+            Game::new(&drawn(&sketches), jobs).play(&dice);
+        }
+    }
+
+    #[test]
+    fn what_is_blocked_names_the_lowest_cause() {
+        let plan = drawn(&[(1, 0), (2, 0b1), (3, 0b10)]);
+        let mut game = Game::new(&plan, 4);
+        game.take(Input::Begin);
+        game.running.clear();
+        game.end(StepId::cluster(), red("no engine"));
+        game.take(Input::Ended { step: StepId::cluster(), ending: red("no engine") });
+        let blocked = Ending::Blocked { by: StepId::cluster() };
+        assert_eq!(game.endings.values().filter(|ending| **ending == blocked).count(), 4);
     }
 }

@@ -151,19 +151,19 @@ impl<'a> Graph<'a> {
     fn suite(&mut self, suite: &'a Suite) -> Result<(), PlanError> {
         let below: Steps = suite.needs.iter().filter_map(|need| self.tops.get(need)).flatten().cloned().collect();
         let mut ready: BTreeMap<&ComponentName, Steps> = BTreeMap::new();
+        let mut top = Steps::new();
         for component in in_order(suite) {
             let needs = component.needs.iter().filter_map(|need| ready.get(need));
             let beside: Steps = needs.flatten().cloned().collect();
-            let stands_on = if beside.is_empty() { below.clone() } else { beside };
-            let held = match self.scope.installs(suite, component) {
-                true => self.install(suite, component, stands_on)?,
-                false => stands_on,
-            };
+            let mut held = if beside.is_empty() { below.clone() } else { beside };
+            if self.scope.installs(suite, component) {
+                held = self.install(suite, component, held)?;
+                top.extend(held.iter().cloned());
+            }
             self.checks(suite, component, &held)?;
             ready.insert(&component.name, held);
         }
         self.budget(suite)?;
-        let top: Steps = ready.into_values().flatten().collect();
         self.tops.insert(suite.name.clone(), if top.is_empty() { below } else { top });
         Ok(())
     }
@@ -193,16 +193,24 @@ impl<'a> Graph<'a> {
 
     /// Adds a component's checks, or says why they are left out.
     fn checks(&mut self, suite: &Suite, component: &Component, held: &Steps) -> Result<(), PlanError> {
+        let off = component.off.as_ref().map(|why| format!("off in {}: {why}", self.catalog.environment.name));
         if !self.scope.asked.contains(&suite.name) {
+            let is_missed = self.scope.needed.contains(&suite.name);
+            self.omissions.extend(off.filter(|_| is_missed).map(|reason| Omission {
+                place: place(suite, component),
+                requirements: Vec::new(),
+                reason,
+                asked: true,
+            }));
             return Ok(());
         }
         for check in component.checks.values() {
             let mut place = place(suite, component);
             place.check = Some(check.name.clone());
             let taken = self.scope.filters.take_check(suite, &component.name, check);
-            let reason = match &component.off {
+            let reason = match &off {
                 _ if !taken => "not selected".to_owned(),
-                Some(reason) => format!("off in {}: {reason}", self.catalog.environment.name),
+                Some(reason) => reason.clone(),
                 None => {
                     self.add(check_step(suite, component, check, held))?;
                     continue;

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::step::{CheckWork, ComponentWork, Step, Work};
 use super::{Omission, Plan};
-use crate::suite::{ChartSource, ComponentName, Install, RequirementId, SuiteName};
+use crate::suite::{ChartSource, CheckName, ComponentName, Install, RequirementId, SuiteName};
 
 /// Everything that will happen, and everything that will not, layer by layer.
 #[must_use]
@@ -70,10 +70,13 @@ impl<'a> Layer<'a> {
     }
 
     fn write(&self, text: &mut String, suite: &SuiteName) {
-        let is_checked = self.components.values().any(|row| row.checks().next().is_some() || !row.left_out.is_empty());
+        let is_checked = self
+            .components
+            .values()
+            .any(|row| row.checks().next().is_some() || row.left_out.iter().any(|omission| is_check(omission)));
         let about = match self.budget {
             Some(step) => format!(" · ready within {}{}", step.budget, tags(step.requirements())),
-            None if is_checked => String::new(),
+            None if is_checked || !self.left_out.is_empty() => String::new(),
             None => " · only made ready".to_owned(),
         };
         line(text, 0, &format!("\n{suite}{about}"));
@@ -88,9 +91,9 @@ impl<'a> Layer<'a> {
 
 impl<'a> Row<'a> {
     fn checks(&self) -> impl Iterator<Item = (&'a Step, &'a CheckWork)> {
-        self.steps.iter().filter_map(|step| match &step.work {
-            Work::Check(check) => Some((*step, check.as_ref())),
-            _not_a_check => None,
+        self.steps.iter().filter_map(|step| {
+            let Work::Check(check) = &step.work else { return None };
+            Some((*step, check.as_ref()))
         })
     }
 
@@ -120,16 +123,20 @@ impl<'a> Row<'a> {
             line(text, 2, &format!("{} · {kind} · within {}{requirements}", spec.name, step.budget));
             line(text, 3, &spec.title);
         }
-        let (asked, others): (Vec<_>, Vec<_>) =
-            self.left_out.iter().copied().partition(|omission: &&Omission| omission.asked);
+        let (unpicked, others): (Vec<_>, Vec<_>) =
+            self.left_out.iter().copied().partition(|omission: &&Omission| omission.asked && is_check(omission));
         for omission in others {
-            let name = omission.place.check.as_ref().map_or_else(String::new, ToString::to_string);
-            line(text, 2, &left_out(&name, omission));
+            let name = omission.place.check.as_ref().map_or("all", CheckName::as_str);
+            line(text, 2, &left_out(name, omission));
         }
-        if let Some(first) = asked.first() {
-            line(text, 2, &format!("left out: {} · {}", count(asked.len(), "check"), first.reason));
+        if let Some(first) = unpicked.first() {
+            line(text, 2, &format!("left out: {} · {}", count(unpicked.len(), "check"), first.reason));
         }
     }
+}
+
+const fn is_check(omission: &Omission) -> bool {
+    omission.place.check.is_some()
 }
 
 /// Where a component comes from and where it goes.

@@ -14,7 +14,7 @@ use seaworthy::suite::{
 
 /// Reads the notation above.
 #[track_caller]
-pub fn catalog(lines: &str) -> Catalog {
+pub(crate) fn catalog(lines: &str) -> Catalog {
     let suites = lines.lines().map(str::trim).filter(|line| !line.is_empty()).map(suite);
     Catalog {
         environment: Environment {
@@ -30,38 +30,38 @@ pub fn catalog(lines: &str) -> Catalog {
 
 /// Plans the suites named, all where none is, in full.
 #[track_caller]
-pub fn planned(lines: &str, suites: &[&str]) -> Plan {
+pub(crate) fn planned(lines: &str, suites: &[&str]) -> Plan {
     plan(&catalog(lines), &asking(suites)).unwrap()
 }
 
 /// Asks for these suites, for all where none is named.
-pub fn asking(suites: &[&str]) -> Selection {
+pub(crate) fn asking(suites: &[&str]) -> Selection {
     let named = || Suites::Named(suites.iter().map(ToString::to_string).collect());
     Selection { suites: if suites.is_empty() { Suites::All } else { named() }, ..Selection::default() }
 }
 
 /// The same, to another extent.
-pub fn asking_for(suites: &[&str], extent: Extent) -> Selection {
+pub(crate) fn asking_for(suites: &[&str], extent: Extent) -> Selection {
     Selection { extent, ..asking(suites) }
 }
 
 /// The words with which a selection is refused.
 #[track_caller]
-pub fn refusal(lines: &str, selection: &Selection) -> (String, bool) {
+pub(crate) fn refusal(lines: &str, selection: &Selection) -> (String, bool) {
     let error: PlanError = plan(&catalog(lines), selection).unwrap_err();
     (error.to_string(), error.selects_nothing())
 }
 
 /// The only check of a component, to be changed by a story.
 #[track_caller]
-pub fn check<'a>(catalog: &'a mut Catalog, suite: &str, component: &str) -> &'a mut CheckSpec {
+pub(crate) fn check<'a>(catalog: &'a mut Catalog, suite: &str, component: &str) -> &'a mut CheckSpec {
     let suite = &mut catalog.suites[&name::<SuiteName>(suite)];
     &mut suite.components[&name::<ComponentName>(component)].checks[0]
 }
 
 /// A name, parsed.
 #[track_caller]
-pub fn name<N: std::str::FromStr<Err = String>>(text: &str) -> N {
+pub(crate) fn name<N: std::str::FromStr<Err = String>>(text: &str) -> N {
     text.parse().unwrap()
 }
 
@@ -115,11 +115,11 @@ fn answers(component: &str) -> CheckSpec {
 }
 
 /// A claim that is looked at again and again.
-pub fn repeated(component: &str) -> Check {
+pub(crate) fn repeated(component: &str) -> Check {
     serde_json::from_value(serde_json::json!({ "tcp": { "at": format!("{component}:80") } })).unwrap()
 }
 
 /// A claim whose look itself waits.
-pub fn lasting() -> Check {
+pub(crate) fn lasting() -> Check {
     serde_json::from_value(serde_json::json!({ "namespace": {} })).unwrap()
 }

@@ -7,7 +7,7 @@ use crate::catalog::{asking, asking_for, catalog, planned, refusal};
 
 const PLATFORM: &str = "
     bootstrap: namespaces dns~
-    operators < bootstrap: cert-manager redis-operator<cert-manager
+    operators < bootstrap: cert-manager redis-operator<cert-manager mesh!too-big
     data-plane < operators: web<redis redis postgres console!no-image<redis grafana<console
 ";
 

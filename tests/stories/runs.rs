@@ -154,14 +154,8 @@ async fn a_thousand_checks_all_end() {
     let mut catalog = catalog("data-plane: redis");
     let redis = &mut catalog.suites[0].components[0];
     let pattern = redis.checks[0].clone();
-    redis.checks = (0..1_000)
-        .map(|number| name(&format!("c{number}")))
-        .map(|id| {
-            let mut check = pattern.clone();
-            check.name = seaworthy::suite::CheckName::clone(&id);
-            (id, check)
-        })
-        .collect();
+    let checks = (0..1_000).map(|number| CheckSpec { name: name(&format!("c{number}")), ..pattern.clone() });
+    redis.checks = checks.map(|check| (check.name.clone(), check)).collect();
     let plan = plan(&catalog, &asking(&[])).unwrap();
     let events = lived(&plan, FakeWorld::default(), 16, &[]).await;
     let held = |kind: &EventKind| matches!(kind, EventKind::StepEnded { ending: Ending::Held { .. }, .. });

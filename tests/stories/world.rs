@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 /// What a step does in a story. Times are in milliseconds.
 #[derive(Clone)]
-pub enum Deed {
+pub(crate) enum Deed {
     /// Takes so long, then ends so.
     Ends(u64, Result<Done, Trouble>),
     /// Says what it waits for, and waits for ever.
@@ -27,7 +27,7 @@ pub enum Deed {
 
 /// What one look does in a story.
 #[derive(Clone)]
-pub enum Look {
+pub(crate) enum Look {
     /// Takes so long, then comes to this.
     Sees(u64, Verdict),
     /// Notes how it stands, and waits for ever.
@@ -38,7 +38,7 @@ pub enum Look {
 
 /// Steps take a second and looks ten milliseconds, and all goes well, where a story says nothing else.
 #[derive(Default)]
-pub struct FakeWorld {
+pub(crate) struct FakeWorld {
     deeds: BTreeMap<&'static str, Deed>,
     looks: BTreeMap<&'static str, Vec<Look>>,
     evidence_takes: BTreeMap<&'static str, u64>,
@@ -47,29 +47,29 @@ pub struct FakeWorld {
 
 impl FakeWorld {
     /// This step does that.
-    pub fn deed(mut self, step: &'static str, deed: Deed) -> Self {
+    pub(crate) fn deed(mut self, step: &'static str, deed: Deed) -> Self {
         self.deeds.insert(step, deed);
         self
     }
 
     /// This step takes so long, and ends well.
-    pub fn takes(self, step: &'static str, millis: u64) -> Self {
+    pub(crate) fn takes(self, step: &'static str, millis: u64) -> Self {
         self.deed(step, Deed::Ends(millis, Ok(Done::saying("done"))))
     }
 
     /// This step fails at once.
-    pub fn fails(self, step: &'static str, trouble: Trouble) -> Self {
+    pub(crate) fn fails(self, step: &'static str, trouble: Trouble) -> Self {
         self.deed(step, Deed::Ends(0, Err(trouble)))
     }
 
     /// This check's looks, the last one again and again.
-    pub fn looks(mut self, check: &'static str, looks: impl IntoIterator<Item = Look>) -> Self {
+    pub(crate) fn looks(mut self, check: &'static str, looks: impl IntoIterator<Item = Look>) -> Self {
         self.looks.insert(check, looks.into_iter().collect());
         self
     }
 
     /// Keeping this step's evidence takes so long.
-    pub fn evidence_takes(mut self, step: &'static str, millis: u64) -> Self {
+    pub(crate) fn evidence_takes(mut self, step: &'static str, millis: u64) -> Self {
         self.evidence_takes.insert(step, millis);
         self
     }
@@ -128,12 +128,12 @@ async fn pause(millis: u64) {
 }
 
 /// Runs a plan in a world, with four jobs and no interrupt.
-pub async fn told(plan: &Plan, world: FakeWorld) -> String {
+pub(crate) async fn told(plan: &Plan, world: FakeWorld) -> String {
     told_with(plan, world, 4, &[]).await
 }
 
 /// Runs a plan with so many jobs and signals at these milliseconds; returns its transcript, a fact a line.
-pub async fn told_with(plan: &Plan, world: FakeWorld, jobs: usize, signals: &[(u64, &str)]) -> String {
+pub(crate) async fn told_with(plan: &Plan, world: FakeWorld, jobs: usize, signals: &[(u64, &str)]) -> String {
     let events = lived(plan, world, jobs, signals).await;
     events.iter().fold(String::new(), |mut text, event| {
         writeln!(text, "{:>7}  {}", event.at_ms, fact(&event.kind)).unwrap();
@@ -142,7 +142,7 @@ pub async fn told_with(plan: &Plan, world: FakeWorld, jobs: usize, signals: &[(u
 }
 
 /// The same, as events; what must be so of every run is looked at here.
-pub async fn lived(plan: &Plan, world: FakeWorld, jobs: usize, signals: &[(u64, &str)]) -> Vec<Event> {
+pub(crate) async fn lived(plan: &Plan, world: FakeWorld, jobs: usize, signals: &[(u64, &str)]) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     let options = RunOptions {
         jobs: NonZeroUsize::new(jobs).unwrap(),
