@@ -29,6 +29,7 @@
 pub mod span;
 
 pub mod checks;
+pub mod engine;
 pub mod events;
 pub mod plan;
 pub mod ports;

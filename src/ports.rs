@@ -111,6 +111,11 @@ impl Notes {
         self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).verdict = Some(verdict);
     }
 
+    /// A new look begins: how the check stood before is no longer its last word.
+    pub fn look_afresh(&self) {
+        self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).verdict = None;
+    }
+
     /// The latest word.
     #[must_use]
     pub fn last(&self) -> Last {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::checks::Verdict;
-use crate::plan::{Omission, Place, StepId};
+use crate::plan::{Omission, Place, Step, StepId};
 use crate::span::Span;
 use crate::suite::RequirementId;
 
@@ -116,6 +116,20 @@ pub struct StepOutline {
     pub budget: Span,
     /// Requirements served.
     pub requirements: Vec<RequirementId>,
+}
+
+impl From<&Step> for StepOutline {
+    fn from(step: &Step) -> Self {
+        Self {
+            id: step.id.clone(),
+            kind: step.kind().to_owned(),
+            title: step.title(),
+            place: step.place.clone(),
+            needs: step.needs.iter().cloned().collect(),
+            budget: step.budget,
+            requirements: step.requirements().to_vec(),
+        }
+    }
 }
 
 /// How a step ended.

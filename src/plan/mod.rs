@@ -4,11 +4,20 @@
 //! - Never: run anything. A plan is data that can be printed (`--dry-run`), compared and tested.
 //! - Why a DAG and no workflow language: layers stand on layers; there are eight kinds of step, named in [`Work`].
 
+pub mod budget;
+mod graph;
+mod outline;
+mod selection;
 mod step;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::suite::RequirementId;
+
+pub use self::graph::{DEPLOY_BUDGET, plan};
+pub use self::outline::outline;
+pub use self::selection::{Extent, PlanError, Selection, Suites};
 pub use self::step::{
     BudgetWork, CheckWork, ClusterWork, ComponentKey, ComponentWork, Place, PreloadWork, Step, StepId, Work,
 };
@@ -26,7 +35,9 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Omission {
     /// Where it belongs.
-    pub place: super::plan::Place,
+    pub place: Place,
+    /// The requirements that therefore go unserved.
+    pub requirements: Vec<RequirementId>,
     /// Why it is left out: the environment's words, or the selection's.
     pub reason: String,
     /// Whether the user asked for less (`--only`, `--check`): such an omission is not reported as skipped.

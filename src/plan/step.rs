@@ -68,6 +68,55 @@ pub struct Step {
     pub work: Work,
 }
 
+impl Step {
+    /// What kind of step, as one word.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self.work {
+            Work::Cluster(_) => "cluster",
+            Work::Render(_) => "render",
+            Work::Preload(_) => "preload",
+            Work::Install(_) => "install",
+            Work::Settle(_) => "settle",
+            Work::Budget(_) => "budget",
+            Work::Check(_) => "check",
+            Work::Teardown => "teardown",
+        }
+    }
+
+    /// What is so once the step has held, as a sentence; what was expected if it is not.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match &self.work {
+            Work::Cluster(_) => "a cluster is there".to_owned(),
+            Work::Render(work) => format!("{} renders", work.key),
+            Work::Preload(work) => format!("the images of {} are in the cluster", work.key),
+            Work::Install(work) => format!("{} is installed", work.key),
+            Work::Settle(work) => format!("{} is ready within {}", work.key, self.budget),
+            Work::Budget(work) => {
+                format!("{} is ready within {} of its first install", work.suite, work.limit)
+            }
+            Work::Check(work) => work.spec.title.clone(),
+            Work::Teardown => "what the run made is gone".to_owned(),
+        }
+    }
+
+    /// The requirements it serves.
+    #[must_use]
+    pub fn requirements(&self) -> &[RequirementId] {
+        match &self.work {
+            Work::Budget(work) => &work.requirements,
+            Work::Check(work) => &work.spec.requirements,
+            Work::Cluster(_)
+            | Work::Render(_)
+            | Work::Preload(_)
+            | Work::Install(_)
+            | Work::Settle(_)
+            | Work::Teardown => &[],
+        }
+    }
+}
+
 /// Where in the suites a step belongs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
@@ -77,6 +126,16 @@ pub struct Place {
     pub component: Option<ComponentName>,
     /// The check, where the step is one.
     pub check: Option<CheckName>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.suite)?;
+        if let Some(component) = &self.component {
+            write!(f, "/{component}")?;
+        }
+        self.check.as_ref().map_or(Ok(()), |check| write!(f, "/{check}"))
+    }
 }
 
 /// What a step does.
@@ -145,6 +204,8 @@ pub struct PreloadWork {
 /// A suite's deploy budget.
 #[derive(Clone, Debug)]
 pub struct BudgetWork {
+    /// Whose budget.
+    pub suite: SuiteName,
     /// The steps from whose first start the time counts.
     pub from: BTreeSet<StepId>,
     /// The budget.
