@@ -4,6 +4,8 @@
 //! - Never: a channel, a handle, a hint how to draw it.
 //! - Why self-contained: [`RunStarted`] carries the outline of the plan, so a recorded run renders without its suites.
 
+mod tally;
+
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -13,6 +15,11 @@ use crate::checks::Verdict;
 use crate::plan::{Omission, Place, Step, StepId};
 use crate::span::Span;
 use crate::suite::RequirementId;
+
+pub use self::tally::{Counts, Outcome, Tally};
+
+/// Version of the transcript's format that this program writes and reads.
+pub const FORMAT: u32 = 1;
 
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,6 +100,9 @@ pub struct RunStarted {
     pub environment: String,
     /// The kind of cluster (`kind`, `k3d`, `context`).
     pub cluster: String,
+    /// Whether something is signed off by this run: what the environment leaves out then costs the green.
+    #[serde(default)]
+    pub sign_off: bool,
     /// Every step, in the order of the plan.
     pub steps: Vec<StepOutline>,
     /// Everything that was left out.
