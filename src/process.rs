@@ -4,8 +4,10 @@
 //! this program, which then decides; the group is killed when the future that runs it is dropped, grandchildren included.
 
 use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -115,7 +117,7 @@ impl Program {
     /// Where it does not start or its pipes break; not where it fails.
     pub async fn run(&self) -> Result<Ended, ProcessError> {
         let name = || self.path.display().to_string();
-        let mut child = self.start().map_err(|source| ProcessError::Start { program: name(), source })?;
+        let mut child = self.start().await.map_err(|source| ProcessError::Start { program: name(), source })?;
         let mut group = Group::of(&child);
         let ended = self.talk(&mut child).await.map_err(|source| ProcessError::Lost { program: name(), source })?;
         group.spare();
@@ -134,8 +136,21 @@ impl Program {
         Err(ProcessError::Failed { command: self.line(), status: ended.status, words: ended.words() })
     }
 
+    /// A program that was written a moment ago is busy while a child forked meanwhile, for another task, still holds the
+    /// open file; that child's own exec closes it within a millisecond.
+    async fn start(&self) -> std::io::Result<Child> {
+        let mut attempts = 1;
+        loop {
+            match self.spawn() {
+                Err(busy) if busy.kind() == ErrorKind::ExecutableFileBusy && attempts < 100 => attempts += 1,
+                started => return started,
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     #[expect(clippy::disallowed_methods, reason = "this is the door that the ban points to")]
-    fn start(&self) -> std::io::Result<Child> {
+    fn spawn(&self) -> std::io::Result<Child> {
         Command::new(&self.path)
             .args(&self.args)
             .envs(self.env.iter().map(|(key, value)| (key, value)))
@@ -208,8 +223,6 @@ impl Drop for Group {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn sh(script: &str) -> Program {
