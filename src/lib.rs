@@ -35,6 +35,7 @@ pub mod plan;
 pub mod ports;
 pub mod suite;
 
+pub mod cluster;
 pub mod complaint;
 pub mod k8s;
 pub mod process;
