@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
-use serde::Deserialize;
 use tokio::sync::OnceCell;
 
 use super::lifecycle::{ClusterKind, Clusters, maker_trouble};
@@ -84,7 +83,7 @@ struct Site<'a> {
 impl Site<'_> {
     async fn bring(&self, image: &str) -> Result<Brought, Trouble> {
         let local = self.local(image).await?;
-        if self.everywhere(image, |id| id == local.id).await? {
+        if self.everywhere(image, Some(&local.id)).await? {
             return Ok(Brought::There);
         }
         let folder = tempfile::tempdir_in(self.folder).map_err(|error| {
@@ -96,7 +95,7 @@ impl Site<'_> {
         let unloaded = |error| failed(&format!("cannot load image {image} into {}", self.cluster), error);
         self.maker.load(&archive, self.cluster).await.map_err(unloaded)?;
         // k3d ends well when an import failed.
-        if self.everywhere(image, |_| true).await? {
+        if self.everywhere(image, None).await? {
             return Ok(Brought::Loaded);
         }
         Err(Trouble::environment(format!(
@@ -132,26 +131,23 @@ impl Site<'_> {
         save.arg("--output").arg(archive).arg(image)
     }
 
-    /// Whether every node has the image under its name, with an id that will do.
-    async fn everywhere(&self, image: &str, will_do: impl Fn(&str) -> bool) -> Result<bool, Trouble> {
+    /// Whether every node has the image under its name, and, where an id is given, is that very image.
+    async fn everywhere(&self, image: &str, id: Option<&str>) -> Result<bool, Trouble> {
         let nodes = self.maker.nodes(self.cluster).await.map_err(maker_trouble)?;
         let lists = join_all(nodes.iter().map(|node| self.images(node))).await;
-        let name = canonical(image);
         for list in lists {
-            if !list?.iter().any(|image| image.tags.contains(&name) && will_do(&image.id)) {
+            if !has(&list?, &canonical(image), id) {
                 return Ok(false);
             }
         }
         Ok(!nodes.is_empty())
     }
 
-    async fn images(&self, node: &str) -> Result<Vec<NodeImage>, Trouble> {
-        let list = self.engine(&["exec", node, "crictl", "images", "--output", "json"]);
+    async fn images(&self, node: &str) -> Result<String, Trouble> {
+        let list = self.engine(&["exec", node, "ctr", "--namespace", "k8s.io", "images", "list"]);
         let unread = |error| failed(&format!("cannot list the images of node {node}"), error);
         let printed = self.maker.run(&list).await.map_err(unread)?;
-        let list: NodeImages = serde_json::from_slice(&printed)
-            .map_err(|error| Trouble::environment(format!("cannot read the images of node {node}: {error}")))?;
-        Ok(list.images)
+        Ok(String::from_utf8_lossy(&printed).into_owned())
     }
 
     fn engine(&self, args: &[&str]) -> Program {
@@ -165,18 +161,21 @@ struct Local {
     platform: String,
 }
 
-/// What `crictl images --output json` prints.
-#[derive(Deserialize)]
-struct NodeImages {
-    #[serde(default)]
-    images: Vec<NodeImage>,
-}
-
-#[derive(Deserialize)]
-struct NodeImage {
-    id: String,
-    #[serde(rename = "repoTags", default)]
-    tags: Vec<String>,
+/// Reads what `ctr images list` prints: name, type and digest of each image, and, under the id of its configuration as
+/// name, the same digest again. Engines identify an image by that id, or, with containerd's store, by the digest.
+fn has(list: &str, name: &str, id: Option<&str>) -> bool {
+    let rows = || {
+        list.lines().filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?, words.nth(1)?))
+        })
+    };
+    let digest = rows().find_map(|(row, digest)| (row == name).then_some(digest));
+    match (digest, id) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(digest), Some(id)) => id == digest || rows().any(|row| row == (id, digest)),
+    }
 }
 
 fn failed(what: &str, error: MakerError) -> Trouble {
@@ -202,6 +201,25 @@ fn is_latest(image: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_is_there_only_under_its_name_and_with_its_id() {
+        let list = "REF TYPE DIGEST SIZE PLATFORMS LABELS\n\
+                    docker.io/lab/redis:7.0 application/vnd.v2+json sha256:aa 50.1 MiB linux/amd64 io.cri=managed\n\
+                    docker.io/lab/other:1 application/vnd.v2+json sha256:bb 50.1 MiB linux/amd64 io.cri=managed\n\
+                    sha256:1d application/vnd.v2+json sha256:aa 50.1 MiB linux/amd64 io.cri=managed\n";
+        let redis = "docker.io/lab/redis:7.0";
+        for (name, id, there) in [
+            (redis, Some("sha256:1d"), true),
+            (redis, Some("sha256:aa"), true),
+            (redis, Some("sha256:rebuilt"), false),
+            ("docker.io/lab/other:1", Some("sha256:1d"), false),
+            ("docker.io/lab/other:1", None, true),
+            ("docker.io/lab/absent:1", None, false),
+        ] {
+            assert_eq!(has(list, name, id), there, "{name} {id:?}");
+        }
+    }
 
     #[test]
     fn names_are_completed_as_a_node_writes_them() {

@@ -11,6 +11,8 @@ mod inventory;
 mod k3d;
 mod kind;
 mod lifecycle;
+#[cfg(all(test, feature = "live"))]
+mod live;
 mod maker;
 mod preflight;
 mod record;
