@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::config::Kubeconfig;
 use kube::{Api, Client};
 
+use super::usable::words;
 use crate::complaint;
 use crate::k8s::Access;
 use crate::ports::Trouble;
@@ -66,7 +67,7 @@ impl Borrowing {
         match marks.get_opt(MARK).await {
             Ok(Some(_)) => Ok(format!("context {}, marked as ours to use", self.context)),
             Ok(None) => Err(self.refused("it carries no mark")),
-            Err(error) => Err(self.refused(&format!("its mark cannot be read: {}", complaint::chain(&error)))),
+            Err(error) => Err(self.refused(&format!("its mark cannot be read: {}", words(&error)))),
         }
     }
 

@@ -270,7 +270,7 @@ impl Clusters {
     }
 
     /// Clusters of runs that ended without removing them, a warning each.
-    async fn leftovers(&self) -> Vec<String> {
+    pub(super) async fn leftovers(&self) -> Vec<String> {
         let rows = self.list().await.unwrap_or_default();
         let left = rows.into_iter().filter(|row| row.standing == Standing::LeftOver);
         left.map(|row| {

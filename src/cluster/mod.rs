@@ -6,6 +6,8 @@
 //! - Why a record before creation: whatever happens to this process, what it made can be found and removed.
 
 mod borrowed;
+#[cfg(test)]
+mod flows;
 mod images;
 mod inventory;
 mod k3d;

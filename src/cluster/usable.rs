@@ -25,7 +25,7 @@ const BORROWED: Duration = Duration::from_secs(10);
 /// there yet.
 pub(super) async fn made(client: &Client, nodes: usize, notes: &Notes) -> Result<(), Trouble> {
     while let Err(error) = ready(client).await {
-        notes.waiting(format!("the API server is not ready: {}", complaint::chain(&error)));
+        notes.waiting(format!("the API server is not ready: {}", words(&error)));
         tokio::time::sleep(PAUSE).await;
     }
     let hub = Hub::new(client.clone());
@@ -47,7 +47,7 @@ pub(super) async fn borrowed(client: &Client, notes: &Notes) -> Result<(), Troub
             Err(error) => error,
         };
         let refused = matches!(&error, kube::Error::Api(status) if matches!(status.code, 401 | 403));
-        let words = format!("the API server is not ready: {}", complaint::chain(&error));
+        let words = format!("the API server is not ready: {}", words(&error));
         if refused || tokio::time::Instant::now() > deadline {
             return Err(Trouble::environment(words));
         }
@@ -59,6 +59,14 @@ pub(super) async fn borrowed(client: &Client, notes: &Notes) -> Result<(), Troub
 async fn ready(client: &Client) -> kube::Result<()> {
     let request = hyper::Request::get("/readyz").body(Vec::new()).map_err(kube::Error::HttpError)?;
     client.request_text(request).await.map(drop)
+}
+
+/// An API server's own words where it has answered, without the client's picture of the answer around them.
+pub(super) fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        error => complaint::chain(error),
+    }
 }
 
 struct Wait<'a> {
