@@ -18,6 +18,7 @@
 //! - [`cluster`], [`install`], [`probes`], [`evidence`]: adapters to kind and k3d, helm and manifests, the systems probed.
 //! - [`watch`]: one shared watch per kind and namespace, and logs as they come.
 //! - [`tunnel`]: one way to dial `service.namespace:port`.
+//! - [`tools`]: helm, kind, k3d and the container engine, found or fetched.
 //! - [`k8s`], [`process`], [`complaint`], [`secrets`]: leaves that the adapters stand on.
 //!
 //! **How it is told**
@@ -35,11 +36,13 @@ pub mod plan;
 pub mod ports;
 pub mod suite;
 
+pub mod cluster;
 pub mod complaint;
 pub mod k8s;
 pub mod manifest;
 pub mod process;
 pub mod secrets;
+pub mod tools;
 
 pub mod evidence;
 pub mod health;

@@ -4,8 +4,10 @@
 //! this program, which then decides; the group is killed when the future that runs it is dropped, grandchildren included.
 
 use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -115,9 +117,11 @@ impl Program {
     /// Where it does not start or its pipes break; not where it fails.
     pub async fn run(&self) -> Result<Ended, ProcessError> {
         let name = || self.path.display().to_string();
-        let mut child = self.start().map_err(|source| ProcessError::Start { program: name(), source })?;
-        let _group = Group::of(&child);
-        self.talk(&mut child).await.map_err(|source| ProcessError::Lost { program: name(), source })
+        let mut child = self.start().await.map_err(|source| ProcessError::Start { program: name(), source })?;
+        let mut group = Group::of(&child);
+        let ended = self.talk(&mut child).await.map_err(|source| ProcessError::Lost { program: name(), source })?;
+        group.spare();
+        Ok(ended)
     }
 
     /// Runs it and returns its standard output.
@@ -132,8 +136,21 @@ impl Program {
         Err(ProcessError::Failed { command: self.line(), status: ended.status, words: ended.words() })
     }
 
+    /// A program that was written a moment ago is busy while a child forked meanwhile, for another task, still holds the
+    /// open file; that child's own exec closes it within a millisecond.
+    async fn start(&self) -> std::io::Result<Child> {
+        let mut attempts = 1;
+        loop {
+            match self.spawn() {
+                Err(busy) if busy.kind() == ErrorKind::ExecutableFileBusy && attempts < 100 => attempts += 1,
+                started => return started,
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     #[expect(clippy::disallowed_methods, reason = "this is the door that the ban points to")]
-    fn start(&self) -> std::io::Result<Child> {
+    fn spawn(&self) -> std::io::Result<Child> {
         Command::new(&self.path)
             .args(&self.args)
             .envs(self.env.iter().map(|(key, value)| (key, value)))
@@ -179,12 +196,19 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> 
     Ok(kept)
 }
 
-/// A child's process group, killed when dropped; harmless once all of it has ended.
+/// A child's process group, killed when dropped unless spared.
+///
+/// A child that has been waited for is spared: its number may by then belong to somebody else. What it left running
+/// has closed the pipes, so it is a daemon on purpose.
 struct Group(Option<Pid>);
 
 impl Group {
     fn of(child: &Child) -> Self {
         Self(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
+    }
+
+    fn spare(&mut self) {
+        self.0 = None;
     }
 }
 
@@ -194,5 +218,60 @@ impl Drop for Group {
             // No such group: everything has ended, which is what is wanted.
             kill_process_group(group, Signal::KILL).ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Program {
+        Program::new("/bin/sh").args(["-c", script])
+    }
+
+    /// The read end of a FIFO ends when the last process that holds its write end has ended.
+    #[tokio::test]
+    async fn dropping_a_run_kills_its_grandchildren_even_those_that_ignore_a_polite_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("alive");
+        sh("mkfifo \"$0\"").arg(&fifo).output().await.unwrap();
+        let program = sh("(trap '' TERM HUP; echo up; while :; do sleep 1; done) > \"$0\" & wait").arg(&fifo);
+        let run = tokio::spawn(async move { program.run().await });
+        let mut alive = tokio::fs::File::open(&fifo).await.unwrap();
+        let mut up = [0; 3];
+        alive.read_exact(&mut up).await.unwrap();
+        run.abort();
+        let rest = tokio::time::timeout(Duration::from_secs(5), alive.read_to_end(&mut Vec::new())).await;
+        assert_eq!(rest.expect("the grandchild lives on").unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_child_left_running_on_purpose_is_spared() {
+        let folder = tempfile::tempdir().unwrap();
+        let gate = folder.path().join("gate");
+        sh("mkfifo \"$0\"").arg(&gate).output().await.unwrap();
+        sh("(read line < \"$0\"; echo lives > \"$0.out\") >/dev/null 2>&1 &").arg(&gate).output().await.unwrap();
+        tokio::fs::write(&gate, "go\n").await.unwrap();
+        sh("while ! test -s \"$0\"; do sleep 0.01; done").arg(folder.path().join("gate.out")).output().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_failure_says_the_command_and_its_last_words() {
+        let error = sh("echo noise; echo 'no such thing' >&2; exit 3").output().await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("sh -c ") && text.ends_with("failed (exit status: 3): no such thing"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn both_outputs_and_input_larger_than_a_pipe_get_through() {
+        let input = vec![b'x'; 1 << 20];
+        let ended = sh("tee /dev/stderr").stdin(input.clone()).run().await.unwrap();
+        assert!(ended.stdout == input && ended.stderr == input);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_named() {
+        let error = Program::new("/no/such/program").run().await.unwrap_err();
+        assert_eq!(error.to_string(), "cannot start /no/such/program");
     }
 }

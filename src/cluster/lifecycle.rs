@@ -1,0 +1,325 @@
+//! From the wish for a cluster to one that is usable, and back to nothing.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::images::Loader;
+use super::inventory::Standing;
+use super::maker::{Maker, MakerError, Order};
+use super::record::{Claim, Record, RecordError, Shelf};
+use super::{Borrowing, Flavour, usable};
+use crate::complaint;
+use crate::k8s::{self, Access};
+use crate::plan::ClusterWork;
+use crate::ports::{Done, Notes, Trouble};
+use crate::tools::Equipment;
+
+/// What every cluster made here is called first.
+pub(super) const PREFIX: &str = "seaworthy-";
+
+/// How long removing a cluster may take; the tools have no bound of their own.
+const REMOVAL: Duration = Duration::from_secs(120);
+
+/// Where a run's cluster comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClusterKind {
+    /// Made with kind.
+    Kind,
+    /// Made with k3d.
+    K3d,
+    /// Somebody else's.
+    Context(Borrowing),
+}
+
+/// What the user wants.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    /// Where the cluster comes from.
+    pub kind: ClusterKind,
+    /// The run's name; the cluster is `seaworthy-<run>`.
+    pub run: String,
+    /// Whether a cluster that is made outlives the run.
+    pub keep: bool,
+    /// Whether a kept cluster of the same making is used, and one that must be made is kept.
+    pub reuse: bool,
+    /// Folder of the default configurations: `default.yaml` for kind, `k3d.yaml` for k3d.
+    pub configs: PathBuf,
+    /// Folders for files.
+    pub folders: Folders,
+}
+
+/// Folders for files.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    /// What must survive the process: `$XDG_STATE_HOME/seaworthy`.
+    pub state: PathBuf,
+    /// The run's own.
+    pub run: PathBuf,
+}
+
+/// Whose the cluster is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// Made here: removed whole.
+    Ours,
+    /// Somebody else's: what was installed must be uninstalled, and the cluster is left.
+    Borrowed,
+}
+
+/// A usable cluster.
+#[derive(Clone, Debug)]
+pub struct Raised {
+    /// How to reach it.
+    pub access: Access,
+    /// Whose it is.
+    pub ownership: Ownership,
+    /// What was done.
+    pub done: Done,
+}
+
+/// The clusters of this machine, and the one of this run.
+#[derive(Debug)]
+pub struct Clusters {
+    pub(super) options: ClusterOptions,
+    pub(super) equipment: Equipment,
+    pub(super) shelf: Shelf,
+    held: Mutex<Option<Held>>,
+    pub(super) loader: Loader,
+}
+
+/// The cluster that this run has made or taken.
+#[derive(Debug)]
+struct Held {
+    claim: Claim,
+    maker: Maker,
+    usable: bool,
+}
+
+/// What a cluster is made of.
+struct Recipe {
+    config: PathBuf,
+    image: Option<String>,
+    nodes: usize,
+    digest: String,
+}
+
+impl Clusters {
+    /// Nothing happens before a cluster is asked for.
+    #[must_use]
+    pub fn new(options: ClusterOptions, equipment: Equipment) -> Self {
+        let shelf = Shelf::new(&options.folders.state);
+        Self { options, equipment, shelf, held: Mutex::default(), loader: Loader::default() }
+    }
+
+    /// Provides a usable cluster. Bounded by the caller.
+    ///
+    /// # Errors
+    /// A trouble of the environment, in the tool's own words, with what was left behind; [`Clusters::lower`] removes it.
+    pub async fn raise(&self, work: &ClusterWork, notes: &Notes) -> Result<Raised, Trouble> {
+        match &self.options.kind {
+            ClusterKind::Kind => self.provide(Flavour::Kind, work, notes).await,
+            ClusterKind::K3d => self.provide(Flavour::K3d, work, notes).await,
+            ClusterKind::Context(borrowing) => borrow(borrowing, notes).await,
+        }
+    }
+
+    /// Removes the cluster that [`Clusters::raise`] made, or half made, unless it is to be kept. Once done, doing it
+    /// again does nothing. A borrowed cluster is left alone.
+    ///
+    /// # Errors
+    /// Where it is still there afterwards; its record stays, so that [`Clusters::down`] can try again.
+    pub async fn lower(&self, notes: &Notes) -> Result<Done, Trouble> {
+        let Some(held) = self.lock().take() else {
+            return Ok(Done::saying(match &self.options.kind {
+                ClusterKind::Kind | ClusterKind::K3d => "no cluster of this run is left".to_owned(),
+                ClusterKind::Context(borrowing) => format!("context {} is left as it is", borrowing.context),
+            }));
+        };
+        let name = held.claim.record.name.clone();
+        if held.claim.record.keep && held.usable {
+            let kubeconfig = self.shelf.kubeconfig(&name);
+            let reach = format!("kept {name}: export KUBECONFIG={}", kubeconfig.display());
+            return Ok(Done::saying(format!("{reach}; remove it with: seaworthy cluster down {name}")));
+        }
+        notes.waiting(format!("cluster {name} to be removed"));
+        self.remove(&held.maker, &name).await?;
+        self.shelf.release(&held.claim).map_err(record_trouble)?;
+        Ok(Done::saying(format!("removed {name}")))
+    }
+
+    /// Removes a cluster and sees that it is gone.
+    pub(super) async fn remove(&self, maker: &Maker, name: &str) -> Result<(), Trouble> {
+        let kubeconfig = self.shelf.kubeconfig(name);
+        let removal = async {
+            let deleted = maker.delete(name, &kubeconfig).await;
+            // What counts is whether it is there, not what the tool says.
+            if maker.names().await?.contains(name) { deleted.map(|()| false) } else { Ok(true) }
+        };
+        let still = |why: &str| Trouble::environment(format!("cluster {name} is still there: {why}"));
+        match tokio::time::timeout(REMOVAL, removal).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(still(&format!("{} said that it removed it", maker.flavour()))),
+            Ok(Err(error)) => Err(still(&complaint::chain(&error)).with(words(error))),
+            Err(_) => Err(still(&format!("{} did not end within {REMOVAL:?}", maker.flavour()))),
+        }
+        .map_err(|trouble| trouble.with([format!("try again with: seaworthy cluster down {name}")]))
+    }
+
+    /// The maker and the name of this run's cluster, once it is usable.
+    pub(super) fn usable(&self) -> Option<(Maker, String)> {
+        let held = self.lock();
+        held.as_ref().filter(|held| held.usable).map(|held| (held.maker.clone(), held.claim.record.name.clone()))
+    }
+
+    async fn provide(&self, flavour: Flavour, work: &ClusterWork, notes: &Notes) -> Result<Raised, Trouble> {
+        let Some(maker) = Maker::of(flavour, &self.equipment) else {
+            return Err(Trouble::environment(format!("{flavour} or a container engine is missing")));
+        };
+        let recipe = self.recipe(&maker, work)?;
+        let kept = if self.options.reuse { self.kept(&maker, &recipe).await? } else { None };
+        let (name, saw) = match kept {
+            Some(claim) => (self.reuse(claim, &maker).await?, "reused"),
+            None => (self.make(&maker, &recipe, notes).await?, "made"),
+        };
+        let access = Access { kubeconfig: self.shelf.kubeconfig(&name), context: None };
+        let client = k8s::client(&access).await.map_err(|error| Trouble::environment(complaint::chain(&error)))?;
+        usable::made(&client, recipe.nodes, notes).await?;
+        if let Some(held) = self.lock().as_mut() {
+            held.usable = true;
+        }
+        let mut done = Done::saying(format!("{saw} {name} with {}, {} node(s)", maker.title(), recipe.nodes));
+        done.warnings = self.leftovers().await;
+        Ok(Raised { access, ownership: Ownership::Ours, done })
+    }
+
+    /// Records a new cluster, then makes it.
+    async fn make(&self, maker: &Maker, recipe: &Recipe, notes: &Notes) -> Result<String, Trouble> {
+        let name = format!("{PREFIX}{}", self.options.run);
+        let record = Record {
+            name: name.clone(),
+            flavour: maker.flavour(),
+            run: self.options.run.clone(),
+            pid: std::process::id(),
+            created: Timestamp::now(),
+            keep: self.options.keep || self.options.reuse,
+            digest: recipe.digest.clone(),
+        };
+        self.hold(self.shelf.claim(record).map_err(record_trouble)?, maker);
+        notes.waiting(format!("{} to create cluster {name}", maker.title()));
+        let kubeconfig = self.shelf.kubeconfig(&name);
+        let order =
+            Order { name: &name, config: &recipe.config, image: recipe.image.as_deref(), kubeconfig: &kubeconfig };
+        match maker.create(&order).await {
+            Ok(()) => Ok(name),
+            Err(error) => Err(uncreated(maker, &name, error).await),
+        }
+    }
+
+    /// A kept cluster of the same making that no run uses.
+    async fn kept(&self, maker: &Maker, recipe: &Recipe) -> Result<Option<Claim>, Trouble> {
+        let names = maker.names().await.map_err(maker_trouble)?;
+        for (record, _) in self.shelf.records().map_err(record_trouble)? {
+            let same = record.flavour == maker.flavour() && record.digest == recipe.digest;
+            if record.keep && same && names.contains(&record.name) {
+                // Another run may have taken it, or removed it, since the list was read.
+                if let Some(claim) = self.shelf.reclaim(&record.name).map_err(record_trouble)? {
+                    return Ok(Some(claim));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn reuse(&self, mut claim: Claim, maker: &Maker) -> Result<String, Trouble> {
+        claim.used_by(std::process::id()).map_err(record_trouble)?;
+        let name = claim.record.name.clone();
+        self.hold(claim, maker);
+        // After the engine was restarted, the API server may be at another port.
+        maker.write_kubeconfig(&name, &self.shelf.kubeconfig(&name)).await.map_err(maker_trouble)?;
+        Ok(name)
+    }
+
+    fn hold(&self, claim: Claim, maker: &Maker) {
+        *self.lock() = Some(Held { claim, maker: maker.clone(), usable: false });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recipe(&self, maker: &Maker, work: &ClusterWork) -> Result<Recipe, Trouble> {
+        let default = match maker.flavour() {
+            Flavour::Kind => "default.yaml",
+            Flavour::K3d => "k3d.yaml",
+        };
+        let named = work.environment.cluster_config.clone();
+        let config = named.unwrap_or_else(|| self.options.configs.join(default));
+        let unusable = |why: String| {
+            Trouble::environment(format!("cannot use the cluster configuration {}: {why}", config.display()))
+        };
+        let text = std::fs::read_to_string(&config).map_err(|error| unusable(error.to_string()))?;
+        let nodes = maker.flavour().nodes(&text).map_err(&unusable)?;
+        let image = work.environment.node_image.clone();
+        // Where no image is named the tool's version decides on it.
+        let base = image.clone().unwrap_or_else(|| maker.title());
+        Ok(Recipe { digest: digest(&[maker.flavour().tool().name(), &text, &base]), config, image, nodes })
+    }
+
+    /// Clusters of runs that ended without removing them, a warning each.
+    pub(super) async fn leftovers(&self) -> Vec<String> {
+        let rows = self.list().await.unwrap_or_default();
+        let left = rows.into_iter().filter(|row| row.standing == Standing::LeftOver);
+        left.map(|row| {
+            format!("{} was left over by a run that was killed; remove it with: seaworthy cluster down", row.name)
+        })
+        .collect()
+    }
+}
+
+async fn borrow(borrowing: &Borrowing, notes: &Notes) -> Result<Raised, Trouble> {
+    let access = borrowing.locate().map_err(|missing| Trouble::environment(missing.what).with([missing.remedy]))?;
+    let client = k8s::client(&access).await.map_err(|error| Trouble::environment(complaint::chain(&error)))?;
+    usable::borrowed(&client, notes).await?;
+    let done = Done::saying(borrowing.admit(&client).await?);
+    Ok(Raised { access, ownership: Ownership::Borrowed, done })
+}
+
+/// Why a cluster was not made, and what there is of it.
+async fn uncreated(maker: &Maker, name: &str, error: MakerError) -> Trouble {
+    let left = match maker.names().await {
+        Ok(names) if names.contains(name) => format!("left behind: cluster {name}, which the teardown removes"),
+        Ok(_) => "nothing was left behind".to_owned(),
+        Err(_) => format!("whether anything of cluster {name} was left behind could not be seen"),
+    };
+    let why = format!("{} could not create cluster {name}: {}", maker.title(), complaint::chain(&error));
+    Trouble::environment(why).with(words(error)).with([left])
+}
+
+/// Each part with its length first, so that no two lists of parts read the same.
+fn digest(parts: &[&str]) -> String {
+    let mut sum = Sha256::new();
+    for part in parts {
+        sum.update(part.len().to_le_bytes());
+        sum.update(part);
+    }
+    sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn maker_trouble(error: MakerError) -> Trouble {
+    Trouble::environment(complaint::chain(&error)).with(words(error))
+}
+
+pub(super) fn record_trouble(error: RecordError) -> Trouble {
+    Trouble::environment(complaint::chain(&error))
+}
+
+fn words(error: MakerError) -> Vec<String> {
+    match error {
+        MakerError::Tool { words, .. } => words,
+        MakerError::Printed { .. } | MakerError::Write { .. } => Vec::new(),
+    }
+}
