@@ -60,3 +60,12 @@ pub async fn client(access: &Access) -> Result<Client, AccessError> {
     config.connect_timeout = Some(CONNECT);
     Client::try_from(config).map_err(|source| AccessError::Client { path: path(), source: Box::new(source) })
 }
+
+/// What the API server said, or what kept us from it; kube's own text of a refusal prints its fields as well.
+#[must_use]
+pub fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        error => crate::complaint::chain(error),
+    }
+}

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Access, Address, Claim, Credential, Verdict, VersionRange};
+use super::reach::Faults;
+use super::{Access, Address, Claim, Credential, Obstacle, Verdict, VersionRange, Written};
 
 /// A claim about one Redis server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,13 +21,14 @@ pub struct Redis {
     /// Its role.
     #[serde(default)]
     pub role: Option<RedisRole>,
-    /// How many replicas must be attached and online; only of a master.
+    /// How many replicas must be attached and online, at least; only of a master.
     #[serde(default)]
     pub replicas: Option<u32>,
     /// Its version.
     #[serde(default)]
     pub version: Option<VersionRange>,
-    /// Whether a key of our own is written, read back and removed; on a replica, that writing is refused.
+    /// Whether a key of our own is written, read back and removed. Where the role claimed is `replica`: whether that
+    /// writing is refused.
     #[serde(default = "yes")]
     pub writes: bool,
     /// A replica on which a written key must appear as well.
@@ -37,7 +39,7 @@ pub struct Redis {
     pub expect: Access,
 }
 
-/// The role that `ROLE` reports.
+/// The role that a server reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RedisRole {
@@ -53,12 +55,348 @@ const fn yes() -> bool {
 
 /// What was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RedisAnswer;
+pub enum RedisAnswer {
+    /// There was nobody to talk to.
+    Unmet(Obstacle),
+    /// A command by which we come in got an error instead.
+    Refused {
+        /// `AUTH` or `PING`.
+        command: String,
+        /// The server's words, its code first: `WRONGPASS invalid username-password pair`.
+        error: String,
+    },
+    /// We were let in.
+    Open(RedisFacts),
+}
+
+/// What a server that let us in showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisFacts {
+    /// What `INFO` says, or the error it got; some users may not ask.
+    pub info: Result<RedisInfo, String>,
+    /// What came of writing a key; `None` where no write was asked for.
+    pub written: Option<Written>,
+    /// What came of looking for the key on the replica; `None` where none is named or nothing was kept.
+    pub replicated: Option<Replicated>,
+}
+
+/// What `INFO` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisInfo {
+    /// `redis_version`.
+    pub version: String,
+    /// `role`.
+    pub role: RedisRole,
+    /// Of a replica: `master_link_status` is `up`.
+    pub link_up: bool,
+    /// Of a master: replicas whose state is `online`.
+    pub online: u32,
+    /// Of a master: all replicas that are attached.
+    pub attached: u32,
+}
+
+/// What came of looking for a written key on a replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replicated {
+    /// It appeared.
+    Appeared,
+    /// It did not, this long after it was written.
+    Absent {
+        /// In milliseconds.
+        after_ms: u64,
+    },
+    /// The replica answered with an error.
+    Refused(String),
+    /// The replica could not be talked to.
+    Unmet(Obstacle),
+}
 
 impl Claim for Redis {
     type Answer = RedisAnswer;
 
-    fn judge(&self, _: &RedisAnswer) -> Verdict {
-        Verdict::unclear("this claim is not judged yet")
+    fn judge(&self, answer: &RedisAnswer) -> Verdict {
+        match (answer, self.expect) {
+            (RedisAnswer::Unmet(obstacle), expect) => obstacle.judge(format!("redis {} answers PING", self.at), expect),
+            (RedisAnswer::Refused { command, error }, Access::Allowed) => self.judge_refused(command, error),
+            (RedisAnswer::Refused { command, error }, Access::Denied) => self.judge_denial(command, error),
+            (RedisAnswer::Open(facts), Access::Allowed) => self.judge_facts(facts),
+            (RedisAnswer::Open(facts), Access::Denied) => self.judge_intrusion(facts),
+        }
+    }
+}
+
+impl Redis {
+    /// A login refused is final: a server that is ready has read its passwords, and the same one will not do later.
+    /// Whatever else it says (`LOADING`, `MASTERDOWN`, `NOPERM` before an operator has set its users) may pass.
+    fn judge_refused(&self, command: &str, error: &str) -> Verdict {
+        let at = &self.at;
+        if ["WRONGPASS", "NOAUTH", "ERR invalid password"].iter().any(|code| error.starts_with(code)) {
+            return Verdict::doomed(format!("redis {at} lets us in"), format!("redis {at} refused the login: {error}"));
+        }
+        Verdict::broken(format!("redis {at} answers {command}"), format!("redis {at} answered {command} with: {error}"))
+    }
+
+    fn judge_denial(&self, command: &str, error: &str) -> Verdict {
+        let at = &self.at;
+        if keeps_out(error) {
+            return Verdict::held(format!("redis {at} refused {command}: {error}"));
+        }
+        if error.contains("without any password configured") {
+            return Verdict::broken(
+                format!("redis {at} keeps us out"),
+                format!("redis {at} wants no password: {error}"),
+            );
+        }
+        Verdict::unclear(format!("redis {at} answered {command} with: {error}; that is no refusal of access"))
+    }
+
+    fn judge_intrusion(&self, facts: &RedisFacts) -> Verdict {
+        let at = &self.at;
+        match &facts.written {
+            Some(Written::Refused(error)) if keeps_out(error) => {
+                Verdict::held(format!("redis {at} refused to write: {error}"))
+            }
+            Some(Written::Kept | Written::Lost(_)) => {
+                Verdict::broken(format!("redis {at} keeps us out"), format!("redis {at} let us in, and took a write"))
+            }
+            Some(Written::Refused(_)) | None => {
+                Verdict::broken(format!("redis {at} keeps us out"), format!("redis {at} let us in"))
+            }
+        }
+    }
+
+    fn judge_facts(&self, facts: &RedisFacts) -> Verdict {
+        let at = &self.at;
+        let mut faults = Faults::default();
+        match &facts.info {
+            Ok(info) => self.judge_info(info, &mut faults),
+            Err(error) => {
+                let wanted = self.role.is_some() || self.replicas.is_some() || self.version.is_some();
+                faults.unless(!wanted, "an answer to INFO", format!("redis {at} answered INFO with: {error}"));
+            }
+        }
+        if let Some(written) = &facts.written {
+            self.judge_written(written, &mut faults);
+        }
+        if let (Some(replicated), Some(replica)) = (&facts.replicated, &self.replica) {
+            let expected = format!("a key written to {at} appears on {replica}");
+            faults.unless(*replicated == Replicated::Appeared, expected, missed(replicated, at, replica));
+        }
+        faults.or_held(self.sight(facts))
+    }
+
+    fn judge_info(&self, info: &RedisInfo, faults: &mut Faults) {
+        let at = &self.at;
+        if let Some(role) = self.role {
+            let expected = format!("redis {at} is a {}", word(role));
+            faults.unless(info.role == role, expected, format!("redis {at} is a {}", word(info.role)));
+            let cut = role == RedisRole::Replica && info.role == role && !info.link_up;
+            faults.unless(
+                !cut,
+                format!("redis {at} has its link to the master up"),
+                format!("redis {at} has lost its master: its link is down"),
+            );
+        }
+        if let Some(replicas) = self.replicas {
+            faults.unless(
+                info.online >= replicas,
+                format!("{replicas} replicas online at redis {at}"),
+                format!("redis {at} has {} online of {} attached", info.online, info.attached),
+            );
+        }
+        if let Some(range) = &self.version {
+            let holds = range.holds(&info.version) == Some(true);
+            faults.unless(holds, format!("version {range}"), format!("redis {at} is version {}", info.version));
+        }
+    }
+
+    fn judge_written(&self, written: &Written, faults: &mut Faults) {
+        let at = &self.at;
+        let is_replica = self.role == Some(RedisRole::Replica);
+        let expected = match is_replica {
+            true => format!("redis {at} refuses writes as a replica does (READONLY)"),
+            false => format!("redis {at} keeps what is written"),
+        };
+        let (holds, actual) = match written {
+            Written::Kept => (!is_replica, format!("redis {at} took a write")),
+            Written::Lost(found) => (false, format!("redis {at} took a write and then had {found}")),
+            Written::Refused(error) => {
+                (is_replica && error.starts_with("READONLY"), format!("redis {at} refused to write: {error}"))
+            }
+        };
+        faults.unless(holds, expected, actual);
+    }
+
+    /// What a claim that holds has shown, in one line.
+    fn sight(&self, facts: &RedisFacts) -> String {
+        let server = match &facts.info {
+            Ok(info) => format!("redis {} is a {}, version {}", self.at, word(info.role), info.version),
+            Err(_) => format!("redis {} answers", self.at),
+        };
+        let written = match &facts.written {
+            Some(Written::Kept) => ", and kept a key",
+            Some(Written::Refused(_) | Written::Lost(_)) => ", and refused a write",
+            None => "",
+        };
+        let replicated = match (&facts.replicated, &self.replica) {
+            (Some(_), Some(replica)) => format!(" that appeared on {replica}"),
+            (None, _) | (_, None) => String::new(),
+        };
+        format!("{server}{written}{replicated}")
+    }
+}
+
+/// The server's ways to say that we have no access.
+fn keeps_out(error: &str) -> bool {
+    // `ERR invalid password` is what servers before Redis 6 said.
+    ["NOAUTH", "WRONGPASS", "NOPERM", "ERR invalid password"].iter().any(|code| error.starts_with(code))
+}
+
+fn missed(replicated: &Replicated, at: &Address, replica: &Address) -> String {
+    match replicated {
+        Replicated::Appeared => format!("it appeared on {replica}"),
+        Replicated::Absent { after_ms } => {
+            format!("redis {replica} had no key {after_ms} ms after it was written to {at}")
+        }
+        Replicated::Refused(error) => format!("redis {replica} refused to read it: {error}"),
+        Replicated::Unmet(obstacle) => obstacle.text().to_owned(),
+    }
+}
+
+const fn word(role: RedisRole) -> &'static str {
+    match role {
+        RedisRole::Master => "master",
+        RedisRole::Replica => "replica",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::Outlook;
+
+    fn claim(yaml: &str) -> Redis {
+        serde_saphyr::from_str(yaml).unwrap()
+    }
+
+    fn info(role: RedisRole) -> RedisInfo {
+        RedisInfo { version: "7.4.1".to_owned(), role, link_up: true, online: 1, attached: 2 }
+    }
+
+    fn open(info: RedisInfo, written: Option<Written>) -> RedisAnswer {
+        RedisAnswer::Open(RedisFacts { info: Ok(info), written, replicated: None })
+    }
+
+    fn refused(command: &str, error: &str) -> RedisAnswer {
+        RedisAnswer::Refused { command: command.to_owned(), error: error.to_owned() }
+    }
+
+    fn actual(verdict: &Verdict) -> &str {
+        match verdict {
+            Verdict::Broken { actual, .. } => actual,
+            Verdict::Held { .. } | Verdict::Unclear { .. } => panic!("not broken: {verdict:?}"),
+        }
+    }
+
+    #[test]
+    fn a_master_that_keeps_a_key_holds() {
+        let verdict = claim("{at: 'redis:6379', role: master, replicas: 1, version: '>=7, <8'}")
+            .judge(&open(info(RedisRole::Master), Some(Written::Kept)));
+        assert_eq!(verdict, Verdict::held("redis redis:6379 is a master, version 7.4.1, and kept a key"));
+    }
+
+    #[test]
+    fn every_part_of_a_claim_can_fail() {
+        let master = info(RedisRole::Master);
+        let cut = RedisInfo { link_up: false, ..info(RedisRole::Replica) };
+        let readonly = || Some(Written::Refused("READONLY You can't write against a read only replica.".to_owned()));
+        for (yaml, answer, said) in [
+            ("role: replica", open(master.clone(), readonly()), "redis r:1 is a master"),
+            ("role: replica", open(cut, readonly()), "redis r:1 has lost its master: its link is down"),
+            ("replicas: 2", open(master.clone(), Some(Written::Kept)), "redis r:1 has 1 online of 2 attached"),
+            ("version: ^6", open(master.clone(), Some(Written::Kept)), "redis r:1 is version 7.4.1"),
+            ("role: replica", open(info(RedisRole::Replica), Some(Written::Kept)), "redis r:1 took a write"),
+            (
+                "role: master",
+                open(master.clone(), readonly()),
+                "redis r:1 refused to write: READONLY You can't write against a read only replica.",
+            ),
+            (
+                "writes: true",
+                open(master, Some(Written::Lost("nothing".into()))),
+                "redis r:1 took a write and then had nothing",
+            ),
+        ] {
+            assert_eq!(actual(&claim(&format!("{{at: 'r:1', {yaml}}}")).judge(&answer)), said);
+        }
+    }
+
+    #[test]
+    fn a_replica_that_refuses_writes_holds() {
+        let readonly = Written::Refused("READONLY You can't write".to_owned());
+        let verdict = claim("{at: 'r:1', role: replica}").judge(&open(info(RedisRole::Replica), Some(readonly)));
+        assert_eq!(verdict, Verdict::held("redis r:1 is a replica, version 7.4.1, and refused a write"));
+    }
+
+    #[test]
+    fn a_replica_behind_a_claim_without_a_role_does_not_pass_for_keeping_writes() {
+        let readonly = Written::Refused("READONLY You can't write".to_owned());
+        assert!(matches!(
+            claim("at: r:1").judge(&open(info(RedisRole::Replica), Some(readonly))),
+            Verdict::Broken { .. }
+        ));
+    }
+
+    #[test]
+    fn a_wrong_password_is_final_and_a_loading_server_may_heal() {
+        let wrong = claim("at: r:1").judge(&refused("AUTH", "WRONGPASS invalid username-password pair"));
+        let Verdict::Broken { outlook, actual, .. } = wrong else { panic!("{wrong:?}") };
+        assert_eq!(outlook, Outlook::Final);
+        assert_eq!(actual, "redis r:1 refused the login: WRONGPASS invalid username-password pair");
+        let loading = claim("at: r:1").judge(&refused("PING", "LOADING Redis is loading the dataset in memory"));
+        assert!(matches!(loading, Verdict::Broken { outlook: Outlook::MayHeal, .. }));
+    }
+
+    #[test]
+    fn only_the_servers_own_refusal_is_a_denial() {
+        let denied = claim("{at: 'r:1', expect: denied}");
+        assert!(matches!(denied.judge(&refused("PING", "NOAUTH Authentication required.")), Verdict::Held { .. }));
+        assert!(matches!(denied.judge(&refused("PING", "LOADING Redis")), Verdict::Unclear { .. }));
+        let away = RedisAnswer::Unmet(Obstacle::NoEndpoint("no pod".to_owned()));
+        assert!(matches!(denied.judge(&away), Verdict::Unclear { .. }));
+        let open_door = refused("AUTH", "ERR AUTH <password> called without any password configured");
+        assert!(matches!(denied.judge(&open_door), Verdict::Broken { .. }));
+        let let_in = denied.judge(&open(info(RedisRole::Master), Some(Written::Kept)));
+        assert_eq!(actual(&let_in), "redis r:1 let us in, and took a write");
+        let no_right = Some(Written::Refused("NOPERM this user has no permissions".to_owned()));
+        assert!(matches!(denied.judge(&open(info(RedisRole::Master), no_right)), Verdict::Held { .. }));
+    }
+
+    #[test]
+    fn a_key_that_does_not_reach_the_replica_breaks() {
+        let answer = |replicated| {
+            RedisAnswer::Open(RedisFacts {
+                info: Ok(info(RedisRole::Master)),
+                written: Some(Written::Kept),
+                replicated: Some(replicated),
+            })
+        };
+        let redis = claim("{at: 'r:1', replica: 's:1'}");
+        assert!(matches!(redis.judge(&answer(Replicated::Appeared)), Verdict::Held { .. }));
+        assert_eq!(
+            actual(&redis.judge(&answer(Replicated::Absent { after_ms: 5000 }))),
+            "redis s:1 had no key 5000 ms after it was written to r:1"
+        );
+    }
+
+    #[test]
+    fn a_user_who_may_not_ask_info_passes_only_where_nothing_was_claimed_of_it() {
+        let answer = RedisAnswer::Open(RedisFacts {
+            info: Err("NOPERM this user has no permissions to run the 'info' command".to_owned()),
+            written: Some(Written::Kept),
+            replicated: None,
+        });
+        assert!(matches!(claim("at: r:1").judge(&answer), Verdict::Held { .. }));
+        assert!(matches!(claim("{at: 'r:1', role: master}").judge(&answer), Verdict::Broken { .. }));
     }
 }

@@ -1,8 +1,209 @@
 //! Twin of `checks/dns.rs`.
+//!
+//! Every ready DNS pod is asked over TCP, since that is what can be forwarded; the answers are those of UDP.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use hickory_resolver::proto::op::{Message, Query, ResponseCode};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::Api;
+use kube::api::ListParams;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::reach::Unmet;
 use super::{Site, Unseen};
-use crate::checks::{Dns, DnsAnswer};
+use crate::checks::{Absence, Address, Dns, DnsAnswer, DnsServer, Host, Resolution};
+use crate::k8s::words;
+use crate::tunnel::Stream;
 
-pub(super) async fn observe(_claim: &Dns, _site: &Site<'_>) -> Result<DnsAnswer, Unseen> {
-    Err(Unseen("this probe is not built yet".to_owned()))
+/// Where every distribution keeps its DNS, and by which label: the one that its Service selects by.
+const NAMESPACE: &str = "kube-system";
+const LABEL: &str = "k8s-app=kube-dns";
+const PORT: u16 = 53;
+
+/// The cluster's own domain.
+const DOMAIN: &str = "cluster.local.";
+
+/// From how many dots a name is asked for as it is before it is completed: `ndots` in the `resolv.conf` of pods.
+const NDOTS: usize = 5;
+
+pub(super) async fn observe(claim: &Dns, site: &Site<'_>) -> Result<DnsAnswer, Unseen> {
+    let names = completed(&claim.name, site.namespace());
+    let asking = ready_servers(site).await?.into_iter().map(|pod| ask_server(pod, &names, site));
+    let servers = futures::future::try_join_all(asking).await?;
+    let lost_namespace = match claim.expect {
+        Absence::Absent => lost_namespace(&claim.name, site).await?,
+        Absence::Present | Absence::AbsentWithItsKind => None,
+    };
+    Ok(DnsAnswer { servers, lost_namespace })
+}
+
+/// The names of the DNS pods that are ready.
+async fn ready_servers(site: &Site<'_>) -> Result<Vec<String>, Unseen> {
+    let pods: Api<Pod> = Api::namespaced(site.prober.hub.client().clone(), NAMESPACE);
+    let pods = pods
+        .list(&ListParams::default().labels(LABEL))
+        .await
+        .map_err(|error| Unseen(format!("cannot list the DNS pods in {NAMESPACE}: {}", words(&error))))?;
+    Ok(pods.items.into_iter().filter(is_ready).filter_map(|pod| pod.metadata.name).collect())
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
+}
+
+/// The namespace that a name of the cluster lies in, where it does not exist.
+async fn lost_namespace(name: &str, site: &Site<'_>) -> Result<Option<String>, Unseen> {
+    let Some(namespace) = namespace_of(name, site.namespace()) else { return Ok(None) };
+    let namespaces: Api<Namespace> = Api::all(site.prober.hub.client().clone());
+    match namespaces.get_opt(namespace).await {
+        Ok(Some(_)) => Ok(None),
+        Ok(None) => Ok(Some(namespace.to_owned())),
+        Err(error) => Err(Unseen(format!("cannot look for the namespace {namespace}: {}", words(&error)))),
+    }
+}
+
+async fn ask_server(pod: String, names: &[String], site: &Site<'_>) -> Result<DnsServer, Unseen> {
+    let host = Host::Pod { name: pod.clone(), namespace: Some(NAMESPACE.to_owned()) };
+    let said = match site.dial(&Address { host, port: PORT }).await {
+        Ok(stream) => resolve(stream, names).await,
+        Err(unmet) => Err(unmet),
+    };
+    let said = said.or_else(|unmet| unmet.answer(|obstacle| Resolution::Unmet(obstacle.text().to_owned())))?;
+    Ok(DnsServer { pod, said })
+}
+
+/// The first of the names that has an address, as a pod's resolver would find it. Where none has, the word that weighs
+/// most: a server that fails may know the name, and one that exists without an address is not missing.
+async fn resolve(mut stream: Stream, names: &[String]) -> Result<Resolution, Unmet> {
+    let mut worst = Resolution::NoName;
+    for full in names {
+        let said = look_up(&mut stream, full).await?;
+        match (&said, &worst) {
+            (Resolution::Found { .. }, _) => return Ok(said),
+            (Resolution::Failed { .. }, Resolution::NoName | Resolution::NoAddress { .. })
+            | (Resolution::NoAddress { .. }, Resolution::NoName) => worst = said,
+            (
+                Resolution::Failed { .. } | Resolution::NoAddress { .. } | Resolution::NoName | Resolution::Unmet(_),
+                _,
+            ) => {}
+        }
+    }
+    Ok(worst)
+}
+
+/// Both kinds of address of one name.
+async fn look_up(stream: &mut Stream, full: &str) -> Result<Resolution, Unmet> {
+    let mut addresses = BTreeSet::new();
+    let mut exists = true;
+    for kind in [RecordType::A, RecordType::AAAA] {
+        let fate = stream.fate();
+        let answer = exchange(stream, full, kind)
+            .await
+            .map_err(|error| Unmet::broke(&fate, format!("the DNS server broke off: {error}")))?;
+        match answer.metadata.response_code {
+            ResponseCode::NoError => addresses.extend(answer.answers.iter().filter_map(|record| address(&record.data))),
+            ResponseCode::NXDomain => exists = false,
+            code => return Ok(Resolution::Failed { full: full.to_owned(), code: short(code) }),
+        }
+    }
+    let full = full.to_owned();
+    Ok(match (addresses.is_empty(), exists) {
+        (false, _) => Resolution::Found { full, addresses },
+        (true, true) => Resolution::NoAddress { full },
+        (true, false) => Resolution::NoName,
+    })
+}
+
+/// One question and its answer, each after its length in two bytes (RFC 1035, 4.2.2).
+async fn exchange(stream: &mut Stream, full: &str, kind: RecordType) -> std::io::Result<Message> {
+    let mut question = Message::query();
+    question.metadata.recursion_desired = true;
+    question.add_query(Query::query(Name::from_ascii(full).map_err(std::io::Error::other)?, kind));
+    let bytes = question.to_vec().map_err(std::io::Error::other)?;
+    stream.write_u16(u16::try_from(bytes.len()).map_err(std::io::Error::other)?).await?;
+    stream.write_all(&bytes).await?;
+    stream.flush().await?;
+    let mut answer = vec![0; usize::from(stream.read_u16().await?)];
+    stream.read_exact(&mut answer).await?;
+    let answer = Message::from_vec(&answer).map_err(std::io::Error::other)?;
+    if answer.metadata.id == question.metadata.id {
+        Ok(answer)
+    } else {
+        Err(std::io::Error::other("another question's answer"))
+    }
+}
+
+fn address(data: &RData) -> Option<IpAddr> {
+    data.ip_addr()
+}
+
+/// A response code as DNS tools print it.
+fn short(code: ResponseCode) -> String {
+    match code {
+        ResponseCode::ServFail => "SERVFAIL".to_owned(),
+        ResponseCode::Refused => "REFUSED".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// A name in the forms in which a pod of the namespace asks for it, in that order (`search` and `ndots` of its
+/// `resolv.conf`). A dot at the end says that it is whole.
+fn completed(name: &str, namespace: &str) -> Vec<String> {
+    if name.ends_with('.') {
+        return vec![name.to_owned()];
+    }
+    let searched = [format!("{namespace}.svc.{DOMAIN}"), format!("svc.{DOMAIN}"), DOMAIN.to_owned()];
+    let mut names: Vec<String> = searched.iter().map(|domain| format!("{name}.{domain}")).collect();
+    let as_it_is = if name.matches('.').count() >= NDOTS { 0 } else { names.len() };
+    names.insert(as_it_is, format!("{name}."));
+    names
+}
+
+/// The namespace that a name speaks of, as far as it can be a Service's: `redis`, `redis.data`, `redis.data.svc…`.
+fn namespace_of<'a>(name: &'a str, own: &'a str) -> Option<&'a str> {
+    let short = name.strip_suffix(DOMAIN).or_else(|| name.strip_suffix(DOMAIN.trim_end_matches('.')));
+    let is_whole = name.ends_with('.') || short.is_some();
+    let labels: Vec<&str> = short.unwrap_or(name).trim_end_matches('.').split('.').collect();
+    match labels.as_slice() {
+        [.., namespace, "svc"] if short.is_some() || !is_whole => Some(namespace),
+        [_] if !is_whole => Some(own),
+        [_, namespace] if !is_whole => Some(namespace),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_completed_as_a_pod_completes_it() {
+        assert_eq!(
+            completed("redis", "data"),
+            ["redis.data.svc.cluster.local.", "redis.svc.cluster.local.", "redis.cluster.local.", "redis."]
+        );
+        assert_eq!(completed("redis.data.svc.cluster.local.", "data"), ["redis.data.svc.cluster.local."]);
+        assert_eq!(completed("a.b.c.d.e.f", "data")[0], "a.b.c.d.e.f.");
+        assert_eq!(completed("example.com", "data")[3], "example.com.");
+    }
+
+    #[test]
+    fn the_namespace_that_a_name_speaks_of_is_found() {
+        for (name, namespace) in [
+            ("redis", Some("data")),
+            ("redis.cache", Some("cache")),
+            ("redis.cache.svc", Some("cache")),
+            ("redis.cache.svc.cluster.local", Some("cache")),
+            ("redis-0.redis.cache.svc.cluster.local.", Some("cache")),
+            ("example.com.", None),
+            ("a.b.example.com", None),
+        ] {
+            assert_eq!(namespace_of(name, "data"), namespace, "{name}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! - Never: judge. Whether an answer is good is `checks`' business; only "could not look" is said here.
 
 mod crd;
+mod credential;
 mod dns;
 mod exec;
 mod helm_test;
@@ -12,11 +13,14 @@ mod job;
 mod namespace;
 mod operator;
 mod postgres;
+mod reach;
 mod redis;
 mod running;
 mod tcp;
+mod trust;
 mod workload;
 
+use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -125,4 +129,10 @@ fn judged<C: Claim>(claim: &C, answer: Result<C::Answer, Unseen>) -> Verdict {
         Ok(answer) => claim.judge(&answer),
         Err(Unseen(why)) => Verdict::unclear(why),
     }
+}
+
+/// Sixteen hexadecimal digits that nothing else has: two looks never meet on one key or table.
+fn token() -> String {
+    // The standard library seeds each of these anew from the system's randomness.
+    format!("{:016x}", std::collections::hash_map::RandomState::new().build_hasher().finish())
 }

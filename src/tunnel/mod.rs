@@ -1,55 +1,17 @@
 //! One way to dial `service.namespace:port`: a port-forward stream from outside the cluster, a socket from inside.
 //!
-//! - Never: a listener on anything but loopback; a stream handed out before the far end is known to exist.
+//! - Purpose: a byte stream that is handed straight to a client, and in plain words what was there instead.
+//! - Never: a listener; a wait without an end; a stream that outlives its owner.
+//! - Why [`Fate`]: opening a forward succeeds even where nothing listens, and the refusal follows on a channel of its
+//!   own, after the client has taken the stream. Clients lose such errors on their way up, so it is kept aside.
+//!
+//! A forward ends at the pod's loopback: a server that listens on the pod's address alone is not reached by it, and
+//! network policies do not apply.
 
-use tokio::io::{AsyncRead, AsyncWrite};
+mod dialer;
+mod forward;
+mod stream;
+mod target;
 
-use crate::checks::Address;
-use crate::watch::Hub;
-
-/// A byte stream to something in the cluster.
-pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
-
-/// A dialled stream.
-pub type Stream = Box<dyn Wire>;
-
-/// Something that could not be dialled.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DialError {
-    /// The Service or pod does not exist, or has no such port.
-    #[error("{0}")]
-    Missing(String),
-    /// It exists, but nothing ready stands behind it.
-    #[error("{0}")]
-    NoEndpoint(String),
-    /// Something stands there and refuses the connection.
-    #[error("{0}")]
-    Refused(String),
-    /// We could not get that far.
-    #[error("{0}")]
-    Lost(String),
-}
-
-/// Dials into the cluster.
-#[derive(Clone)]
-pub struct Dialer {
-    hub: Hub,
-}
-
-impl Dialer {
-    /// From outside: streams are forwarded through the API server.
-    #[must_use]
-    pub const fn forwarding(hub: Hub) -> Self {
-        Self { hub }
-    }
-
-    /// A stream to `at`; names without a namespace are looked for in `namespace`.
-    ///
-    /// # Errors
-    /// Each [`DialError`] says what was found instead.
-    pub async fn dial(&self, at: &Address, namespace: &str) -> Result<Stream, DialError> {
-        let _ = (&self.hub, namespace);
-        Err(DialError::Lost(format!("cannot dial {at} yet")))
-    }
-}
+pub use self::dialer::{DialError, Dialer};
+pub use self::stream::{Fate, Stream};

@@ -1,0 +1,58 @@
+//! Secret values by where they come from. What is resolved here is learnt, so that no report shows it.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+
+use super::{Site, Unseen};
+use crate::checks::{Credential, SecretKey};
+use crate::k8s::words;
+
+/// The value of a credential.
+///
+/// # Errors
+/// Where the Secret, its key or the variable does not exist, or is not text: nothing can be said of the platform then.
+pub(super) async fn resolve(credential: &Credential, site: &Site<'_>) -> Result<String, Unseen> {
+    let value = read(credential, site).await?;
+    site.prober.secrets.learn(&value);
+    Ok(value)
+}
+
+/// The value of what is kept like a credential and is no secret: a certificate, whose lines nobody wants masked.
+///
+/// # Errors
+/// As for [`resolve`].
+pub(super) async fn read(credential: &Credential, site: &Site<'_>) -> Result<String, Unseen> {
+    match credential {
+        Credential::Value(value) => Ok(value.clone()),
+        Credential::Env(name) => {
+            std::env::var(name).map_err(|_| Unseen(format!("the environment variable {name} is not set, or no text")))
+        }
+        Credential::Secret(key) => of_cluster(key, site).await,
+    }
+}
+
+/// The value of a credential that may be left out.
+pub(super) async fn resolve_any(credential: Option<&Credential>, site: &Site<'_>) -> Result<Option<String>, Unseen> {
+    match credential {
+        Some(credential) => resolve(credential, site).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn of_cluster(key: &SecretKey, site: &Site<'_>) -> Result<String, Unseen> {
+    let namespace = key.namespace.as_deref().unwrap_or(site.namespace());
+    let name = format!("{namespace}/{}", key.name);
+    let secrets: Api<Secret> = Api::namespaced(site.prober.hub.client().clone(), namespace);
+    let secret = secrets
+        .get_opt(&key.name)
+        .await
+        .map_err(|error| Unseen(format!("cannot read Secret {name}: {}", words(&error))))?
+        .ok_or_else(|| Unseen(format!("there is no Secret {name}, whose key `{}` is needed", key.key)))?;
+    let mut data = secret.data.unwrap_or_default();
+    let value = data.remove(&key.key).ok_or_else(|| {
+        let others: Vec<String> = data.into_keys().collect();
+        let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
+        Unseen(format!("Secret {name} has no key `{}`; it has {others}", key.key))
+    })?;
+    String::from_utf8(value.0).map_err(|_| Unseen(format!("key `{}` of Secret {name} is not text", key.key)))
+}

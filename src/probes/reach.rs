@@ -1,0 +1,80 @@
+//! Twin of `checks/reach.rs`: getting as far as a conversation with a server.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::{Site, Unseen};
+use crate::checks::{Address, Claim, Obstacle};
+use crate::tunnel::{DialError, Fate, Stream};
+
+/// How long a server may be silent before its silence is noted as how the check stands.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// No conversation: the platform is to blame, or nothing can be said about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unmet {
+    Obstacle(Obstacle),
+    Unseen(Unseen),
+}
+
+impl Unmet {
+    /// The obstacle as an answer.
+    pub(super) fn answer<A>(self, answer: impl FnOnce(Obstacle) -> A) -> Result<A, Unseen> {
+        match self {
+            Self::Obstacle(obstacle) => Ok(answer(obstacle)),
+            Self::Unseen(unseen) => Err(unseen),
+        }
+    }
+
+    /// A conversation that ended too early, in the client's `words`: what befell the stream on its way counts first.
+    pub(super) fn broke(fate: &Fate, words: impl Into<String>) -> Self {
+        fate.told().map_or_else(|| Self::Obstacle(Obstacle::Broke(words.into())), Self::from)
+    }
+}
+
+impl From<Unseen> for Unmet {
+    fn from(unseen: Unseen) -> Self {
+        Self::Unseen(unseen)
+    }
+}
+
+impl From<DialError> for Unmet {
+    fn from(error: DialError) -> Self {
+        match error {
+            DialError::Missing(text) => Self::Obstacle(Obstacle::Missing(text)),
+            DialError::NoEndpoint(text) => Self::Obstacle(Obstacle::NoEndpoint(text)),
+            DialError::Refused(text) => Self::Obstacle(Obstacle::Refused(text)),
+            DialError::Lost(text) => Self::Unseen(Unseen(text)),
+        }
+    }
+}
+
+impl Site<'_> {
+    /// A stream to an address of the claim.
+    pub(super) async fn dial(&self, at: &Address) -> Result<Stream, Unmet> {
+        Ok(self.prober.dialer.dial(at, self.namespace()).await?)
+    }
+
+    /// Sees `talk` through. A server that says nothing for long breaks the claim, should the look's time run out.
+    pub(super) async fn hearing<C: Claim, T>(
+        &self,
+        claim: &C,
+        silence: impl FnOnce() -> C::Answer,
+        talk: impl Future<Output = T>,
+    ) -> T {
+        let mut talk = pin!(talk);
+        if let Ok(said) = timeout(SILENCE, &mut talk).await {
+            return said;
+        }
+        self.notes.stands(claim.judge(&silence()));
+        talk.await
+    }
+}
+
+/// What a server is that accepts and then says nothing.
+pub(super) fn silent(system: &str, at: &Address) -> Obstacle {
+    Obstacle::Broke(format!("{system} {at} does not answer"))
+}

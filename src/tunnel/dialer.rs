@@ -1,0 +1,217 @@
+//! Dials an [`Address`], whichever way leads there.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::Api;
+use kube::api::ListParams;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use super::Stream;
+use super::forward::Forward;
+use super::target::{self, Target};
+use crate::checks::{Address, Host};
+use crate::k8s::words;
+use crate::watch::Hub;
+
+/// Longest time for one question to the API server, and for a socket to connect.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How much longer than a forward took to open its refusal may take: it comes the same way back.
+const PROOF: u32 = 10;
+
+/// Something that could not be dialled. Each text is whole: it names the place and what was found there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DialError {
+    /// The Service or pod does not exist, or has no such port.
+    #[error("{0}")]
+    Missing(String),
+    /// It exists, but nothing ready stands behind it.
+    #[error("{0}")]
+    NoEndpoint(String),
+    /// Something stands there and refuses the connection.
+    #[error("{0}")]
+    Refused(String),
+    /// We could not get that far.
+    #[error("{0}")]
+    Lost(String),
+}
+
+/// Dials into the cluster; clones share their turns.
+#[derive(Clone)]
+pub struct Dialer {
+    hub: Hub,
+    way: Way,
+    /// Each dial to a Service goes to the next of its endpoints, so that repeated looks meet every one.
+    turn: Arc<AtomicUsize>,
+}
+
+#[derive(Clone, Copy)]
+enum Way {
+    Forwarding,
+    Direct,
+}
+
+impl Dialer {
+    /// From outside: streams are forwarded through the API server.
+    #[must_use]
+    pub fn forwarding(hub: Hub) -> Self {
+        Self { hub, way: Way::Forwarding, turn: Arc::default() }
+    }
+
+    /// From inside: sockets to `service.namespace.svc` and to the addresses of pods.
+    #[must_use]
+    pub fn direct(hub: Hub) -> Self {
+        Self { hub, way: Way::Direct, turn: Arc::default() }
+    }
+
+    /// A stream to `at`; names without a namespace are looked for in `namespace`. Where it is forwarded, whether
+    /// anything listens shows only when it is used: see [`Stream::fate`].
+    ///
+    /// # Errors
+    /// Each [`DialError`] says what was found instead.
+    pub async fn dial(&self, at: &Address, namespace: &str) -> Result<Stream, DialError> {
+        match (&at.host, self.way) {
+            (Host::Outside(name), _) => socket(&format!("{name}:{}", at.port)).await,
+            (Host::Service { .. } | Host::Pod { .. }, Way::Forwarding) => {
+                Ok(Stream::forward(self.forward(self.target(at, namespace).await?).await?))
+            }
+            (Host::Service { .. } | Host::Pod { .. }, Way::Direct) => self.reach(at, namespace).await,
+        }
+    }
+
+    /// Whether something accepts connections at `at`. A socket knows at once; a forward when no refusal has come.
+    ///
+    /// # Errors
+    /// As for [`Dialer::dial`].
+    pub async fn knock(&self, at: &Address, namespace: &str) -> Result<(), DialError> {
+        match (&at.host, self.way) {
+            (Host::Service { .. } | Host::Pod { .. }, Way::Forwarding) => {
+                let target = self.target(at, namespace).await?;
+                let opening = Instant::now();
+                let mut forward = self.forward(target).await?;
+                let grace = (opening.elapsed() * PROOF).clamp(Duration::from_millis(250), Duration::from_secs(3));
+                forward.refused_within(grace).await
+            }
+            (Host::Outside(_), _) | (_, Way::Direct) => self.dial(at, namespace).await.map(drop),
+        }
+    }
+
+    async fn forward(&self, target: Target) -> Result<Forward, DialError> {
+        let pods: Api<Pod> = Api::namespaced(self.hub.client().clone(), &target.namespace);
+        let forwarder =
+            asked(pods.portforward(&target.pod, &[target.port]), &format!("open a forward to {target}")).await?;
+        let taken = DialError::Lost(format!("the forward to {target} has no stream"));
+        Forward::new(forwarder, target).ok_or(taken)
+    }
+
+    /// The pod's port behind an address.
+    async fn target(&self, at: &Address, namespace: &str) -> Result<Target, DialError> {
+        match &at.host {
+            Host::Service { name, namespace: own } => {
+                let targets = self.behind(name, own.as_deref().unwrap_or(namespace), at.port).await?;
+                let turn = self.turn.fetch_add(1, Ordering::Relaxed) % targets.len();
+                Ok(targets[turn].clone())
+            }
+            Host::Pod { name, namespace: own } => Ok(Target {
+                namespace: own.as_deref().unwrap_or(namespace).to_owned(),
+                pod: name.clone(),
+                port: at.port,
+            }),
+            Host::Outside(name) => Err(DialError::Lost(format!("{name} is outside the cluster"))),
+        }
+    }
+
+    /// The ready pods behind a Service's port; at least one.
+    async fn behind(&self, name: &str, namespace: &str, port: u16) -> Result<Vec<Target>, DialError> {
+        let client = || self.hub.client().clone();
+        let services: Api<Service> = Api::namespaced(client(), namespace);
+        let service = asked(services.get_opt(name), &format!("look for Service {namespace}/{name}"))
+            .await?
+            .ok_or_else(|| DialError::Missing(format!("there is no Service {namespace}/{name}")))?;
+        let slices: Api<EndpointSlice> = Api::namespaced(client(), namespace);
+        let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
+        let slices =
+            asked(slices.list(&of_service), &format!("look for the endpoints of Service {namespace}/{name}")).await?;
+        let targets = target::targets(&service, &slices.items, port)?;
+        if !targets.is_empty() {
+            return Ok(targets);
+        }
+        let pods = match target::selector(&service) {
+            Some(selector) => {
+                let pods: Api<Pod> = Api::namespaced(client(), namespace);
+                let selected = ListParams::default().labels(&selector);
+                asked(pods.list(&selected), &format!("look for the pods of Service {namespace}/{name}")).await?.items
+            }
+            None => Vec::new(),
+        };
+        Err(target::no_endpoint(&service, &pods))
+    }
+
+    /// A socket from inside the cluster. Only where it fails is the Service looked at, for the reason.
+    async fn reach(&self, at: &Address, namespace: &str) -> Result<Stream, DialError> {
+        match &at.host {
+            Host::Service { name, namespace: own } => {
+                let namespace = own.as_deref().unwrap_or(namespace);
+                match socket(&format!("{name}.{namespace}.svc:{}", at.port)).await {
+                    Ok(stream) => Ok(stream),
+                    Err(error) => Err(self.behind(name, namespace, at.port).await.err().unwrap_or(error)),
+                }
+            }
+            Host::Pod { name, namespace: own } => {
+                let namespace = own.as_deref().unwrap_or(namespace);
+                socket(&format!("{}:{}", self.pod_address(name, namespace).await?, at.port)).await
+            }
+            Host::Outside(name) => socket(&format!("{name}:{}", at.port)).await,
+        }
+    }
+
+    /// A pod's address, in brackets where it is an IPv6 one.
+    async fn pod_address(&self, name: &str, namespace: &str) -> Result<String, DialError> {
+        let pods: Api<Pod> = Api::namespaced(self.hub.client().clone(), namespace);
+        let pod = asked(pods.get_opt(name), &format!("look for pod {namespace}/{name}"))
+            .await?
+            .ok_or_else(|| DialError::Missing(format!("there is no pod {namespace}/{name}")))?;
+        let address = pod.status.and_then(|status| status.pod_ip);
+        let address =
+            address.ok_or_else(|| DialError::Missing(format!("pod {namespace}/{name} has no address yet")))?;
+        Ok(if address.contains(':') { format!("[{address}]") } else { address })
+    }
+}
+
+/// One question to the API server, bounded. A thing that is not there is missing; any other refusal is ours to bear.
+async fn asked<T>(question: impl Future<Output = Result<T, kube::Error>>, doing: &str) -> Result<T, DialError> {
+    match timeout(CONNECT, question).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error @ kube::Error::Api(_))) if is_not_found(&error) => {
+            Err(DialError::Missing(format!("cannot {doing}: {}", words(&error))))
+        }
+        Ok(Err(error)) => Err(DialError::Lost(format!("cannot {doing}: {}", words(&error)))),
+        Err(_) => Err(DialError::Lost(format!("cannot {doing}: no answer within {} s", CONNECT.as_secs()))),
+    }
+}
+
+fn is_not_found(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+async fn socket(place: &str) -> Result<Stream, DialError> {
+    match timeout(CONNECT, TcpStream::connect(place)).await {
+        Ok(Ok(socket)) => {
+            // Probes write small requests and wait for the answer.
+            socket.set_nodelay(true).ok();
+            Ok(Stream::socket(socket))
+        }
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Err(DialError::Refused(format!("nothing listens on {place}: connection refused")))
+        }
+        Ok(Err(error)) => Err(DialError::Lost(format!("cannot connect to {place}: {error}"))),
+        Err(_) => Err(DialError::Lost(format!("cannot connect to {place}: no answer within {} s", CONNECT.as_secs()))),
+    }
+}

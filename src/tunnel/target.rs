@@ -1,0 +1,271 @@
+//! From a Service and its EndpointSlices to the pods behind one of its ports. Pure.
+
+use std::fmt;
+
+use k8s_openapi::api::core::v1::{Pod, Service, ServicePort};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+
+use super::DialError;
+
+/// A port of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Target {
+    pub(super) namespace: String,
+    pub(super) pod: String,
+    pub(super) port: u16,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "port {} of pod {}/{}", self.port, self.namespace, self.pod)
+    }
+}
+
+impl Target {
+    /// What the kubelet's word about an unusable port means.
+    pub(super) fn told(&self, words: &str) -> DialError {
+        if words.to_lowercase().contains("connection refused") {
+            return DialError::Refused(format!("nothing listens on {self}: connection refused"));
+        }
+        DialError::Lost(format!("cannot forward to {self}: {}", words.trim()))
+    }
+}
+
+/// The ready pods behind a Service's port, by name. Ports that are named are resolved as the cluster has resolved them.
+///
+/// # Errors
+/// `Missing` for a port that the Service does not have, `Lost` for a Service with nothing that can be forwarded to. No
+/// ready pod is no error here: the list is empty.
+pub(super) fn targets(service: &Service, slices: &[EndpointSlice], port: u16) -> Result<Vec<Target>, DialError> {
+    let name = full_name(service);
+    let spec = service.spec.clone().unwrap_or_default();
+    if let Some(external) = spec.external_name.filter(|_| spec.type_.as_deref() == Some("ExternalName")) {
+        return Err(DialError::Lost(format!(
+            "Service {name} only stands for {external}; dial `host/{external}:{port}` instead"
+        )));
+    }
+    let ports = spec.ports.unwrap_or_default();
+    let wanted =
+        ports.iter().find(|p| p.port == i32::from(port) && is_tcp(p.protocol.as_deref())).ok_or_else(|| {
+            DialError::Missing(format!("Service {name} has no TCP port {port}; it has {}", list_ports(&ports)))
+        })?;
+    let mut found: Vec<Target> = slices.iter().flat_map(|slice| pods_of(slice, wanted)).collect();
+    found.sort();
+    found.dedup();
+    if found.is_empty() && slices.iter().any(|slice| has_ready(slice) && !names_pods(slice)) {
+        return Err(DialError::Lost(format!(
+            "the endpoints of Service {name} are no pods, so nothing can be forwarded to them"
+        )));
+    }
+    Ok(found)
+}
+
+/// Why a Service has no ready endpoint, from the pods that its selector matches.
+pub(super) fn no_endpoint(service: &Service, pods: &[Pod]) -> DialError {
+    let name = full_name(service);
+    let Some(selector) = selector(service) else {
+        return DialError::NoEndpoint(format!("Service {name} has no endpoint, and no selector that could find one"));
+    };
+    let standings: Vec<String> = pods.iter().map(standing).collect();
+    let matched = match standings.len() {
+        0 => "no pod matches".to_owned(),
+        1 => format!("1 pod matches: {}", standings.join("")),
+        n => format!("{n} pods match: {}", standings.join(", ")),
+    };
+    DialError::NoEndpoint(format!("Service {name} has no ready endpoint; of its selector {selector} {matched}"))
+}
+
+/// The Service's selector as the API server reads it; `None` where it has none.
+pub(super) fn selector(service: &Service) -> Option<String> {
+    let selector = service.spec.as_ref()?.selector.as_ref().filter(|selector| !selector.is_empty())?;
+    Some(selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","))
+}
+
+fn full_name(service: &Service) -> String {
+    let metadata = &service.metadata;
+    format!("{}/{}", metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
+}
+
+fn list_ports(ports: &[ServicePort]) -> String {
+    let ports: Vec<String> = ports
+        .iter()
+        .map(|port| match port.protocol.as_deref() {
+            None | Some("TCP") => port.port.to_string(),
+            Some(other) => format!("{}/{other}", port.port),
+        })
+        .collect();
+    if ports.is_empty() { "none".to_owned() } else { ports.join(", ") }
+}
+
+fn is_tcp(protocol: Option<&str>) -> bool {
+    protocol.is_none_or(|protocol| protocol == "TCP")
+}
+
+/// A slice names its ports as the Service does, and holds what each target port came to for the pods in it.
+fn pods_of(slice: &EndpointSlice, wanted: &ServicePort) -> Vec<Target> {
+    let same = |name: Option<&str>| name.unwrap_or_default() == wanted.name.as_deref().unwrap_or_default();
+    let port = slice.ports.iter().flatten().find(|p| same(p.name.as_deref()) && is_tcp(p.protocol.as_deref()));
+    let Some(port) = port.and_then(|p| p.port).and_then(|port| u16::try_from(port).ok()) else { return Vec::new() };
+    slice
+        .endpoints
+        .iter()
+        .flatten()
+        .filter(|endpoint| is_ready(endpoint.conditions.as_ref()))
+        .filter_map(|endpoint| endpoint.target_ref.as_ref())
+        .filter(|object| object.kind.as_deref() == Some("Pod"))
+        .map(|object| Target {
+            namespace: object.namespace.clone().or(slice.metadata.namespace.clone()).unwrap_or_default(),
+            pod: object.name.clone().unwrap_or_default(),
+            port,
+        })
+        .collect()
+}
+
+/// An unknown readiness is to be taken for ready, says the API.
+fn is_ready(conditions: Option<&k8s_openapi::api::discovery::v1::EndpointConditions>) -> bool {
+    conditions.and_then(|conditions| conditions.ready).unwrap_or(true)
+}
+
+fn has_ready(slice: &EndpointSlice) -> bool {
+    slice.endpoints.iter().flatten().any(|endpoint| is_ready(endpoint.conditions.as_ref()))
+}
+
+fn names_pods(slice: &EndpointSlice) -> bool {
+    slice.endpoints.iter().flatten().any(|endpoint| endpoint.target_ref.is_some())
+}
+
+/// A pod and what keeps it from being an endpoint: `redis-0 is Pending (ImagePullBackOff)`.
+fn standing(pod: &Pod) -> String {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let Some(status) = &pod.status else { return format!("{name} has no status yet") };
+    if pod.metadata.deletion_timestamp.is_some() {
+        return format!("{name} is being deleted");
+    }
+    let statuses = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    let reason = statuses.filter_map(|container| container.state.as_ref()).find_map(|state| {
+        match (&state.waiting, &state.terminated) {
+            (Some(waiting), _) => waiting.reason.clone(),
+            (None, Some(ended)) if ended.exit_code != 0 => Some(format!("exit code {}", ended.exit_code)),
+            (None, Some(_) | None) => None,
+        }
+    });
+    let is_ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
+    let stands = match (status.phase.as_deref(), is_ready) {
+        (_, true) => return format!("{name} is ready, and no endpoint yet"),
+        (Some("Running") | None, false) => "is not ready".to_owned(),
+        (Some(phase), false) => format!("is {phase}"),
+    };
+    let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    format!("{name} {stands}{reason}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn service(spec: Value) -> Service {
+        serde_json::from_value(json!({"metadata": {"name": "redis", "namespace": "data"}, "spec": spec})).unwrap()
+    }
+
+    fn slice(port: Value, endpoints: Value) -> EndpointSlice {
+        serde_json::from_value(json!({
+            "metadata": {"name": "redis-x", "namespace": "data"},
+            "addressType": "IPv4", "ports": [port], "endpoints": endpoints,
+        }))
+        .unwrap()
+    }
+
+    fn endpoint(pod: &str, ready: bool) -> Value {
+        json!({"addresses": ["10.0.0.1"], "conditions": {"ready": ready}, "targetRef": {"kind": "Pod", "name": pod, "namespace": "data"}})
+    }
+
+    fn pod(name: &str, status: Value) -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": name}, "status": status})).unwrap()
+    }
+
+    fn names(targets: Vec<Target>) -> Vec<String> {
+        targets.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_named_target_port_is_what_the_slice_of_each_pod_says() {
+        let service = service(json!({"selector": {"app": "redis"}, "ports": [
+            {"name": "metrics", "port": 9121}, {"name": "redis", "port": 6379, "targetPort": "client"}
+        ]}));
+        let slices = [
+            slice(json!({"name": "redis", "port": 6380}), json!([endpoint("redis-1", true)])),
+            slice(
+                json!({"name": "redis", "port": 6379}),
+                json!([endpoint("redis-0", true), endpoint("redis-2", false)]),
+            ),
+            slice(json!({"name": "metrics", "port": 9121}), json!([endpoint("redis-0", true)])),
+        ];
+        assert_eq!(
+            names(targets(&service, &slices, 6379).unwrap()),
+            ["port 6379 of pod data/redis-0", "port 6380 of pod data/redis-1"]
+        );
+    }
+
+    #[test]
+    fn a_port_without_a_name_is_found_and_an_unknown_readiness_counts_as_ready() {
+        let service = service(json!({"ports": [{"port": 80, "targetPort": 8080}]}));
+        let web = json!([{"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": "web"}}]);
+        let slices = [slice(json!({"name": "", "port": 8080}), web)];
+        assert_eq!(names(targets(&service, &slices, 80).unwrap()), ["port 8080 of pod data/web"]);
+    }
+
+    #[test]
+    fn a_port_that_is_not_there_lists_those_that_are() {
+        let dns = service(json!({"ports": [{"port": 53, "protocol": "UDP"}, {"port": 9153}]}));
+        assert_eq!(
+            targets(&dns, &[], 53).unwrap_err(),
+            DialError::Missing("Service data/redis has no TCP port 53; it has 53/UDP, 9153".to_owned())
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_forwarded_to_says_why() {
+        let external = service(json!({"type": "ExternalName", "externalName": "db.example.com"}));
+        let DialError::Lost(words) = targets(&external, &[], 5432).unwrap_err() else { panic!("not lost") };
+        assert_eq!(words, "Service data/redis only stands for db.example.com; dial `host/db.example.com:5432` instead");
+        let foreign = service(json!({"ports": [{"port": 80}]}));
+        let slices = [slice(json!({"port": 80}), json!([{"addresses": ["192.0.2.1"]}]))];
+        assert!(matches!(targets(&foreign, &slices, 80), Err(DialError::Lost(_))));
+    }
+
+    #[test]
+    fn a_service_without_endpoints_names_its_selector_and_the_state_of_every_pod() {
+        let redis = service(json!({"selector": {"app": "redis", "tier": "data"}, "ports": [{"port": 6379}]}));
+        assert_eq!(targets(&redis, &[], 6379), Ok(Vec::new()));
+        let waiting = json!({"phase": "Pending", "containerStatuses": [{"name": "c", "ready": false, "restartCount": 0,
+            "image": "", "imageID": "", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]});
+        let pods = [pod("redis-0", waiting), pod("redis-1", json!({"phase": "Running"}))];
+        assert_eq!(
+            no_endpoint(&redis, &pods).to_string(),
+            "Service data/redis has no ready endpoint; of its selector app=redis,tier=data 2 pods match: \
+             redis-0 is Pending (ImagePullBackOff), redis-1 is not ready"
+        );
+        assert_eq!(
+            no_endpoint(&redis, &[]).to_string(),
+            "Service data/redis has no ready endpoint; of its selector app=redis,tier=data no pod matches"
+        );
+        let bare = service(json!({"ports": [{"port": 6379}]}));
+        assert_eq!(
+            no_endpoint(&bare, &[]).to_string(),
+            "Service data/redis has no endpoint, and no selector that could find one"
+        );
+    }
+
+    #[test]
+    fn a_refusal_in_the_pod_is_told_from_a_forward_that_failed() {
+        let target = Target { namespace: "data".to_owned(), pod: "redis-0".to_owned(), port: 1 };
+        let refused = "error forwarding port 1 to pod x: IPv4: dial tcp4 127.0.0.1:1: connect: connection refused";
+        assert_eq!(
+            target.told(refused),
+            DialError::Refused("nothing listens on port 1 of pod data/redis-0: connection refused".to_owned())
+        );
+        assert!(matches!(target.told("network namespace for sandbox is closed"), DialError::Lost(_)));
+    }
+}
