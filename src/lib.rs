@@ -18,7 +18,7 @@
 //! - [`cluster`], [`install`], [`probes`], [`evidence`]: adapters to kind and k3d, helm and manifests, the systems probed.
 //! - [`watch`]: one shared watch per kind and namespace, and logs as they come.
 //! - [`tunnel`]: one way to dial `service.namespace:port`.
-//! - [`k8s`], [`process`], [`complaint`], [`secrets`]: leaves that the adapters stand on.
+//! - [`k8s`], [`kinds`], [`manifest`], [`process`], [`complaint`], [`secrets`]: leaves that the adapters stand on.
 //!
 //! **How it is told**
 //! - [`report`]: pure consumers of the event stream.
@@ -36,6 +36,8 @@ pub mod suite;
 
 pub mod complaint;
 pub mod k8s;
+pub mod kinds;
+pub mod manifest;
 pub mod process;
 pub mod secrets;
 
