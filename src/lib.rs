@@ -42,6 +42,7 @@ pub mod process;
 pub mod secrets;
 
 pub mod health;
+pub mod install;
 pub mod probes;
 pub mod tunnel;
 pub mod watch;
