@@ -19,7 +19,7 @@
 //! - [`watch`]: one shared watch per kind and namespace, and logs as they come.
 //! - [`tunnel`]: one way to dial `service.namespace:port`.
 //! - [`tools`]: helm, kind, k3d and the container engine, found or fetched.
-//! - [`k8s`], [`process`], [`complaint`], [`secrets`]: leaves that the adapters stand on.
+//! - [`k8s`], [`kinds`], [`manifest`], [`process`], [`complaint`], [`secrets`]: leaves that the adapters stand on.
 //!
 //! **How it is told**
 //! - [`report`]: pure consumers of the event stream.
@@ -39,6 +39,7 @@ pub mod suite;
 pub mod cluster;
 pub mod complaint;
 pub mod k8s;
+pub mod kinds;
 pub mod manifest;
 pub mod process;
 pub mod secrets;
@@ -46,6 +47,7 @@ pub mod tools;
 
 pub mod evidence;
 pub mod health;
+pub mod install;
 pub mod logs;
 pub mod probes;
 pub mod tunnel;

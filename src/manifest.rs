@@ -1,100 +1,225 @@
-//! Manifests: YAML or JSON text as Kubernetes objects.
+//! Kubernetes objects from the text that people and tools write: YAML streams, JSON, what helm and kustomize print.
 //!
-//! Read as the field's tools read them (YAML 1.1 booleans and octal numbers), so that `mode: 0644` is 420 here too.
+//! - Never: a file, a request. Text and the name of where it came from go in, objects come out.
+//! - Why documents are cut apart first: each keeps the name of the template that it came from, an error names it, and a
+//!   stream of thousands of documents never meets the parser's limits for one.
+//! - Why these options: manifests are read as kubectl reads them (YAML 1.1: `0644` is 420, the last of two equal keys wins).
 
 use kube::api::DynamicObject;
 use serde_json::Value;
+use serde_saphyr::options::DuplicateKeyPolicy;
 
-/// A text that holds no objects.
+/// One object and where it was written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The file, or the template that helm names above a document.
+    pub source: String,
+    /// The object; it has a kind, an API version and a name.
+    pub object: DynamicObject,
+}
+
+/// Text that holds no objects.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// It is not YAML.
-    #[error("{file} is not YAML: {words}")]
+    /// It is neither YAML nor JSON.
+    #[error("{origin} is not valid YAML, line {line} of the document")]
     Syntax {
-        /// Where the text came from.
-        file: String,
-        /// The parser's words, with the place.
-        words: String,
+        /// Where it was written.
+        origin: String,
+        /// The line, counted from the document's start.
+        line: u64,
+        /// The parser's words.
+        source: Box<serde_saphyr::Error>,
     },
-    /// A document in it is no Kubernetes object.
-    #[error("document {number} of {file} is no Kubernetes object: {what}")]
-    Shape {
-        /// Where the text came from.
-        file: String,
-        /// Which document, from 1.
-        number: usize,
+    /// It can be read, but is no Kubernetes object.
+    #[error("{origin} is not a Kubernetes object: {why}")]
+    NotAnObject {
+        /// Where it was written.
+        origin: String,
         /// What is missing or wrong.
-        what: String,
+        why: String,
     },
 }
 
-/// Every object in a text of any number of documents; lists (`kind: List`) are taken apart, empty documents are nothing.
+/// Every object of a text, in its order; the items of a `List` one by one.
 ///
 /// # Errors
-/// Where the text is not YAML, or a document lacks `apiVersion`, `kind` or a name.
-pub fn read(text: &str, file: &str) -> Result<Vec<DynamicObject>, ManifestError> {
-    // Rendered charts are larger than what people write: the parser's limits are raised, not lifted.
-    let options = serde_saphyr::options! {
-        legacy_octal_numbers: true,
-        budget: serde_saphyr::budget! { max_documents: 10_000, max_nodes: 4_000_000, max_events: 10_000_000 },
-    };
-    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
-        .map_err(|error| ManifestError::Syntax { file: file.to_owned(), words: error.to_string() })?;
+/// At the first document that is not YAML, JSON, or an object with `apiVersion`, `kind` and `metadata.name`.
+pub fn read(origin: &str, text: &str) -> Result<Vec<Written>, ManifestError> {
     let mut objects = Vec::new();
-    for (number, document) in documents.into_iter().enumerate().filter(|(_, document)| !document.is_null()) {
-        let wrong = |what: String| ManifestError::Shape { file: file.to_owned(), number: number + 1, what };
-        for item in taken_apart(document) {
-            objects.push(object(item).map_err(wrong)?);
+    for (source, text) in documents(origin, text) {
+        for value in items(value(&source, &text)?) {
+            objects.push(Written { object: object(&source, value)?, source: source.clone() });
         }
     }
     Ok(objects)
 }
 
-fn taken_apart(document: Value) -> Vec<Value> {
-    let is_list = document["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) && document["items"].is_array();
-    match document {
-        Value::Object(mut map) if is_list => match map.remove("items") {
-            Some(Value::Array(items)) => items,
-            _ => Vec::new(),
-        },
-        other => vec![other],
+/// One document as plain data; `null` where it is empty.
+///
+/// # Errors
+/// Where it is neither YAML nor JSON.
+pub fn value(origin: &str, text: &str) -> Result<Value, ManifestError> {
+    if let Ok(json) = serde_json::from_str(text) {
+        return Ok(json);
+    }
+    let options = serde_saphyr::options! {
+        legacy_octal_numbers: true,
+        duplicate_keys: DuplicateKeyPolicy::LastWins,
+        budget: serde_saphyr::budget! { max_depth: 256, max_nodes: 4_000_000, max_events: 16_000_000 },
+    };
+    let parsed: Result<Option<Value>, _> = serde_saphyr::from_str_with_options(text, options);
+    parsed.map(Option::unwrap_or_default).map_err(|error| {
+        let line = error.location().map_or(1, |at| at.line());
+        ManifestError::Syntax { origin: origin.to_owned(), line, source: Box::new(error) }
+    })
+}
+
+/// The documents of a stream that say anything, each with where it was written.
+///
+/// A line that begins with `---` always starts a document: YAML forbids it within a scalar, and helm cuts the same way.
+fn documents(origin: &str, text: &str) -> Vec<(String, String)> {
+    let mut documents = vec![(origin.to_owned(), String::new())];
+    for line in text.lines() {
+        let source = documents.last().map_or_else(|| origin.to_owned(), |(source, _)| source.clone());
+        match line.strip_prefix("---").filter(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace)) {
+            Some(rest) => documents.push((source, format!("{rest}\n"))),
+            None => {
+                if let (Some(template), Some(document)) = (line.strip_prefix("# Source: "), documents.last_mut()) {
+                    template.trim().clone_into(&mut document.0);
+                }
+                if let Some((_, text)) = documents.last_mut() {
+                    text.push_str(line);
+                    text.push('\n');
+                }
+            }
+        }
+    }
+    documents.retain(|(_, text)| text.lines().any(|line| !line.trim().is_empty() && !line.trim().starts_with('#')));
+    documents
+}
+
+/// The value itself, or the items of a `List`.
+fn items(mut value: Value) -> Vec<Value> {
+    if value.is_null() {
+        return Vec::new();
+    }
+    if value["kind"] != "List" {
+        return vec![value];
+    }
+    match value["items"].take() {
+        Value::Array(items) => items,
+        _ => Vec::new(),
     }
 }
 
-fn object(value: Value) -> Result<DynamicObject, String> {
-    let object: DynamicObject = serde_json::from_value(value).map_err(|error| error.to_string())?;
-    let types = object.types.as_ref().ok_or("it has no `apiVersion` and `kind`")?;
-    if types.kind.is_empty() || types.api_version.is_empty() {
-        return Err("it has no `apiVersion` or no `kind`".to_owned());
+fn object(origin: &str, value: Value) -> Result<DynamicObject, ManifestError> {
+    let wrong = |why: String| ManifestError::NotAnObject { origin: origin.to_owned(), why };
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let kind = text(&value["kind"]);
+    for (part, found) in
+        [("apiVersion", text(&value["apiVersion"])), ("kind", kind.clone()), ("metadata.name", name(&value))]
+    {
+        if found.is_empty() {
+            return Err(wrong(format!("it has no `{part}`")));
+        }
     }
-    if object.metadata.name.is_none() && object.metadata.generate_name.is_none() {
-        return Err(format!("the {} has no `metadata.name`", types.kind));
+    if text(&value["apiVersion"]).starts_with("kustomize.config.k8s.io/") {
+        return Err(wrong("it is a kustomization; give what `kustomize build` prints of it".to_owned()));
     }
-    Ok(object)
+    serde_json::from_value(value).map_err(|error| wrong(format!("{kind}: {error}")))
+}
+
+fn name(value: &Value) -> String {
+    let metadata = &value["metadata"];
+    // A kustomization is named by its file; it gets its own remedy.
+    let fallback = if value["kind"] == "Kustomization" { "kustomization" } else { "" };
+    metadata["name"].as_str().unwrap_or(fallback).to_owned()
+}
+
+/// `Deployment shop/redis`, `ClusterRole reader`: an object as people name it.
+#[must_use]
+pub fn title(object: &DynamicObject) -> String {
+    let kind = object.types.as_ref().map_or("object", |types| types.kind.as_str());
+    let name = object.metadata.name.as_deref().unwrap_or("without a name");
+    match &object.metadata.namespace {
+        Some(namespace) => format!("{kind} {namespace}/{name}"),
+        None => format!("{kind} {name}"),
+    }
+}
+
+/// Whether the object is of this kind, in whatever version of this group.
+#[must_use]
+pub fn is(object: &DynamicObject, group: &str, kind: &str) -> bool {
+    object.types.as_ref().is_some_and(|types| {
+        let found = types.api_version.split_once('/').map_or("", |(group, _)| group);
+        found == group && types.kind == kind
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn documents_lists_and_numbers_are_read_as_kubectl_reads_them() {
-        let text = "---\n# nothing\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\ndata: { mode: 0644 }\n---\n\
-                    apiVersion: v1\nkind: List\nitems:\n- { apiVersion: v1, kind: Secret, metadata: { name: b } }\n";
-        let objects = read(text, "x.yaml").unwrap();
-        let names: Vec<_> = objects.iter().map(|object| object.metadata.name.as_deref()).collect();
-        assert_eq!(names, [Some("a"), Some("b")]);
-        assert_eq!(objects[0].data["data"]["mode"], 420);
+    fn titles(text: &str) -> Vec<String> {
+        read("x.yaml", text).unwrap().iter().map(|one| title(&one.object)).collect()
     }
 
     #[test]
-    fn what_is_no_object_is_named_by_its_document() {
+    fn empty_and_comment_only_documents_are_no_objects() {
+        assert!(titles("# nothing\n---\n\n---\n# Source: a.yaml\n---").is_empty());
+        assert!(titles("").is_empty());
+    }
+
+    #[test]
+    fn a_separator_cuts_and_dashes_within_a_scalar_do_not() {
+        let text = "--- # first\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  pem: |\n    ---BEGIN---\n    ---\n\
+                    ---\r\napiVersion: v1\nkind: Secret\nmetadata: {name: b, namespace: ns}\n";
+        assert_eq!(titles(text), ["ConfigMap a", "Secret ns/b"]);
+        assert_eq!(read("x", text).unwrap()[0].object.data["data"]["pem"], "---BEGIN---\n---\n");
+    }
+
+    #[test]
+    fn a_document_carries_the_template_that_helm_names_and_so_do_those_after_it_in_one_file() {
+        let text = "---\n# Source: demo/crds/a.yaml\napiVersion: v1\nkind: A\nmetadata: {name: a}\n---\n\
+                    apiVersion: v1\nkind: B\nmetadata: {name: b}\n";
+        let sources: Vec<String> = read("demo", text).unwrap().into_iter().map(|one| one.source).collect();
+        assert_eq!(sources, ["demo/crds/a.yaml", "demo/crds/a.yaml"]);
+    }
+
+    #[test]
+    fn values_are_read_as_kubectl_reads_them() {
+        let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nmode: 0644\nyes: on\ntwice: 1\ntwice: 2\n";
+        let object = &read("x", text).unwrap()[0].object;
+        assert_eq!((&object.data["mode"], &object.data["twice"]), (&Value::from(420), &Value::from(2)));
+    }
+
+    #[test]
+    fn json_and_the_items_of_a_list_are_objects_too() {
+        let text =
+            r#"{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}]}"#;
+        assert_eq!(titles(text), ["Pod a"]);
+    }
+
+    #[test]
+    fn what_is_no_object_says_what_it_lacks() {
         for (text, words) in [
-            ("a: 1", "document 1 of x.yaml is no Kubernetes object: it has no `apiVersion` and `kind`"),
-            ("apiVersion: v1\nkind: Pod", "document 1 of x.yaml is no Kubernetes object"),
+            ("apiVersion: v1\nkind: Pod\n", "x.yaml is not a Kubernetes object: it has no `metadata.name`"),
+            ("kind: Pod\nmetadata: {name: a}\n", "x.yaml is not a Kubernetes object: it has no `apiVersion`"),
+            ("just text", "x.yaml is not a Kubernetes object: it has no `apiVersion`"),
+            (
+                "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n",
+                "x.yaml is not a Kubernetes object: it is a kustomization; give what `kustomize build` prints of it",
+            ),
+            ("a: [1\n", "x.yaml is not valid YAML, line 1 of the document"),
         ] {
-            assert!(read(text, "x.yaml").unwrap_err().to_string().starts_with(words), "{text}");
+            assert_eq!(read("x.yaml", text).unwrap_err().to_string(), words);
         }
-        assert!(matches!(read("a: [", "x.yaml"), Err(ManifestError::Syntax { .. })));
+    }
+
+    #[test]
+    fn thousands_of_documents_are_fine() {
+        let text = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n".repeat(3_000);
+        assert_eq!(titles(&text).len(), 3_000);
     }
 }

@@ -6,6 +6,7 @@
 //!   costs these two files, one variant and one arm, and the compiler lists them.
 
 mod address;
+mod admission;
 mod crd;
 mod credential;
 mod dns;
@@ -28,6 +29,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::address::{Address, Host};
+pub use self::admission::Admission;
 pub use self::crd::{Crd, CrdAnswer};
 pub use self::credential::{Credential, SecretKey};
 pub use self::dns::{Dns, DnsAnswer, DnsServer, Resolution};

@@ -52,9 +52,9 @@ async fn test_hooks(release: &str, site: &Site<'_>) -> Result<Vec<DynamicObject>
         program = program.args(["--kube-context", context]);
     }
     let text = program.output().await.map_err(|error| Unseen(prober.secrets.mask(&complaint::chain(&error))))?;
-    let objects = manifest::read(&String::from_utf8_lossy(&text), &format!("the hooks of release {release}"));
+    let objects = manifest::read(&format!("the hooks of release {release}"), &String::from_utf8_lossy(&text));
     let objects = objects.map_err(|error| Unseen(complaint::chain(&error)))?;
-    Ok(objects.into_iter().filter(is_test).collect())
+    Ok(objects.into_iter().map(|written| written.object).filter(is_test).collect())
 }
 
 /// `test-success` is the name that helm 2 used; helm still honours it.

@@ -10,7 +10,7 @@ use super::running::Running;
 use super::{Site, Unseen};
 use crate::checks::{Job, JobAnswer};
 use crate::complaint;
-use crate::manifest;
+use crate::manifest::{self, Written};
 
 pub(super) async fn observe(claim: &Job, site: &Site<'_>) -> Result<JobAnswer, Unseen> {
     let object = job(claim, site).await?;
@@ -25,8 +25,8 @@ async fn job(claim: &Job, site: &Site<'_>) -> Result<DynamicObject, Unseen> {
     let file = path.display().to_string();
     let text = tokio::fs::read_to_string(&path).await;
     let text = text.map_err(|error| Unseen(format!("cannot read {file}: {}", complaint::chain(&error))))?;
-    let mut objects = manifest::read(&text, &file).map_err(|error| Unseen(complaint::chain(&error)))?;
-    let (Some(mut object), true) = (objects.pop(), objects.is_empty()) else {
+    let mut objects = manifest::read(&file, &text).map_err(|error| Unseen(complaint::chain(&error)))?;
+    let (Some(Written { mut object, .. }), true) = (objects.pop(), objects.is_empty()) else {
         return Err(Unseen(format!("{file} must hold exactly one Job")));
     };
     let prefix = object.name_any();

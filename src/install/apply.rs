@@ -1,0 +1,318 @@
+//! Server-side apply: what others stand on first, side by side within a rank, and patient only with what passes.
+//!
+//! Conflicts are not forced: a field that another manager owns is told, with that manager's name, and not taken. What only
+//! we have ever written is ours to take.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use kube::Client;
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{InstallError, Installed};
+use crate::checks::Admission;
+use crate::k8s::{FIELD_MANAGER, RUN_LABEL};
+use crate::kinds::{self, Kind};
+use crate::manifest;
+use crate::ports::{Done, Notes};
+use crate::watch::ObjectRef;
+
+/// How many requests are under way at once.
+pub(super) const SIDE_BY_SIDE: usize = 32;
+
+/// How long the API server may keep saying that it cannot take an object *yet*.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a kind may stay unserved: a CRD of the same component was established just before.
+const UNSERVED: Duration = Duration::from_secs(10);
+
+/// How long a new namespace's default ServiceAccount is waited for before its absence is left to others to meet.
+const ACCOUNT: Duration = Duration::from_secs(10);
+
+/// Pauses between attempts: the first, and the longest that doubling leads to.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// Applies the objects of one component.
+pub(super) struct Applier<'a> {
+    pub(super) client: &'a Client,
+    pub(super) namespace: &'a str,
+    pub(super) run: &'a str,
+    pub(super) notes: &'a Notes,
+    served: Mutex<HashMap<String, Vec<Kind>>>,
+}
+
+/// What an apply did to one object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Change {
+    Created,
+    Changed,
+    Unchanged,
+}
+
+/// Why one attempt failed.
+#[derive(Debug)]
+pub(super) enum Obstacle {
+    /// No endpoint for its kind.
+    Unserved(String),
+    /// The API server's answer.
+    Refused(Admission),
+    /// No answer.
+    Lost(Box<kube::Error>),
+}
+
+/// In which order kinds are applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Namespaces,
+    Crds,
+    /// What pods refer to.
+    Foundations,
+    Rest,
+    /// What could refuse everything else while nothing answers behind it.
+    Gatekeepers,
+}
+
+impl From<kube::Error> for Obstacle {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if status.code == 404 && status.message.contains("requested resource") => {
+                Self::Unserved(status.message.clone())
+            }
+            kube::Error::Api(status) => Self::Refused(Admission::refused(status.code, &status.message)),
+            error => Self::Lost(Box::new(error)),
+        }
+    }
+}
+
+impl<'a> Applier<'a> {
+    pub(super) fn new(client: &'a Client, namespace: &'a str, run: &'a str, notes: &'a Notes) -> Self {
+        Self { client, namespace, run, notes, served: Mutex::default() }
+    }
+
+    /// The component's namespace, made if missing; labels that others give it are theirs.
+    pub(super) async fn namespace(&self) -> Result<(), InstallError> {
+        let title = format!("Namespace {}", self.namespace);
+        if self.persist(&title, || self.create_namespace()).await? == Change::Created {
+            self.notes.waiting(format!("the default ServiceAccount of {}", self.namespace));
+            let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), self.namespace);
+            let there = |account: Option<&ServiceAccount>| account.is_some();
+            // Where it never comes, whatever needs it says so.
+            timeout(ACCOUNT, kube::runtime::wait::await_condition(accounts, "default", there)).await.ok();
+        }
+        Ok(())
+    }
+
+    async fn create_namespace(&self) -> Result<Change, Obstacle> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let wanted = json!({ "metadata": { "name": self.namespace, "labels": { RUN_LABEL: self.run } } });
+        let wanted = serde_json::from_value(wanted).map_err(|error| Obstacle::from(kube::Error::SerdeError(error)))?;
+        match namespaces.create(&ours(), &wanted).await {
+            Ok(_) => Ok(Change::Created),
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                let found = namespaces.get(self.namespace).await?;
+                still_going(found.metadata.deletion_timestamp.is_some())?;
+                Ok(Change::Unchanged)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Applies all of them, rank after rank.
+    pub(super) async fn apply(&self, objects: &[DynamicObject]) -> Result<Installed, InstallError> {
+        let mut ranks: BTreeMap<Rank, Vec<&DynamicObject>> = BTreeMap::new();
+        for object in objects {
+            ranks.entry(rank(object)).or_default().push(object);
+        }
+        let mut applied = Vec::new();
+        for objects in ranks.into_values() {
+            let each = stream::iter(objects).map(|object| self.one(object));
+            applied.extend(each.buffer_unordered(SIDE_BY_SIDE).try_collect::<Vec<_>>().await?);
+        }
+        Ok(told(applied))
+    }
+
+    /// Applies one object, and says which it is.
+    pub(super) async fn one(&self, object: &DynamicObject) -> Result<(Change, ObjectRef), InstallError> {
+        self.persist(&manifest::title(object), || self.attempt(object)).await
+    }
+
+    async fn attempt(&self, object: &DynamicObject) -> Result<(Change, ObjectRef), Obstacle> {
+        let kind = self.kind(object).await?;
+        let endpoint = kind.endpoint(self.client, object, self.namespace);
+        let reference = reference(&kind, object, self.namespace);
+        let live = endpoint.get_opt(&reference.name).await?;
+        still_going(live.as_ref().is_some_and(|live| live.metadata.deletion_timestamp.is_some()))?;
+        let wanted = self.labelled(object, live.as_ref());
+        let mut how = PatchParams::apply(FIELD_MANAGER);
+        how.force = live.as_ref().is_some_and(only_ours);
+        let after = endpoint.patch(&reference.name, &how, &Patch::Apply(&wanted)).await?;
+        let change = match live {
+            None => Change::Created,
+            Some(before) if content(&before) == content(&after) => Change::Unchanged,
+            Some(_) => Change::Changed,
+        };
+        Ok((change, reference))
+    }
+
+    /// The object with the run's mark, if this run makes it; what was there keeps the mark that it has, or none.
+    pub(super) fn labelled(&self, object: &DynamicObject, live: Option<&DynamicObject>) -> DynamicObject {
+        let mut object = object.clone();
+        let run = match live {
+            None => Some(self.run.to_owned()),
+            Some(live) => live.metadata.labels.as_ref().and_then(|labels| labels.get(RUN_LABEL).cloned()),
+        };
+        if let Some(run) = run {
+            object.metadata.labels.get_or_insert_default().insert(RUN_LABEL.to_owned(), run);
+        }
+        object
+    }
+
+    /// The kind of an object; each version of a group is asked for once, and again only where it lacked a kind.
+    pub(super) async fn kind(&self, object: &DynamicObject) -> Result<Kind, Obstacle> {
+        let types = object.types.clone().unwrap_or_default();
+        let mut served = self.served.lock().await;
+        let find = |kinds: &[Kind]| kinds.iter().find(|kind| kind.resource.kind == types.kind).cloned();
+        if let Some(kind) = served.get(&types.api_version).and_then(|kinds| find(kinds)) {
+            return Ok(kind);
+        }
+        let kinds = kinds::of_version(self.client, &types.api_version).await?;
+        let found = find(&kinds);
+        served.insert(types.api_version.clone(), kinds);
+        found.ok_or_else(|| Obstacle::Unserved(format!("it serves no kind {} in {}", types.kind, types.api_version)))
+    }
+
+    /// Attempts until it is done, refused for good, or has been put off for too long; notes what it waits for.
+    pub(super) async fn persist<T, F: Future<Output = Result<T, Obstacle>>>(
+        &self,
+        title: &str,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, InstallError> {
+        let started = Instant::now();
+        let mut pause = PAUSES.0;
+        loop {
+            let obstacle = match attempt().await {
+                Ok(done) => return Ok(done),
+                Err(obstacle) => obstacle,
+            };
+            let patience = obstacle.patience();
+            let told = obstacle.told(title);
+            if started.elapsed() >= patience {
+                return Err(told);
+            }
+            self.notes.waiting(told.to_string());
+            sleep(pause).await;
+            pause = PAUSES.1.min(pause * 2);
+        }
+    }
+}
+
+impl Obstacle {
+    fn patience(&self) -> Duration {
+        match self {
+            Self::Refused(Admission::Unready { .. }) | Self::Lost(_) => PATIENCE,
+            Self::Unserved(_) => UNSERVED,
+            Self::Refused(_) => Duration::ZERO,
+        }
+    }
+
+    fn told(self, object: &str) -> InstallError {
+        let object = object.to_owned();
+        match self {
+            Self::Unserved(words) => InstallError::Refused { object, admission: Admission::Invalid { words } },
+            Self::Refused(admission) => InstallError::Refused { object, admission },
+            Self::Lost(source) => InstallError::Api { deed: format!("apply {object}"), source },
+        }
+    }
+}
+
+/// What was applied, counted, for the report; the objects are what is to settle.
+pub(super) fn told(applied: Vec<(Change, ObjectRef)>) -> Installed {
+    let count = |wanted| applied.iter().filter(|(change, _)| *change == wanted).count();
+    let counts = [
+        (count(Change::Created), "created"),
+        (count(Change::Changed), "changed"),
+        (count(Change::Unchanged), "unchanged"),
+    ];
+    let saw = match counts {
+        [(0, _), (0, _), (all, _)] => format!("unchanged: all {all} objects are as they should be"),
+        counts => {
+            let some = counts.iter().filter(|(count, _)| *count > 0);
+            some.map(|(count, deed)| format!("{count} {deed}")).collect::<Vec<_>>().join(", ")
+        }
+    };
+    let mut objects: Vec<ObjectRef> = applied.into_iter().map(|(_, object)| object).collect();
+    objects.sort_by(|a, b| (&a.resource.kind, &a.namespace, &a.name).cmp(&(&b.resource.kind, &b.namespace, &b.name)));
+    Installed { done: Done::saying(saw), objects }
+}
+
+pub(super) fn reference(kind: &Kind, object: &DynamicObject, namespace: &str) -> ObjectRef {
+    ObjectRef {
+        resource: kind.resource.clone(),
+        namespace: kind.place(object, namespace),
+        name: object.metadata.name.clone().unwrap_or_default(),
+    }
+}
+
+/// For plain creates.
+pub(super) fn ours() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}
+
+fn still_going(deleted: bool) -> Result<(), Obstacle> {
+    let words = "object is being deleted".to_owned();
+    if deleted { Err(Obstacle::Refused(Admission::Unready { words })) } else { Ok(()) }
+}
+
+/// Whether nobody but us has written anything beyond its status.
+pub(super) fn only_ours(live: &DynamicObject) -> bool {
+    let managers = live.metadata.managed_fields.as_deref().unwrap_or_default();
+    let ours = |manager: &str| manager == FIELD_MANAGER;
+    managers.iter().all(|entry| entry.subresource.is_some() || entry.manager.as_deref().is_some_and(ours))
+}
+
+/// What an author can mean: everything but status and the API server's own bookkeeping.
+fn content(object: &DynamicObject) -> Value {
+    let mut object = object.clone();
+    object.metadata.managed_fields = None;
+    object.metadata.resource_version = None;
+    object.metadata.generation = None;
+    if let Some(fields) = object.data.as_object_mut() {
+        fields.remove("status");
+    }
+    serde_json::to_value(object).unwrap_or_default()
+}
+
+fn rank(object: &DynamicObject) -> Rank {
+    let types = object.types.clone().unwrap_or_default();
+    match types.kind.as_str() {
+        "Namespace" => Rank::Namespaces,
+        "CustomResourceDefinition" => Rank::Crds,
+        "ValidatingWebhookConfiguration"
+        | "MutatingWebhookConfiguration"
+        | "ValidatingAdmissionPolicyBinding"
+        | "MutatingAdmissionPolicyBinding"
+        | "APIService" => Rank::Gatekeepers,
+        "ServiceAccount"
+        | "Secret"
+        | "ConfigMap"
+        | "ClusterRole"
+        | "ClusterRoleBinding"
+        | "Role"
+        | "RoleBinding"
+        | "PriorityClass"
+        | "RuntimeClass"
+        | "StorageClass"
+        | "PersistentVolume"
+        | "PersistentVolumeClaim"
+        | "ResourceQuota"
+        | "LimitRange"
+        | "NetworkPolicy"
+        | "Service" => Rank::Foundations,
+        _ => Rank::Rest,
+    }
+}

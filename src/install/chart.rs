@@ -1,0 +1,252 @@
+//! Charts as files: what decides their content, and a copy that renders to nothing but CRDs.
+//!
+//! Everything here blocks; `render` calls it off the runtime's threads.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::manifest;
+
+/// A digest of every file of a chart's folder by its name, or of its archive.
+pub(super) fn digest(chart: &Path, into: &mut Sha256) -> io::Result<()> {
+    for file in files(chart)? {
+        let name = file.strip_prefix(chart).unwrap_or(&file).display().to_string();
+        let bytes = fs::read(&file)?;
+        into.update(format!("{name}\0{}\0", bytes.len()));
+        into.update(&bytes);
+    }
+    Ok(())
+}
+
+/// A copy of a chart that holds the templates of its CRDs and nothing else that renders.
+#[derive(Debug)]
+pub(super) struct CrdChart {
+    /// Its folder.
+    pub(super) folder: PathBuf,
+    /// Values that are off and by their name switch CRDs on: `crds.enabled`, `installCRDs`.
+    pub(super) switches: Vec<String>,
+}
+
+/// Copies or unpacks a chart into `into` and takes out of it what has nothing to do with CRDs.
+///
+/// A chart whose other templates demand values renders its CRDs all the same, and a schema cannot refuse a switch.
+pub(super) fn only_crds(chart: &Path, into: &Path) -> io::Result<CrdChart> {
+    if chart.is_dir() {
+        copy(chart, &into.join("chart"))?;
+    } else {
+        unpack(chart, into)?;
+    }
+    let folder = only_folder(into)?;
+    for archive in files(&folder)?.into_iter().filter(|file| is_archive(file)) {
+        unpack(&archive, archive.parent().unwrap_or(&folder))?;
+        fs::remove_file(&archive)?;
+    }
+    let mut switches = Vec::new();
+    for file in files(&folder)? {
+        let inner = file.strip_prefix(&folder).unwrap_or(&file).to_owned();
+        if inner.ends_with("values.yaml") {
+            switches.extend(switches_of(&inner, &fs::read_to_string(&file)?));
+        } else if inner.ends_with("values.schema.json") || (is_template(&inner) && !concerns_crds(&inner, &file)?) {
+            fs::remove_file(&file)?;
+        }
+    }
+    Ok(CrdChart { folder, switches })
+}
+
+fn is_archive(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "tgz")
+        && file.parent().is_some_and(|at| at.ends_with("charts"))
+}
+
+fn is_template(inner: &Path) -> bool {
+    inner.components().any(|part| part.as_os_str() == "templates")
+}
+
+/// Partials stay, and templates that write a CRD, or that by their name read one from a file.
+fn concerns_crds(inner: &Path, file: &Path) -> io::Result<bool> {
+    let name = inner.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let partial = name.starts_with('_') || inner.extension().is_some_and(|extension| extension == "tpl");
+    let named = inner.to_string_lossy().to_lowercase().contains("crd");
+    Ok(partial || named || String::from_utf8_lossy(&fs::read(file)?).contains("CustomResourceDefinition"))
+}
+
+/// The switches in one `values.yaml`, by their path from the chart's root.
+fn switches_of(inner: &Path, text: &str) -> Vec<String> {
+    // `charts/a/charts/b/values.yaml` is set as `a.b.…`.
+    let parents = inner.parent().into_iter().flat_map(Path::components).map(|part| part.as_os_str().to_string_lossy());
+    let path: Vec<String> = parents.filter(|part| part != "charts").map(|part| part.into_owned()).collect();
+    let mut switches = Vec::new();
+    // Values that cannot be read are helm's to complain about.
+    collect(&manifest::value("values.yaml", text).unwrap_or_default(), &path, &mut switches);
+    switches
+}
+
+fn collect(value: &Value, path: &[String], switches: &mut Vec<String>) {
+    for (key, value) in value.as_object().into_iter().flatten() {
+        let path = [path, std::slice::from_ref(key)].concat();
+        match value {
+            Value::Bool(false) if switches_crds(&path) => switches.push(path.join(".")),
+            Value::Object(_) => collect(value, &path, switches),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {}
+        }
+    }
+}
+
+fn switches_crds(path: &[String]) -> bool {
+    let lower = |at: usize| path.iter().rev().nth(at).map_or(String::new(), |part| part.to_lowercase());
+    let (key, parent) = (lower(0), lower(1));
+    let verb = ["install", "create", "enable", "deploy"].iter().any(|verb| key.contains(verb));
+    verb && (key.contains("crd") || ["crd", "crds", "customresourcedefinitions"].contains(&parent.as_str()))
+}
+
+/// Every file below a folder in the order of its path; a file is its own only one. Links are followed by their target.
+fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut entries: Vec<PathBuf> = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    entries.sort();
+    let nested: Vec<Vec<PathBuf>> = entries.iter().map(|entry| files(entry)).collect::<io::Result<_>>()?;
+    Ok(nested.concat())
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    for file in files(from)? {
+        let target = to.join(file.strip_prefix(from).unwrap_or(&file));
+        fs::create_dir_all(target.parent().unwrap_or(to))?;
+        fs::copy(&file, &target)?;
+    }
+    Ok(())
+}
+
+/// The most that an unpacked chart may take: helm's own limit for one is 100 MiB.
+const LARGEST: u64 = 100 << 20;
+
+/// Unpacks an archive; entries that point outside of `into` are refused by the library.
+fn unpack(archive: &Path, into: &Path) -> io::Result<()> {
+    let plain = GzDecoder::new(fs::File::open(archive)?).take(LARGEST);
+    tar::Archive::new(plain).unpack(into)
+}
+
+/// The one folder within a folder: what a chart's archive unpacks to.
+fn only_folder(path: &Path) -> io::Result<PathBuf> {
+    let folders = fs::read_dir(path)?.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir());
+    match folders.collect::<Vec<_>>().as_slice() {
+        [one] => Ok(one.clone()),
+        other => Err(io::Error::other(format!("a chart's archive holds one folder, this one {}", other.len()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CRD: &str = "kind: CustomResourceDefinition\n";
+
+    fn write(root: &Path, files: &[(&str, &str)]) {
+        for (name, text) in files {
+            fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+            fs::write(root.join(name), text).unwrap();
+        }
+    }
+
+    fn pack(folder: &Path, name: &str, archive: &Path) {
+        let gz = flate2::write::GzEncoder::new(fs::File::create(archive).unwrap(), flate2::Compression::fast());
+        let mut tar = tar::Builder::new(gz);
+        tar.append_dir_all(name, folder).unwrap();
+        tar.into_inner().unwrap().finish().unwrap();
+    }
+
+    /// A chart with a CRD in `crds/`, one behind a switch, one read from a file, and a packed subchart with its own.
+    fn demo(root: &Path) -> PathBuf {
+        let (chart, sub) = (root.join("demo"), root.join("sub"));
+        write(
+            &sub,
+            &[("Chart.yaml", "name: sub"), ("templates/a.yaml", CRD), ("values.yaml", "crds: {create: false}")],
+        );
+        write(
+            &chart,
+            &[
+                ("Chart.yaml", "name: demo"),
+                (
+                    "values.yaml",
+                    "installCRDs: false\ncrds: {keep: false, conversion: {enabled: false}}\nother: {enabled: false}\n",
+                ),
+                ("values.schema.json", "{}"),
+                ("crds/a.yaml", CRD),
+                ("templates/b.yaml", CRD),
+                ("templates/all-crds.yaml", "{{ .Files.Get \"all.yaml\" }}"),
+                ("templates/_names.tpl", ""),
+                ("templates/deployment.yaml", "{{ required \"no\" .Values.x }}"),
+                ("charts/.keep", ""),
+            ],
+        );
+        pack(&sub, "sub", &chart.join("charts/sub-1.0.0.tgz"));
+        chart
+    }
+
+    fn left(chart: &CrdChart) -> Vec<String> {
+        let names = files(&chart.folder).unwrap();
+        names.iter().map(|file| file.strip_prefix(&chart.folder).unwrap().display().to_string()).collect()
+    }
+
+    #[test]
+    fn a_folder_and_its_archive_keep_the_same_templates_and_switches() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = demo(temp.path());
+        let archive = temp.path().join("demo-1.0.0.tgz");
+        pack(&folder, "demo", &archive);
+        for chart in [folder, archive] {
+            let into = tempfile::tempdir().unwrap();
+            let found = only_crds(&chart, into.path()).unwrap();
+            assert_eq!(
+                left(&found),
+                [
+                    "Chart.yaml",
+                    "charts/.keep",
+                    "charts/sub/Chart.yaml",
+                    "charts/sub/templates/a.yaml",
+                    "charts/sub/values.yaml",
+                    "crds/a.yaml",
+                    "templates/_names.tpl",
+                    "templates/all-crds.yaml",
+                    "templates/b.yaml",
+                    "values.yaml",
+                ]
+            );
+            assert_eq!(found.switches, ["sub.crds.create", "installCRDs"]);
+        }
+    }
+
+    #[test]
+    fn a_digest_changes_with_any_byte_and_any_name_and_with_nothing_else() {
+        let temp = tempfile::tempdir().unwrap();
+        let chart = temp.path().join("demo");
+        let digest_now = || {
+            let mut hash = Sha256::new();
+            digest(&chart, &mut hash).unwrap();
+            hash.finalize()
+        };
+        write(&chart, &[("b.yaml", "1"), ("a.yaml", "2")]);
+        let first = digest_now();
+        write(&chart, &[("a.yaml", "2")]);
+        assert_eq!(first, digest_now());
+        write(&chart, &[("a.yaml", "3")]);
+        let second = digest_now();
+        assert_ne!(first, second);
+        fs::rename(chart.join("a.yaml"), chart.join("c.yaml")).unwrap();
+        assert_ne!(second, digest_now());
+    }
+
+    #[test]
+    fn an_archive_that_is_none_is_an_error() {
+        let temp = tempfile::tempdir().unwrap();
+        write(temp.path(), &[("x.tgz", "no archive")]);
+        assert!(only_crds(&temp.path().join("x.tgz"), temp.path()).is_err());
+    }
+}

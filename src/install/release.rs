@@ -1,0 +1,228 @@
+//! One helm release: what its records say, and what follows from that.
+//!
+//! The records are read by their labels, without helm: its Secrets carry revision and status, and ours carry the run and
+//! the digest of what was installed. So a release that is as it should be costs one request and no child.
+
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PartialObjectMeta};
+
+use super::apply::{Applier, Obstacle};
+use super::helm::{DIGEST_LABEL, Mark, Named};
+use super::{InstallError, Installed, Installer, Rendered, apply, crds, helm, hidden, render};
+use crate::k8s::{Access, RUN_LABEL};
+use crate::manifest;
+use crate::ports::Done;
+use crate::suite::HelmInstall;
+use crate::watch::ObjectRef;
+
+/// One revision by its record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Revision {
+    /// The record's own name.
+    record: String,
+    number: u64,
+    status: String,
+    run: Option<String>,
+    digest: Option<String>,
+}
+
+/// What is to be done with a release.
+#[derive(Debug, PartialEq, Eq)]
+enum Course {
+    /// There is none.
+    Install,
+    /// There is one, of other content or in a bad state.
+    Upgrade,
+    /// It is deployed with this very content, if its objects are still there.
+    Keep,
+    /// One of our runs was interrupted in the middle: its record is forgotten, and the objects it left are adopted.
+    Recover,
+    /// Somebody else is at it.
+    Leave,
+}
+
+fn course(latest: Option<&Revision>, digest: &str) -> Course {
+    let Some(latest) = latest else { return Course::Install };
+    match latest.status.as_str() {
+        "deployed" if latest.digest.as_deref() == Some(digest) => Course::Keep,
+        status if status.starts_with("pending-") && latest.run.is_some() => Course::Recover,
+        status if status.starts_with("pending-") => Course::Leave,
+        "uninstalled" => Course::Install,
+        _ => Course::Upgrade,
+    }
+}
+
+pub(super) async fn install(
+    installer: &Installer,
+    applier: &Applier<'_>,
+    install: &HelmInstall,
+    rendered: &Rendered,
+    access: &Access,
+) -> Result<Installed, InstallError> {
+    applier.namespace().await?;
+    if !rendered.crds.is_empty() {
+        let crds = crds::install(applier, &rendered.crds).await?;
+        crds::served(applier.client, crds.objects.into_iter().map(|crd| crd.name).collect(), applier.notes).await?;
+    }
+    let deploy = Deploy { installer, applier, install, rendered, access };
+    deploy.run().await
+}
+
+struct Deploy<'a> {
+    installer: &'a Installer,
+    applier: &'a Applier<'a>,
+    install: &'a HelmInstall,
+    rendered: &'a Rendered,
+    access: &'a Access,
+}
+
+impl Deploy<'_> {
+    async fn run(&self) -> Result<Installed, InstallError> {
+        let name = &self.install.release;
+        let latest = latest(self.applier.client, self.applier.namespace, name).await?;
+        let mut warnings = Vec::new();
+        match (course(latest.as_ref(), &self.rendered.digest), &latest) {
+            (Course::Keep, Some(revision)) => match self.kept(revision).await? {
+                Ok(installed) => return Ok(installed),
+                Err(gone) => warnings.push(format!("{gone} was gone from the release {name}")),
+            },
+            (Course::Recover, Some(revision)) => {
+                self.forget(revision).await?;
+                let (number, status) = (revision.number, &revision.status);
+                warnings.push(format!(
+                    "an interrupted run had left revision {number} of {name} {status}; it was recovered"
+                ));
+            }
+            (Course::Leave, Some(revision)) => {
+                let status = &revision.status;
+                return Err(InstallError::Release(format!(
+                    "the release {name} is {status} by somebody else; let them finish, or run `helm rollback {name}`"
+                )));
+            }
+            (Course::Keep | Course::Recover | Course::Leave | Course::Install | Course::Upgrade, _) => {}
+        }
+        self.upgrade(warnings).await
+    }
+
+    async fn upgrade(&self, warnings: Vec<String>) -> Result<Installed, InstallError> {
+        let named = self.named();
+        let Some(chart) = &self.rendered.chart else {
+            return Err(InstallError::Nothing(format!("the chart {} was not rendered before", named.chart)));
+        };
+        let mark = Mark { run: &self.installer.run, digest: &self.rendered.digest };
+        self.applier.notes.waiting(format!("helm installs {} and runs its hooks", named.name));
+        let values = helm::values(self.install);
+        let release = self.installer.helm.upgrade(self.access, &named, chart, values, &mark).await?;
+        let saw = match release.version {
+            1 => format!("installed {}, revision 1", named.name),
+            revision => format!("upgraded {} to revision {revision}", named.name),
+        };
+        Ok(Installed { done: Done { saw, warnings }, objects: self.objects(&release.manifest).await? })
+    }
+
+    /// The release as it stands, or the first of its objects that is gone.
+    async fn kept(&self, revision: &Revision) -> Result<Result<Installed, String>, InstallError> {
+        let named = self.named();
+        let objects = self.objects(&self.installer.helm.manifest(self.access, &named).await?).await?;
+        let looks = try_join_all(objects.iter().map(|object| self.gone(object))).await?;
+        if let Some(gone) = looks.into_iter().flatten().next() {
+            return Ok(Err(gone));
+        }
+        let saw = format!("unchanged: {} revision {} has this content", named.name, revision.number);
+        Ok(Ok(Installed { done: Done::saying(saw), objects }))
+    }
+
+    async fn gone(&self, object: &ObjectRef) -> Result<Option<String>, InstallError> {
+        let client = self.applier.client.clone();
+        let api: Api<DynamicObject> = match &object.namespace {
+            Some(namespace) => Api::namespaced_with(client, namespace, &object.resource),
+            None => Api::all_with(client, &object.resource),
+        };
+        let title = format!("{} {}", object.resource.kind, object.name);
+        let look = || async { Ok::<_, Obstacle>(api.get_metadata_opt(&object.name).await?) };
+        let there = self.applier.persist(&title, look).await?;
+        Ok(there.is_none_or(|found| found.metadata.deletion_timestamp.is_some()).then_some(title))
+    }
+
+    /// What is in the cluster by helm's own account. It may differ from what was rendered: a chart may ask which kinds the
+    /// cluster serves, and may make up passwords.
+    async fn objects(&self, text: &str) -> Result<Vec<ObjectRef>, InstallError> {
+        let written = render::read(&self.install.release, text)?;
+        let objects: Vec<DynamicObject> = written.into_iter().map(|one| one.object).collect();
+        hidden::learn(&objects, &self.installer.secrets);
+        let mut references = Vec::new();
+        for object in &objects {
+            let kind = self.applier.persist(&manifest::title(object), || self.applier.kind(object)).await?;
+            references.push(apply::reference(&kind, object, self.applier.namespace));
+        }
+        Ok(references)
+    }
+
+    async fn forget(&self, revision: &Revision) -> Result<(), InstallError> {
+        let records: Api<Secret> = Api::namespaced(self.applier.client.clone(), self.applier.namespace);
+        let gone = records.delete(&revision.record, &DeleteParams::default()).await.map(drop);
+        gone.map_err(|source| InstallError::Api {
+            deed: format!("forget {}", revision.record),
+            source: Box::new(source),
+        })
+    }
+
+    fn named(&self) -> Named<'_> {
+        Named {
+            name: &self.install.release,
+            namespace: self.applier.namespace,
+            chart: helm::title(&self.install.chart),
+        }
+    }
+}
+
+async fn latest(client: &Client, namespace: &str, name: &str) -> Result<Option<Revision>, InstallError> {
+    let records: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let of_release = ListParams::default().labels(&format!("owner=helm,name={name}"));
+    let found = records.list_metadata(&of_release).await;
+    let found = found.map_err(|source| InstallError::Api {
+        deed: format!("look for the release {name}"),
+        source: Box::new(source),
+    })?;
+    Ok(found.items.iter().filter_map(revision).max_by_key(|revision| revision.number))
+}
+
+/// A revision from its record's labels (helm `pkg/storage/driver/secrets.go`).
+pub(super) fn revision(record: &PartialObjectMeta<Secret>) -> Option<Revision> {
+    let labels = record.metadata.labels.as_ref()?;
+    let label = |key: &str| labels.get(key).cloned();
+    Some(Revision {
+        record: record.metadata.name.clone()?,
+        number: label("version")?.parse().ok()?,
+        status: label("status")?,
+        run: label(RUN_LABEL),
+        digest: label(DIGEST_LABEL),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(status: &str, run: Option<&str>, digest: Option<&str>) -> Revision {
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        Revision { record: "r".to_owned(), number: 3, status: status.to_owned(), run: own(run), digest: own(digest) }
+    }
+
+    #[test]
+    fn what_a_record_says_decides_the_course() {
+        for (latest, expected) in [
+            (None, Course::Install),
+            (Some(found("deployed", Some("a"), Some("d"))), Course::Keep),
+            (Some(found("deployed", Some("a"), Some("other"))), Course::Upgrade),
+            (Some(found("deployed", None, None)), Course::Upgrade),
+            (Some(found("failed", Some("a"), Some("d"))), Course::Upgrade),
+            (Some(found("pending-install", Some("a"), Some("d"))), Course::Recover),
+            (Some(found("pending-upgrade", None, None)), Course::Leave),
+        ] {
+            assert_eq!(course(latest.as_ref(), "d"), expected, "{latest:?}");
+        }
+    }
+}

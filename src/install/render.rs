@@ -1,0 +1,269 @@
+//! From a source to objects, without a cluster.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use futures::future::try_join_all;
+use indexmap::IndexMap;
+use kube::api::DynamicObject;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::helm::Named;
+use super::{InstallError, Installer, Rendered, chart, helm, hidden, images};
+use crate::manifest::{self, Written};
+use crate::plan::ComponentWork;
+use crate::ports::Notes;
+use crate::suite::{ChartSource, HelmInstall, Install};
+
+const CRD_GROUP: &str = "apiextensions.k8s.io";
+
+impl Installer {
+    pub(super) async fn rendered(&self, work: &ComponentWork, notes: &Notes) -> Result<Rendered, InstallError> {
+        let rendered = match &work.install {
+            Install::Helm(install) => self.release(work, install, notes).await?,
+            Install::Manifests { paths, images } => manifests(paths, images).await?,
+            Install::Crds { charts, paths } => self.crds(work, charts, paths, notes).await?,
+            Install::Provided { .. } => Rendered::default(),
+        };
+        hidden::learn(&rendered.objects, &self.secrets);
+        self.keep(work, &rendered).await?;
+        Ok(rendered)
+    }
+
+    async fn release(
+        &self,
+        work: &ComponentWork,
+        install: &HelmInstall,
+        notes: &Notes,
+    ) -> Result<Rendered, InstallError> {
+        for file in &install.values {
+            readable(file).await?;
+        }
+        let chart = self.fetched(&install.chart, notes).await?;
+        let digest = self.digest(work, install, &chart).await?;
+        let named = named(install, work);
+        notes.waiting(format!("helm renders {}", named.chart));
+        let text = self.helm.template(&named, &chart, helm::values(install)).await?;
+        let written = read(&named.chart, &text)?;
+        Ok(Rendered { digest, chart: Some(chart), ..sorted(written) })
+    }
+
+    async fn crds(
+        &self,
+        work: &ComponentWork,
+        charts: &[ChartSource],
+        paths: &[PathBuf],
+        notes: &Notes,
+    ) -> Result<Rendered, InstallError> {
+        let charts = try_join_all(charts.iter().map(|chart| self.crds_of(work, chart, notes))).await?;
+        let files = crds_only(read_paths(paths).await?);
+        let mut found: IndexMap<String, Written> = IndexMap::new();
+        for written in charts.into_iter().flatten().chain(files) {
+            let name = written.object.metadata.name.clone().unwrap_or_default();
+            if let Some(other) = found.get(&name).filter(|other| other.object != written.object) {
+                let (one, two) = (&other.source, &written.source);
+                return Err(InstallError::Nothing(format!("{one} and {two} bring different CRDs of the name {name}")));
+            }
+            found.insert(name, written);
+        }
+        let objects: Vec<DynamicObject> = found.into_values().map(|written| written.object).collect();
+        Ok(Rendered { digest: digest_of(&objects), objects, ..Rendered::default() })
+    }
+
+    /// The CRDs of one chart: rendered once with each switch that turns some on, as two of them may exclude each other.
+    async fn crds_of(
+        &self,
+        work: &ComponentWork,
+        source: &ChartSource,
+        notes: &Notes,
+    ) -> Result<Vec<Written>, InstallError> {
+        let title = helm::title(source);
+        let path = self.fetched(source, notes).await?;
+        let unread = |error| InstallError::Read { path: title.clone(), source: error };
+        let temp = tempfile::tempdir().map_err(unread)?;
+        let into = temp.path().to_owned();
+        let copy = blocking(move || chart::only_crds(&path, &into)).await.map_err(unread)?;
+        let mut settings: Vec<Vec<OsString>> =
+            copy.switches.iter().map(|switch| vec!["--set".into(), format!("{switch}=true").into()]).collect();
+        if settings.is_empty() {
+            settings.push(Vec::new());
+        }
+        let named = Named { name: "crds", namespace: work.namespace.as_str(), chart: title.clone() };
+        let renders = settings.into_iter().map(|setting| self.helm.template(&named, &copy.folder, setting));
+        let mut found: IndexMap<String, Written> = IndexMap::new();
+        for text in try_join_all(renders).await? {
+            for written in crds_only(read(&title, &text)?) {
+                found.entry(written.object.metadata.name.clone().unwrap_or_default()).or_insert(written);
+            }
+        }
+        if found.is_empty() {
+            return Err(InstallError::Nothing(format!("the chart {title} holds no CustomResourceDefinition")));
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// The chart on this machine: its own path, or the archive that helm has downloaded into the run's folder.
+    async fn fetched(&self, source: &ChartSource, notes: &Notes) -> Result<PathBuf, InstallError> {
+        if let ChartSource::Path(path) = source {
+            let there = tokio::fs::metadata(path).await;
+            there.map_err(|source| InstallError::Read { path: format!("the chart {}", path.display()), source })?;
+            return Ok(path.clone());
+        }
+        let name = hex(&Sha256::digest(helm::title(source)));
+        let into = self.folder.join("charts").join(name);
+        let unwritten = |source| InstallError::Write { path: into.display().to_string(), source };
+        tokio::fs::create_dir_all(&into).await.map_err(unwritten)?;
+        notes.waiting(format!("helm fetches {}", helm::title(source)));
+        self.helm.pull(source, &into).await?;
+        let mut entries = tokio::fs::read_dir(&into).await.map_err(unwritten)?;
+        let archive = entries.next_entry().await.map_err(unwritten)?;
+        archive.map(|archive| archive.path()).ok_or_else(|| {
+            InstallError::Nothing(format!("helm says to have fetched {}, but there is no file", helm::title(source)))
+        })
+    }
+
+    /// Of what helm is given, and not of what it renders: a chart may make up a password at every render.
+    async fn digest(&self, work: &ComponentWork, install: &HelmInstall, chart: &Path) -> Result<String, InstallError> {
+        let mut hash = Sha256::new();
+        let kubernetes = self.helm.kubernetes.as_deref().unwrap_or_default();
+        hash.update(format!("{}\0{}\0{kubernetes}\0{:?}\0", install.release, work.namespace, install.set));
+        for file in &install.values {
+            let bytes = tokio::fs::read(file).await.map_err(|source| unread(file, source))?;
+            hash.update(format!("{}\0", bytes.len()));
+            hash.update(&bytes);
+        }
+        let path = chart.to_owned();
+        let hashed = blocking(move || chart::digest(&path, &mut hash).map(|()| hash)).await;
+        hashed.map(|hash| hex(&hash.finalize())).map_err(|source| unread(chart, source))
+    }
+
+    /// Writes down what was rendered, for people; no secret is in it.
+    async fn keep(&self, work: &ComponentWork, rendered: &Rendered) -> Result<(), InstallError> {
+        let file = self.folder.join(format!("{}.{}.yaml", work.key.suite, work.key.component));
+        let objects = rendered.crds.iter().chain(&rendered.objects).chain(&rendered.tests);
+        // What was just read from YAML can be written as YAML.
+        let texts = objects.filter_map(|object| serde_saphyr::to_string(&hidden::redacted(object)).ok());
+        let text: String = texts.map(|text| format!("---\n{}\n", self.secrets.mask(&text))).collect();
+        let unwritten = |source| InstallError::Write { path: file.display().to_string(), source };
+        tokio::fs::create_dir_all(&self.folder).await.map_err(unwritten)?;
+        tokio::fs::write(&file, text).await.map_err(unwritten)
+    }
+}
+
+/// The release of a component.
+pub(super) fn named<'a>(install: &'a HelmInstall, work: &'a ComponentWork) -> Named<'a> {
+    Named { name: &install.release, namespace: work.namespace.as_str(), chart: helm::title(&install.chart) }
+}
+
+pub(super) fn read(of: &str, text: &str) -> Result<Vec<Written>, InstallError> {
+    manifest::read(of, text).map_err(|source| InstallError::Manifest { of: of.to_owned(), source })
+}
+
+async fn manifests(paths: &[PathBuf], images: &BTreeMap<String, String>) -> Result<Rendered, InstallError> {
+    let mut objects: Vec<DynamicObject> = read_paths(paths).await?.into_iter().map(|written| written.object).collect();
+    if objects.is_empty() {
+        let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        return Err(InstallError::Nothing(format!("there is no object in {}", paths.join(", "))));
+    }
+    objects.iter_mut().for_each(|object| images::replace(object, images));
+    Ok(Rendered { digest: digest_of(&objects), objects, ..Rendered::default() })
+}
+
+/// What helm printed, by what becomes of it: `crds/` are ours to apply, test hooks are kept, other hooks are helm's own.
+pub(super) fn sorted(written: Vec<Written>) -> Rendered {
+    let mut rendered = Rendered::default();
+    for Written { source, object } in written {
+        match hooks(&object) {
+            hooks if hooks.iter().any(|hook| hook.starts_with("test")) => rendered.tests.push(object),
+            hooks if !hooks.is_empty() => {}
+            _ if source.contains("/crds/") && !source.contains("/templates/") => rendered.crds.push(object),
+            _ => rendered.objects.push(object),
+        }
+    }
+    rendered
+}
+
+fn hooks(object: &DynamicObject) -> Vec<String> {
+    let annotations = object.metadata.annotations.as_ref();
+    let hooks = annotations.and_then(|all| all.get("helm.sh/hook")).map_or("", String::as_str);
+    hooks.split(',').map(str::trim).filter(|hook| !hook.is_empty()).map(str::to_owned).collect()
+}
+
+fn crds_only(written: Vec<Written>) -> Vec<Written> {
+    written.into_iter().filter(|one| manifest::is(&one.object, CRD_GROUP, "CustomResourceDefinition")).collect()
+}
+
+async fn read_paths(paths: &[PathBuf]) -> Result<Vec<Written>, InstallError> {
+    let mut written = Vec::new();
+    for file in listed(paths).await? {
+        let text = tokio::fs::read_to_string(&file).await.map_err(|source| unread(&file, source))?;
+        let name = file.display().to_string();
+        written.extend(read(&name, &text)?);
+    }
+    Ok(written)
+}
+
+/// The files, and those of the folders whose ending says that they are manifests, each folder in the order of names.
+async fn listed(paths: &[PathBuf]) -> Result<Vec<PathBuf>, InstallError> {
+    let mut files = Vec::new();
+    for path in paths {
+        let about = tokio::fs::metadata(path).await.map_err(|source| unread(path, source))?;
+        if !about.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let mut folder = tokio::fs::read_dir(path).await.map_err(|source| unread(path, source))?;
+        let mut within = Vec::new();
+        while let Some(entry) = folder.next_entry().await.map_err(|source| unread(path, source))? {
+            within.push(entry.path());
+        }
+        let manifest = |file: &PathBuf| {
+            file.extension().and_then(|ending| ending.to_str()).is_some_and(|e| ["yaml", "yml", "json"].contains(&e))
+        };
+        within.retain(manifest);
+        within.sort();
+        files.extend(within);
+    }
+    Ok(files)
+}
+
+async fn readable(file: &Path) -> Result<(), InstallError> {
+    tokio::fs::metadata(file).await.map(drop).map_err(|source| unread(file, source))
+}
+
+fn unread(path: &Path, source: std::io::Error) -> InstallError {
+    InstallError::Read { path: path.display().to_string(), source }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+}
+
+/// A digest of objects in which the order of keys does not count.
+fn digest_of(objects: &[DynamicObject]) -> String {
+    let mut hash = Sha256::new();
+    for object in objects {
+        let value = serde_json::to_value(object).unwrap_or_default();
+        hash.update(ordered(value).to_string());
+    }
+    hex(&hash.finalize())
+}
+
+fn ordered(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields: BTreeMap<String, Value> =
+                fields.into_iter().map(|(key, value)| (key, ordered(value))).collect();
+            Value::Object(fields.into_iter().collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(ordered).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+    }
+}
+
+/// Half of a digest in hexadecimal: a label takes at most 63 characters.
+fn hex(digest: &[u8]) -> String {
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,69 @@
+//! Which endpoint serves a kind, asked of the API server's discovery; nothing is guessed from a kind's name.
+
+use kube::api::{Api, ApiResource, DynamicObject, TypeMeta};
+use kube::{Client, Error};
+
+/// A kind as the API server serves it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kind {
+    /// Group, version, kind and plural.
+    pub resource: ApiResource,
+    /// Whether its objects live in namespaces.
+    pub namespaced: bool,
+}
+
+impl Kind {
+    /// The endpoint for an object: in its own namespace, else in `namespace`, else for the whole cluster.
+    #[must_use]
+    pub fn endpoint(&self, client: &Client, object: &DynamicObject, namespace: &str) -> Api<DynamicObject> {
+        match self.place(object, namespace) {
+            Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &self.resource),
+            None => Api::all_with(client.clone(), &self.resource),
+        }
+    }
+
+    /// The namespace that an object of this kind lives in; `None` for a kind without.
+    #[must_use]
+    pub fn place(&self, object: &DynamicObject, namespace: &str) -> Option<String> {
+        let own = object.metadata.namespace.as_deref().filter(|own| !own.is_empty());
+        self.namespaced.then(|| own.unwrap_or(namespace).to_owned())
+    }
+}
+
+/// The kind of an object; `None` while the API server does not serve it.
+///
+/// # Errors
+/// Where the API server cannot be asked.
+pub async fn served(client: &Client, types: &TypeMeta) -> Result<Option<Kind>, Error> {
+    let all = of_version(client, &types.api_version).await?;
+    Ok(all.into_iter().find(|kind| kind.resource.kind == types.kind))
+}
+
+/// Every kind of `group/version` (`v1`, `apps/v1`); none where it is not served.
+///
+/// # Errors
+/// Where the API server cannot be asked.
+pub async fn of_version(client: &Client, version: &str) -> Result<Vec<Kind>, Error> {
+    let list = match version.contains('/') {
+        true => client.list_api_group_resources(version).await,
+        false => client.list_core_api_resources(version).await,
+    };
+    let list = match list {
+        Err(Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
+        list => list?,
+    };
+    let (group, bare) = version.split_once('/').unwrap_or(("", version));
+    let kinds = list.resources.into_iter().filter(|resource| !resource.name.contains('/'));
+    Ok(kinds
+        .map(|resource| Kind {
+            resource: ApiResource {
+                group: group.to_owned(),
+                version: bare.to_owned(),
+                api_version: version.to_owned(),
+                kind: resource.kind,
+                plural: resource.name,
+            },
+            namespaced: resource.namespaced,
+        })
+        .collect())
+}
