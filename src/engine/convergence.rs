@@ -279,6 +279,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn every_check_ends_inside_its_window(
             looks in prop::collection::vec((0_u8..3, 1_u64..9_000), 400),

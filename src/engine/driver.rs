@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 
 use super::attempt::{Attempt, Report, Word};
 use super::ending::Cut;
@@ -51,7 +51,7 @@ pub async fn run<W: World>(
     interrupts: impl Stream<Item = String>,
     sink: impl FnMut(&Event),
 ) {
-    let (notes, mut noted) = mpsc::unbounded_channel();
+    let (notes, noted) = mpsc::unbounded_channel();
     let (words, mut spoken) = mpsc::unbounded_channel();
     let mut interrupts = pin!(interrupts.fuse());
     let mut drive = Drive {
@@ -63,6 +63,7 @@ pub async fn run<W: World>(
         cuts: BTreeMap::new(),
         tasks: JoinSet::new(),
         notes,
+        noted,
         words,
     };
     drive.recorder.record(EventKind::RunStarted(started(plan, &options)));
@@ -72,11 +73,9 @@ pub async fn run<W: World>(
         tokio::select! {
             biased;
             Some(signal) = interrupts.next() => drive.interrupt(signal),
-            Some((step, on)) = noted.recv() => drive.recorder.record(EventKind::StepWaited { step, on }),
+            Some((step, on)) = drive.noted.recv() => drive.note(step, on),
             Some(word) = spoken.recv() => drive.hear(word),
-            () = async { sleep_until(budget.unwrap_or_else(tokio::time::Instant::now)).await }, if budget.is_some() => {
-                drive.take(Input::Tick);
-            }
+            () = sleep_until(budget.unwrap_or_else(Instant::now)), if budget.is_some() => drive.take(Input::Tick),
         }
     }
     drive.end(options.measure);
@@ -103,10 +102,12 @@ struct Drive<'p, W, S> {
     scheduler: Scheduler<'p>,
     recorder: Recorder<S>,
     meter: Meter,
+    /// The steps under way, and how to end them.
     cuts: BTreeMap<StepId, watch::Sender<Option<Cut>>>,
     /// Holds the attempts, so that they end with the run.
     tasks: JoinSet<()>,
     notes: mpsc::UnboundedSender<(StepId, String)>,
+    noted: mpsc::UnboundedReceiver<(StepId, String)>,
     words: mpsc::UnboundedSender<Word>,
 }
 
@@ -153,7 +154,18 @@ impl<W: World, S: FnMut(&Event)> Drive<'_, W, S> {
         self.take(Input::Interrupted { signal });
     }
 
+    /// A step says what it waits for. One that has ended may have left a task behind that still speaks.
+    fn note(&mut self, step: StepId, on: String) {
+        if self.cuts.contains_key(&step) {
+            self.recorder.record(EventKind::StepWaited { step, on });
+        }
+    }
+
+    /// An attempt has a word. What it noted before comes first.
     fn hear(&mut self, word: Word) {
+        while let Ok((step, on)) = self.noted.try_recv() {
+            self.note(step, on);
+        }
         match word {
             Word::Keeping { step, why } => {
                 self.recorder.record(EventKind::StepWaited { step, on: format!("evidence of: {why}") });

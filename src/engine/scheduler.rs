@@ -452,6 +452,9 @@ mod tests {
             assert!(!self.started.contains(&id), "{id} starts twice");
             let is_teardown = matches!(step.work, Work::Teardown);
             assert!(is_teardown || self.interrupts == 0, "{id} starts after an interrupt");
+            let passed = |id: &StepId| matches!(self.endings.get(id), Some(Ending::Broken { .. }));
+            let timed = self.plan.steps.values().filter(|budget| budget.needs.contains(&id) && passed(&budget.id));
+            assert_eq!(timed.count(), 0, "{id} starts although its budget has passed");
             assert!(!is_teardown || self.endings.len() == self.plan.steps.len() - 1, "the teardown starts early");
             self.started.push(id.clone());
             self.running.push(id);
@@ -500,6 +503,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn whatever_happens_every_rule_holds(
             sketches in prop::collection::vec(any::<Sketch>(), 0..24),

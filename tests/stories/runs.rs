@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use seaworthy::checks::Verdict;
 use seaworthy::events::{Ending, EventKind};
-use seaworthy::plan::plan;
+use seaworthy::plan::{Plan, plan};
 use seaworthy::ports::Trouble;
 use seaworthy::span::Span;
 use seaworthy::suite::{CheckSpec, Patience};
@@ -151,13 +151,25 @@ async fn a_teardown_that_hangs_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_checks_all_end() {
-    let mut catalog = catalog("data-plane: redis");
-    let redis = &mut catalog.suites[0].components[0];
-    let pattern = redis.checks[0].clone();
-    let checks = (0..1_000).map(|number| CheckSpec { name: name(&format!("c{number}")), ..pattern.clone() });
-    redis.checks = checks.map(|check| (check.name.clone(), check)).collect();
-    let plan = plan(&catalog, &asking(&[])).unwrap();
+    let plan = many_checks(1_000);
     let events = lived(&plan, FakeWorld::default(), 16, &[]).await;
     let held = |kind: &EventKind| matches!(kind, EventKind::StepEnded { ending: Ending::Held { .. }, .. });
     assert_eq!(events.iter().filter(|event| held(&event.kind)).count(), plan.steps.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_speaks_only_while_it_lives() {
+    let world = FakeWorld::default().deed("data-plane/redis/render", Deed::Haunts);
+    let events = lived(&planned("data-plane: redis", &[]), world, 4, &[]).await;
+    assert!(!events.iter().any(|event| matches!(event.kind, EventKind::StepWaited { .. })));
+}
+
+/// One component with so many checks.
+fn many_checks(count: usize) -> Plan {
+    let mut catalog = catalog("data-plane: redis");
+    let redis = &mut catalog.suites[0].components[0];
+    let pattern = redis.checks[0].clone();
+    let checks = (0..count).map(|number| CheckSpec { name: name(&format!("c{number}")), ..pattern.clone() });
+    redis.checks = checks.map(|check| (check.name.clone(), check)).collect();
+    plan(&catalog, &asking(&[])).unwrap()
 }

@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt, stream};
 use seaworthy::checks::Verdict;
 use seaworthy::engine::{RunOptions, Usage, run};
 use seaworthy::events::{Ending, Event, EventKind, Evidence};
-use seaworthy::plan::{CheckWork, Plan, Step};
+use seaworthy::plan::{CheckWork, Plan, Step, StepId};
 use seaworthy::ports::{Done, Notes, Trouble, World};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -21,6 +21,8 @@ pub(crate) enum Deed {
     Ends(u64, Result<Done, Trouble>),
     /// Says what it waits for, and waits for ever.
     Hangs(&'static str),
+    /// Ends at once, and leaves a task behind that speaks half a second later.
+    Haunts,
     /// Panics after so long.
     Panics(u64),
 }
@@ -94,6 +96,14 @@ impl World for FakeWorld {
                 notes.waiting(on);
                 std::future::pending().await
             }
+            Deed::Haunts => {
+                let notes = notes.clone();
+                tokio::spawn(async move {
+                    pause(500).await;
+                    notes.waiting("Godot");
+                });
+                Ok(Done::saying("done"))
+            }
             Deed::Panics(millis) => {
                 pause(millis).await;
                 panic!("index out of bounds")
@@ -155,13 +165,29 @@ pub(crate) async fn lived(plan: &Plan, world: FakeWorld, jobs: usize, signals: &
     };
     run(plan, Arc::new(world), options, interrupts(signals), |event| events.push(event.clone())).await;
     assert!(events.iter().enumerate().all(|(index, event)| event.seq == index as u64), "a gap in the sequence");
-    for step in plan.steps.keys() {
-        let ends =
-            events.iter().filter(|event| matches!(&event.kind, EventKind::StepEnded { step: id, .. } if id == step));
-        assert_eq!(ends.count(), 1, "{step} ends once");
-    }
+    plan.steps.keys().for_each(|step| lives_once(step, &events));
     assert!(matches!(events.last().unwrap().kind, EventKind::RunEnded { .. }), "the run's end comes last");
     events
+}
+
+/// A step starts at most once, speaks only between its start and its end, and ends once.
+fn lives_once(id: &StepId, events: &[Event]) {
+    let phases = events.iter().filter_map(|event| match &event.kind {
+        EventKind::StepStarted { step } if step == id => Some('<'),
+        EventKind::StepWaited { step, .. } | EventKind::LookEnded { step, .. } if step == id => Some('-'),
+        EventKind::StepEnded { step, .. } if step == id => Some('>'),
+        EventKind::StepStarted { .. }
+        | EventKind::StepWaited { .. }
+        | EventKind::LookEnded { .. }
+        | EventKind::StepEnded { .. }
+        | EventKind::RunStarted(_)
+        | EventKind::RunInterrupted { .. }
+        | EventKind::RunEnded { .. } => None,
+    });
+    let life: String = phases.collect();
+    let words = life.trim_start_matches('<').trim_end_matches('>');
+    assert!(life.ends_with('>') && words.chars().all(|phase| phase == '-'), "the life of {id}: {life}");
+    assert!(life.len() - words.len() == if life.starts_with('<') { 2 } else { 1 }, "the life of {id}: {life}");
 }
 
 fn interrupts(signals: &[(u64, &str)]) -> impl Stream<Item = String> {
