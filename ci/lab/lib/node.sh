@@ -78,8 +78,9 @@ node_containers() {
 node_control_plane() {
   local node=$1 tree name
   tree=$(scratch control-plane)
-  copy_with_libraries "$node" "$tree" /usr/sbin/xtables-nft-multi
-  cp -a "$node/usr/lib/x86_64-linux-gnu/xtables" "$tree/usr/lib/x86_64-linux-gnu/"
+  # iptables loads its matches and targets by name, and some of them want libraries of their own.
+  local matches=("$node"/usr/lib/x86_64-linux-gnu/xtables/*.so)
+  copy_with_libraries "$node" "$tree" /usr/sbin/xtables-nft-multi "${matches[@]#"$node"}"
   install -D "$lab/programs/kubernetes" "$tree/usr/local/bin/kubernetes"
   for name in kube-apiserver kube-controller-manager kube-scheduler kube-proxy; do
     ln -s kubernetes "$tree/usr/local/bin/$name"

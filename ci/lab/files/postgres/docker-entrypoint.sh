@@ -22,11 +22,9 @@ initialise() {
     echo "POSTGRES_PASSWORD must not be empty (or POSTGRES_HOST_AUTH_METHOD must be trust)" >&2
     exit 1
   fi
-  local password=()
-  [[ -z $POSTGRES_PASSWORD ]] || password=(--pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD"))
-  # The arguments are meant to be split into words.
+  # Where everybody is trusted the password does not matter, but initdb wants one. The arguments are meant to be split into words.
   # shellcheck disable=SC2086
-  initdb --username="$POSTGRES_USER" "${password[@]}" $POSTGRES_INITDB_ARGS
+  initdb --username="$POSTGRES_USER" --pwfile=<(printf '%s\n' "${POSTGRES_PASSWORD:-unused}") $POSTGRES_INITDB_ARGS
   printf '\nhost all all all %s\n' "$POSTGRES_HOST_AUTH_METHOD" >>"$PGDATA/pg_hba.conf"
 
   # Only local connections until the scripts have run, so nobody meets a half-made database.
