@@ -20,9 +20,11 @@ pulls() {
 }
 
 # workstation: prints the engine that makes a lab unnecessary, where there is one.
+# An engine that holds our node image was found wanting before, and is not asked again.
 workstation() {
   local engine
   ! engine_is_ours || return 1
+  ! timeout 10 docker image inspect "$node_image" >/dev/null 2>&1 || return 1
   for engine in docker podman; do
     command -v "$engine" >/dev/null || continue
     timeout 10 "$engine" info >/dev/null 2>&1 || continue
@@ -42,7 +44,7 @@ install_engine() {
 
 engine_installed() {
   local program
-  for program in docker dockerd containerd runc iptables ip jq; do
+  for program in docker dockerd containerd ctr runc iptables ip jq; do
     command -v "$program" >/dev/null || return
   done
 }
@@ -79,4 +81,29 @@ stop_engine() {
   pid=$(<"$engine_pidfile")
   kill "$pid"
   await 30 "the engine (pid $pid) to stop" gone "$pid"
+}
+
+# The clusters that kind has on this engine, one name a line; also where kind itself is not built yet.
+lab_clusters() {
+  docker ps --all --filter label=io.x-k8s.kind.cluster --format '{{.Label "io.x-k8s.kind.cluster"}}' | sort -u
+}
+
+delete_clusters() {
+  local cluster
+  for cluster in $(lab_clusters); do
+    perform "cluster-$cluster-delete" "$lab/bin/kind" delete cluster --name "$cluster"
+  done
+}
+
+# Layers of the engine's data may still be mounted where it was killed.
+remove_everything() {
+  local mounted image
+  # In an engine that is not ours, only our images are ours.
+  docker image ls --quiet 'seaworthy-lab/*' 2>/dev/null | sort -u | while read -r image; do
+    docker image rm --force "$image" >/dev/null
+  done
+  awk -v data="$lab/engine/data" 'index($2, data) == 1 { print $2 }' /proc/mounts | sort -r |
+    while read -r mounted; do umount "$mounted"; done
+  [[ ! -d $lab/go/modules ]] || chmod -R u+w "$lab/go/modules"
+  rm -rf "$lab"
 }

@@ -13,15 +13,15 @@ scratch() {
 # import_tree TREE IMAGE LINE…: makes it an image, described by lines of a Dockerfile, and drops it.
 # (`docker import --change` knows no STOPSIGNAL, so the description is a build of its own.)
 import_tree() {
-  local tree=$1 image=$2 layer previous
+  local tree=$1 image=$2 layer
   shift 2
-  previous=$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null || true)
   layer=$(tar --create --directory "$tree" --numeric-owner . | docker import -)
   printf '%s\n' "FROM $layer" "$@" | DOCKER_BUILDKIT=0 docker build --quiet --tag "$image" -
   rm -rf "$tree"
-  # A running cluster may still need it.
-  [[ -z $previous ]] || docker image rm "$previous" || true
 }
+
+# Images that a newer one has taken the name of, unless a cluster still runs on them.
+drop_superseded_images() { docker image prune --force --filter "label=$fingerprint_label" >/dev/null; }
 
 image_fingerprint_of() {
   docker image inspect --format "{{index .Config.Labels \"$fingerprint_label\"}}" "$1" 2>/dev/null || true
@@ -31,6 +31,7 @@ image_fingerprint_of() {
 once_image() {
   [[ $(image_fingerprint_of "$2") != "$3" ]] || return 0
   perform "image-$1" "image_$1" "$2" "LABEL $fingerprint_label=$3"
+  drop_superseded_images
 }
 
 search_path='ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'

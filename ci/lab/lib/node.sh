@@ -100,6 +100,8 @@ node_container() {
 }
 
 # preload STORE ARCHIVE: lets a containerd of its own, with its root there, import and unpack the images.
+# The archived form of each must stay beside the unpacked one, or a restarted containerd disowns it;
+# compressed, since every new node copies the store into its volume.
 preload() {
   local root=$1 archive=$2 state socket pid
   state=$(mktemp --directory)
@@ -116,7 +118,7 @@ TOML
   containerd --config "$state/config.toml" 8>&- &
   pid=$!
   await 20 "a containerd to import into" ctr --address "$socket" version
-  ctr --address "$socket" --namespace k8s.io images import --snapshotter overlayfs "$archive"
+  ctr --address "$socket" --namespace k8s.io images import --snapshotter overlayfs --compress-blobs "$archive"
   kill "$pid"
   wait "$pid" || true
   rm -rf "$state"

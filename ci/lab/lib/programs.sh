@@ -76,7 +76,7 @@ build_pause() {
 
 build_local-path-provisioner() {
   local module=github.com/rancher/local-path-provisioner
-  released local-path-provisioner "$module" "$storage_version" "$module" "-X main.VERSION=v$storage_version"
+  released local-path-provisioner "$module" "$local_path_provisioner_version" "$module" "-X main.VERSION=v$local_path_provisioner_version"
 }
 
 # What a person or the product calls; the rest goes into images only.
@@ -88,6 +88,12 @@ link_tools() {
 }
 
 program_fingerprint() { fingerprint "$(recipe "build_$1")" "$files/$1"; }
+
+# program_version NAME: what the current one is of; its stamp says whether it is current.
+program_version() {
+  local version=${1//-/_}_version
+  echo "${!version}"
+}
 
 free_gigabytes() { df --output=avail --block-size=1G "$lab" | tail -n 1 | tr -d ' '; }
 

@@ -33,12 +33,18 @@ initialise() {
   local script
   for script in /docker-entrypoint-initdb.d/*; do
     case $script in
-      *.sh) if [[ -x $script ]]; then "$script"; else . "$script"; fi ;;
+      *.sh) run_script "$script" ;;
       *.sql) run_sql <"$script" ;;
       *.sql.gz) gunzip --stdout "$script" | run_sql ;;
     esac
   done
   pg_ctl stop --wait --mode=fast
+}
+
+# A script without its x bit is read into this shell, as the official image does.
+run_script() {
+  # shellcheck source=/dev/null
+  if [[ -x $1 ]]; then "$1"; else . "$1"; fi
 }
 
 run_sql() {
