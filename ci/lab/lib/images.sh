@@ -70,7 +70,7 @@ image_postgres() {
   debian_tree "$tree" 'libllvm14|libz3-4|locales|libc-l10n|lsb-base|sysvinit-utils|postgresql(-client)?-common' \
     "${userland[@]}" postgresql-15 postgresql-client-15
   share=$tree/usr/share/postgresql/15
-  rm -rf "$tree"/usr/lib/postgresql/15/lib/{llvmjit*,bitcode}
+  rm -rf "$tree"/usr/lib/postgresql/15/lib/{llvmjit*,bitcode} "$share/man"
   add_user "$tree" postgres 999 /var/lib/postgresql
   install -d -o 999 -g 999 "$tree"/var/lib/postgresql{,/data} "$tree/docker-entrypoint-initdb.d"
   install -d -o 999 -g 999 -m 3777 "$tree/var/run/postgresql"

@@ -26,7 +26,7 @@ node_programs() {
   local tree=$1 name
   install "$lab/programs/kubernetes" "$tree/usr/bin/kubernetes"
   for name in kubelet kubeadm kubectl; do ln -s kubernetes "$tree/usr/bin/$name"; done
-  install -D -t "$tree/usr/local/bin" "$files"/node/{entrypoint,kubelet-cgroups} "$files/engine/runc-nocap"
+  install -D -t "$tree/usr/local/bin" "$files"/node/{entrypoint,kubelet-cgroups,crictl} "$files/engine/runc-nocap"
   # The choice that update-alternatives would make.
   for name in iptables ip6tables; do
     for suffix in '' -save -restore; do ln -sfn "xtables-nft-multi" "$tree/usr/sbin/$name$suffix"; done
@@ -47,7 +47,9 @@ node_settings() {
   local tree=$1
   install -D -m 644 "$files/node/containerd.toml" "$tree/etc/containerd/config.toml"
   install -D -m 644 "$files/node/kubelet-lab.conf" "$tree/etc/seaworthy-lab/kubelet.d/10-lab.conf"
-  install -D -m 644 -t "$tree/etc/cni/net.d" "$files/node/10-bridge.conflist"
+  # The entrypoint fills in the node's own number.
+  install -D -m 644 -t "$tree/etc/seaworthy-lab" "$files/node/10-bridge.conflist"
+  mkdir -p "$tree/etc/cni/net.d"
   install -D -m 644 -t "$tree/kind/manifests" "$files"/node/default-{cni,storage}.yaml
   echo "v$kubernetes_version" >"$tree/kind/version"
   : >"$tree/etc/machine-id"

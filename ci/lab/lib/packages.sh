@@ -48,7 +48,8 @@ debian_tree() {
     [[ ! $(basename "$archive") =~ $skipped ]] || continue
     dpkg-deb --fsys-tarfile "$archive" | tar --extract --keep-directory-symlink --directory "$tree"
   done
-  rm -rf "$archives" "$tree"/usr/share/{doc,doc-base,info,lintian,locale,man,bug}
+  # gconv converts between character sets that nothing here speaks.
+  rm -rf "$archives" "$tree"/usr/share/{doc,doc-base,info,lintian,locale,man,bug} "$tree"/usr/lib/*/gconv
   finish_tree "$tree"
 }
 
