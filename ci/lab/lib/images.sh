@@ -37,17 +37,21 @@ once_image() {
 search_path='ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 image_busybox() {
-  local tree applet
+  local tree archive applet
   tree=$(scratch busybox)
-  download "$tree.archives" busybox-static
-  dpkg-deb --extract "$tree.archives"/busybox-static_*.deb "$tree.package"
+  download "$tree.archives" busybox-static bash-static
+  for archive in "$tree.archives"/*-static_*.deb; do dpkg-deb --extract "$archive" "$tree.package"; done
   mkdir -p "$tree"/{bin,etc,root,run,tmp,var/www}
   chmod 1777 "$tree/tmp"
-  cp "$tree.package/bin/busybox" "$tree/bin/"
+  cp "$tree.package"/bin/{busybox,bash-static} "$tree/bin/"
   rm -rf "$tree.archives" "$tree.package"
   for applet in $("$tree/bin/busybox" --list); do
     [[ $applet == busybox ]] || ln -s busybox "$tree/bin/$applet"
   done
+  # busybox's own shell would run its own wget, whatever lies in /bin.
+  rm "$tree"/bin/{wget,sh}
+  ln -s bash-static "$tree/bin/sh"
+  install "$files/busybox/wget" "$tree/bin/wget"
   cp "$files"/busybox/{passwd,group} "$tree/etc/"
   import_tree "$tree" "$1" "$2" "$search_path" 'CMD ["sh"]'
 }
