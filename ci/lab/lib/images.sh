@@ -1,0 +1,94 @@
+# The images: each a tree of files, imported whole. (The engine has no BuildKit, and one layer is all they need.)
+# shellcheck shell=bash
+
+fingerprint_label=seaworthy.lab.fingerprint
+
+# scratch NAME: an empty folder for a tree.
+scratch() {
+  rm -rf "$lab/trees/$1"
+  mkdir -p "$lab/trees/$1"
+  echo "$lab/trees/$1"
+}
+
+# import_tree TREE IMAGE LINE…: makes it an image, described by lines of a Dockerfile, and drops it.
+# (`docker import --change` knows no STOPSIGNAL, so the description is a build of its own.)
+import_tree() {
+  local tree=$1 image=$2 layer
+  shift 2
+  layer=$(tar --create --directory "$tree" --numeric-owner . | docker import -)
+  printf '%s\n' "FROM $layer" "$@" | DOCKER_BUILDKIT=0 docker build --quiet --tag "$image" -
+  rm -rf "$tree"
+}
+
+# Images that a newer one has taken the name of, unless a cluster still runs on them.
+drop_superseded_images() { docker image prune --force --filter "label=$fingerprint_label" >/dev/null; }
+
+image_fingerprint_of() {
+  docker image inspect --format "{{index .Config.Labels \"$fingerprint_label\"}}" "$1" 2>/dev/null || true
+}
+
+# once_image NAME IMAGE FINGERPRINT: builds it unless the engine has it with this fingerprint.
+once_image() {
+  [[ $(image_fingerprint_of "$2") != "$3" ]] || return 0
+  perform "image-$1" "image_$1" "$2" "LABEL $fingerprint_label=$3"
+  drop_superseded_images
+}
+
+search_path='ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+image_busybox() {
+  local tree archive applet
+  tree=$(scratch busybox)
+  download "$tree.archives" busybox-static bash-static
+  for archive in "$tree.archives"/*-static_*.deb; do dpkg-deb --extract "$archive" "$tree.package"; done
+  mkdir -p "$tree"/{bin,etc,root,run,tmp,var/www}
+  chmod 1777 "$tree/tmp"
+  cp "$tree.package"/bin/{busybox,bash-static} "$tree/bin/"
+  rm -rf "$tree.archives" "$tree.package"
+  for applet in $("$tree/bin/busybox" --list); do
+    [[ $applet == busybox ]] || ln -s busybox "$tree/bin/$applet"
+  done
+  # busybox's own shell would run its own wget, whatever lies in /bin.
+  rm "$tree"/bin/{wget,sh}
+  ln -s bash-static "$tree/bin/sh"
+  install "$files/busybox/wget" "$tree/bin/wget"
+  cp "$files"/busybox/{passwd,group} "$tree/etc/"
+  import_tree "$tree" "$1" "$2" "$search_path" 'CMD ["sh"]'
+}
+
+image_redis() {
+  local tree
+  tree=$(scratch redis)
+  debian_tree "$tree" 'lsb-base|sysvinit-utils|libpam.*' "${userland[@]}" redis-server redis-tools
+  add_user "$tree" redis 999 /data
+  install -d -o 999 -g 999 "$tree/data"
+  install -D -m 755 "$files/redis/docker-entrypoint.sh" "$tree/usr/local/bin/docker-entrypoint.sh"
+  import_tree "$tree" "$1" "$2" "$search_path" 'WORKDIR /data' 'VOLUME /data' 'EXPOSE 6379' \
+    'ENTRYPOINT ["docker-entrypoint.sh"]' 'CMD ["redis-server"]'
+}
+
+image_postgres() {
+  local tree share
+  tree=$(scratch postgres)
+  # LLVM is for just-in-time compilation only, and half of the image.
+  debian_tree "$tree" 'libllvm14|libz3-4|locales|libc-l10n|lsb-base|sysvinit-utils|postgresql(-client)?-common' \
+    "${userland[@]}" postgresql-15 postgresql-client-15
+  share=$tree/usr/share/postgresql/15
+  rm -rf "$tree"/usr/lib/postgresql/15/lib/{llvmjit*,bitcode} "$share/man"
+  add_user "$tree" postgres 999 /var/lib/postgresql
+  install -d -o 999 -g 999 "$tree"/var/lib/postgresql{,/data} "$tree/docker-entrypoint-initdb.d"
+  install -d -o 999 -g 999 -m 3777 "$tree/var/run/postgresql"
+  # Debian's sample is what initdb copies; the official image listens on every address.
+  sed -ri "s/^#?listen_addresses = .*/listen_addresses = '*'/" "$share/postgresql.conf.sample"
+  install -D -m 755 "$files/postgres/docker-entrypoint.sh" "$tree/usr/local/bin/docker-entrypoint.sh"
+  import_tree "$tree" "$1" "$2" "${search_path}:/usr/lib/postgresql/15/bin" \
+    'ENV LANG=C.UTF-8' 'ENV PGDATA=/var/lib/postgresql/data' 'VOLUME /var/lib/postgresql/data' 'EXPOSE 5432' \
+    'STOPSIGNAL SIGINT' 'ENTRYPOINT ["docker-entrypoint.sh"]' 'CMD ["postgres"]'
+}
+
+image_storage() {
+  local tree
+  tree=$(scratch storage)
+  install -D "$lab/programs/local-path-provisioner" "$tree/local-path-provisioner"
+  import_tree "$tree" "$1" "$2" 'ENTRYPOINT ["/local-path-provisioner"]'
+}

@@ -1,0 +1,35 @@
+# What the lab is made of: versions, image names and folders. Every pinned thing is pinned here.
+# shellcheck shell=bash
+
+# 1.34 is the newest Kubernetes that runs on cgroup v1 without being told to.
+kubernetes_version=1.34.4
+kind_version=0.33.0
+helm_version=4.3.1
+helm3_version=3.22.0
+# These three are what `kubeadm config images list` asks for, beside the control plane itself.
+etcd_version=3.6.5
+coredns_version=1.12.1
+pause_version=3.10.1
+# The newest that the registry has as a module; files/node/default-storage.yaml names it too.
+local_path_provisioner_version=0.0.30
+
+cert_manager_version=1.21.2
+external_secrets_version=1.3.2
+prometheus_operator_version=0.85.0
+
+node_image=seaworthy-lab/node:v$kubernetes_version
+storage_image=seaworthy-lab/local-path-provisioner:$local_path_provisioner_version
+busybox_image=seaworthy-lab/busybox:1.35
+redis_image=seaworthy-lab/redis:7.0
+postgres_image=seaworthy-lab/postgres:15
+service_images=("$busybox_image" "$redis_image" "$postgres_image")
+
+# Below this many free gigabytes the compiler's caches are dropped once the programs stand.
+roomy_gigabytes=15
+
+# Orders of names, and words of tools that are read back, must not depend on the machine.
+export LC_ALL=C.UTF-8
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+files=$here/files
+lab=${SEAWORTHY_LAB:-${XDG_CACHE_HOME:-${HOME:?the lab lives below HOME}/.cache}/seaworthy-lab}
