@@ -197,7 +197,11 @@ pub struct ReplayArgs {
 #[derive(Debug, Subcommand)]
 pub enum ClusterCommand {
     /// Show the clusters that runs of this program made and that still exist.
-    List,
+    List {
+        /// As JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove clusters whose run is gone.
     Down {
         /// Which; all whose run is gone where none is named.

@@ -1,0 +1,125 @@
+//! Commands that only tell: validate, list, schema, replay.
+
+use std::fs::File;
+use std::io::BufReader;
+
+use serde_json::{Value, json};
+
+use super::{ENVIRONMENT, NOTHING, WRONG, catalog, output, reports};
+use crate::cli::{Cli, ListArgs, ReplayArgs, SchemaOf};
+use crate::complaint;
+use crate::report::{self, Reporter, Reports};
+use crate::suite::{self, Catalog, CheckSpec, Component, Suite};
+
+pub(super) fn validate(cli: &Cli) -> u8 {
+    match catalog::read(cli) {
+        Ok(catalog) => {
+            let checks: usize = catalog.suites.values().flat_map(|suite| suite.components.values()).map(|c| c.checks.len()).sum();
+            output::say(&format!("{} suites with {checks} checks are in order", catalog.suites.len()));
+            0
+        }
+        Err(code) => code,
+    }
+}
+
+pub(super) fn schema(of: SchemaOf) -> u8 {
+    let schema = match of {
+        SchemaOf::Suite => suite::suite_schema(),
+        SchemaOf::Environment => suite::environment_schema(),
+    };
+    output::say(&format!("{schema:#}"));
+    0
+}
+
+pub(super) fn list(cli: &Cli, list: &ListArgs) -> u8 {
+    let catalog = match catalog::read(cli) {
+        Ok(catalog) => catalog,
+        Err(code) => return code,
+    };
+    if let Some(unknown) = list.names.iter().find(|name| !catalog.suites.keys().any(|suite| suite.as_str() == *name)) {
+        output::complain(&format!("there is no suite `{unknown}`"), &[]);
+        return NOTHING;
+    }
+    let chosen = |suite: &&Suite| list.names.is_empty() || list.names.iter().any(|name| name == suite.name.as_str());
+    let suites: Vec<&Suite> = catalog.suites.values().filter(chosen).collect();
+    let text = if list.json { format!("{:#}", as_json(&catalog, &suites)) } else { as_tree(&suites) };
+    output::say(&text);
+    0
+}
+
+fn as_tree(suites: &[&Suite]) -> String {
+    let mut text = String::new();
+    for suite in suites {
+        let needs = suite.needs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let stands = if needs.is_empty() { String::new() } else { format!(" (needs {needs})") };
+        text += &format!("{}{stands}: {}\n", suite.name, suite.title);
+        for component in suite.components.values() {
+            let off = component.off.as_ref().map_or_else(String::new, |why| format!(" (off: {why})"));
+            text += &format!("  {}{off}: {}\n", component.name, component.title);
+            for check in component.checks.values() {
+                text += &format!("    {} [{}] {}\n", check.name, check.check.kind(), requirements(check).join(" "));
+            }
+        }
+    }
+    text
+}
+
+fn as_json(catalog: &Catalog, suites: &[&Suite]) -> Value {
+    let suite = |suite: &&Suite| {
+        let components: Vec<Value> = suite.components.values().map(component).collect();
+        json!({
+            "suite": suite.name, "title": suite.title, "needs": suite.needs, "file": suite.file,
+            "deploy-budget": suite.deploy_budget, "components": components,
+        })
+    };
+    json!({ "environment": catalog.environment.name, "suites": suites.iter().map(suite).collect::<Vec<_>>() })
+}
+
+fn component(component: &Component) -> Value {
+    let check = |check: &CheckSpec| {
+        json!({
+            "check": check.name, "title": check.title, "kind": check.check.kind(),
+            "requirements": check.requirements, "within": check.patience.within,
+        })
+    };
+    json!({
+        "component": component.name, "title": component.title, "namespace": component.namespace,
+        "needs": component.needs, "off": component.off,
+        "checks": component.checks.values().map(check).collect::<Vec<_>>(),
+    })
+}
+
+fn requirements(check: &CheckSpec) -> Vec<String> {
+    check.requirements.iter().map(ToString::to_string).collect()
+}
+
+pub(super) fn replay(cli: &Cli, arguments: &ReplayArgs) -> u8 {
+    let path = arguments.transcript.display();
+    let reading = match File::open(&arguments.transcript) {
+        Ok(file) => report::read(BufReader::new(file)).map_err(|error| complaint::chain(&error)),
+        Err(error) => Err(error.to_string()),
+    };
+    let reading = match reading {
+        Ok(reading) => reading,
+        Err(why) => {
+            output::complain(&format!("cannot replay {path}: {why}"), &[]);
+            return WRONG;
+        }
+    };
+    let mut reporters = vec![Reporter::Terminal(reports::terminal(cli))];
+    match reports::junit(arguments.junit.as_deref(), arguments.junit_strict) {
+        Ok(junit) => reporters.extend(junit),
+        Err(why) => {
+            output::complain(&why, &[]);
+            return ENVIRONMENT;
+        }
+    }
+    let mut told = Reports::new(reporters);
+    reading.events.iter().for_each(|event| told.take(event));
+    if let Some(warning) = &reading.warning {
+        output::complain(warning, &[]);
+    }
+    let code = told.tally().exit_code();
+    told.close().iter().for_each(|trouble| output::complain(&complaint::chain(trouble), &[]));
+    code
+}

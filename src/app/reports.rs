@@ -1,0 +1,107 @@
+//! Opening the reports of a run, and keeping secrets out of them.
+
+use std::fs::File;
+use std::io::{IsTerminal as _, Write};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::output;
+use crate::cli::{Cli, SuiteArgs};
+use crate::events::Event;
+use crate::report::{self, Dialect, Github, Junit, Out, Reporter, Reports, Terminal, Transcript, Voice};
+use crate::secrets::Secrets;
+
+/// Every report that the command line and the surroundings ask for.
+///
+/// # Errors
+/// Where a file cannot be opened; better now than after half an hour.
+pub(super) fn open(cli: &Cli, arguments: &SuiteArgs) -> Result<Reports, String> {
+    let mut reporters = vec![Reporter::Terminal(terminal(cli))];
+    if let Some(path) = &arguments.transcript {
+        reporters.push(Reporter::Transcript(Transcript::new(create(path)?)));
+    }
+    reporters.extend(junit(arguments.junit.as_deref(), arguments.junit_strict)?);
+    reporters.extend(github()?);
+    Ok(Reports::new(reporters))
+}
+
+/// The run as lines on standard output, with what is under way below them where somebody watches.
+pub(super) fn terminal(cli: &Cli) -> Terminal {
+    let voice = match (cli.quiet, cli.verbose) {
+        (true, _) => Voice::Quiet,
+        (false, 0) => Voice::Normal,
+        (false, _) => Voice::Verbose,
+    };
+    let out: Out = Box::new(report::coloured(std::io::stdout(), output::colour(cli.color)));
+    let watched = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+    if watched { Terminal::live(out, voice) } else { Terminal::plain(out, voice) }
+}
+
+/// The JUnit report, where one is asked for.
+pub(super) fn junit(path: Option<&Path>, strict: bool) -> Result<Option<Reporter>, String> {
+    let dialect = if strict { Dialect::Strict } else { Dialect::Rich };
+    path.map(|path| Ok(Reporter::Junit(Junit::new(create(path)?, dialect)))).transpose()
+}
+
+/// Annotations and a summary, where GitHub's runner is listening.
+fn github() -> Result<Option<Reporter>, String> {
+    if std::env::var_os("GITHUB_ACTIONS").is_none_or(|value| value != "true") {
+        return Ok(None);
+    }
+    let summary = std::env::var_os("GITHUB_STEP_SUMMARY").map(|path| append(Path::new(&path))).transpose()?;
+    Ok(Some(Reporter::Github(Github::new(Box::new(std::io::stdout()), summary))))
+}
+
+fn create(path: &Path) -> Result<Out, String> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
+    }
+    opened(path, File::create(path))
+}
+
+fn append(path: &Path) -> Result<Out, String> {
+    opened(path, File::options().append(true).create(true).open(path))
+}
+
+fn opened(path: &Path, file: std::io::Result<File>) -> Result<Out, String> {
+    file.map(|file| Box::new(file) as Box<dyn Write + Send>).map_err(|error| cannot(path, &error))
+}
+
+fn cannot(path: &Path, error: &std::io::Error) -> String {
+    format!("cannot write {}: {error}", path.display())
+}
+
+/// The event with every secret value known by now masked, wherever in it a text may carry one.
+pub(super) fn masked(event: &Event, secrets: &Secrets) -> Event {
+    let masked = serde_json::to_value(event).map(|value| mask(value, secrets)).and_then(serde_json::from_value);
+    masked.unwrap_or_else(|_| event.clone())
+}
+
+fn mask(value: Value, secrets: &Secrets) -> Value {
+    match value {
+        Value::String(text) => Value::String(secrets.mask(&text)),
+        Value::Array(items) => items.into_iter().map(|item| mask(item, secrets)).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, mask(value, secrets))).collect(),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_)) => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::{Ending, EventKind};
+    use crate::plan::StepId;
+
+    #[test]
+    fn no_text_of_an_event_keeps_a_secret() {
+        let secrets = Secrets::default();
+        secrets.learn("hunter2hunter2");
+        let says = || "login with hunter2hunter2 failed".to_owned();
+        let ending = Ending::Broken { expected: says(), actual: says(), details: vec![says()] };
+        let kind = EventKind::StepEnded { step: StepId::cluster(), ending, took_ms: 1, looks: 1, evidence: None };
+        let masked = masked(&Event { seq: 0, at_ms: 0, kind }, &secrets);
+        assert!(!format!("{masked:?}").contains("hunter2"), "{masked:?}");
+        assert_eq!(masked.seq, 0);
+    }
+}

@@ -1,0 +1,234 @@
+//! The main job: a plan, a world, a run, its reports.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::world::{Memory, Platform};
+use super::{ENVIRONMENT, NOTHING, WRONG, catalog, folders, output, reports, signals};
+use crate::cli::{self, Cli, SuiteArgs};
+use crate::cluster::{self, Borrowing, ClusterKind, ClusterOptions, Clusters, Folders};
+use crate::complaint;
+use crate::engine::{self, RunOptions, Usage};
+use crate::evidence::EvidenceStore;
+use crate::install::Installer;
+use crate::plan::{self, Extent, Plan, PlanError, Selection, Suites, Work};
+use crate::secrets::Secrets;
+use crate::suite::{Catalog, Install};
+use crate::tools::{Equipment, Tool, Toolbox};
+
+/// Prints the plan.
+pub(super) fn dry_run(cli: &Cli, arguments: &SuiteArgs) -> u8 {
+    match planned(cli, arguments) {
+        Ok((_, plan)) => {
+            output::say(&plan::outline(&plan));
+            0
+        }
+        Err(code) => code,
+    }
+}
+
+/// Runs the plan.
+pub(super) async fn run(cli: &Cli, arguments: &SuiteArgs) -> u8 {
+    match prepare(cli, arguments).await {
+        Ok(ready) => ready.run(cli, arguments).await,
+        Err(code) => code,
+    }
+}
+
+fn planned(cli: &Cli, arguments: &SuiteArgs) -> Result<(Catalog, Plan), u8> {
+    let mut catalog = catalog::read(cli)?;
+    if let Some(image) = &arguments.node_image {
+        catalog.environment.node_image = Some(image.clone());
+    }
+    let selection = Selection {
+        suites: if arguments.all { Suites::All } else { Suites::Named(arguments.names.clone()) },
+        extent: match (arguments.only, arguments.installed) {
+            (_, true) => Extent::Installed,
+            (true, false) => Extent::Only,
+            (false, false) => Extent::WithNeeds,
+        },
+        components: arguments.components.clone(),
+        checks: arguments.checks.clone(),
+        requirements: arguments.requirements.clone(),
+    };
+    match plan::plan(&catalog, &selection) {
+        Ok(plan) => Ok((catalog, plan)),
+        Err(error) => {
+            output::complain(&complaint::chain(&error), &[]);
+            Err(match error {
+                PlanError::UnknownSuite { .. } | PlanError::Pattern { .. } => WRONG,
+                PlanError::Unmatched { .. } | PlanError::NothingSelected { .. } => NOTHING,
+            })
+        }
+    }
+}
+
+/// Everything that a run needs, found.
+struct Ready {
+    catalog: Catalog,
+    plan: Plan,
+    run: String,
+    folder: PathBuf,
+    kind: ClusterKind,
+    equipment: Equipment,
+}
+
+async fn prepare(cli: &Cli, arguments: &SuiteArgs) -> Result<Ready, u8> {
+    let (catalog, plan) = planned(cli, arguments)?;
+    let kind = kind(arguments)?;
+    let toolbox = Toolbox { path: std::env::var_os("PATH").unwrap_or_default(), cache: folders::cache() };
+    let equipment = cluster::preflight(&toolbox, &kind, tools(&plan), Vec::new()).await.map_err(|trouble| {
+        output::complain(&trouble.headline, &trouble.details);
+        ENVIRONMENT
+    })?;
+    let run = name_of_run();
+    let folder = folder(&arguments.out, &run).map_err(|why| {
+        output::complain(&why, &[]);
+        ENVIRONMENT
+    })?;
+    Ok(Ready { catalog, plan, run, folder, kind, equipment })
+}
+
+/// Which cluster the command line asks for.
+fn kind(arguments: &SuiteArgs) -> Result<ClusterKind, u8> {
+    let borrowing = arguments.context.as_ref().map(|context| Borrowing {
+        context: context.clone(),
+        files: folders::kubeconfigs(arguments.kubeconfig.clone()),
+        confirmed: arguments.yes_this_cluster.clone(),
+    });
+    match (arguments.cluster, borrowing) {
+        (None | Some(cli::ClusterKind::Context), Some(borrowing)) => Ok(ClusterKind::Context(borrowing)),
+        (None | Some(cli::ClusterKind::Kind), None) => Ok(ClusterKind::Kind),
+        (Some(cli::ClusterKind::K3d), None) => Ok(ClusterKind::K3d),
+        (Some(cli::ClusterKind::Context), None) => {
+            output::complain("--cluster context needs --context NAME", &[]);
+            Err(WRONG)
+        }
+        (Some(cli::ClusterKind::Kind | cli::ClusterKind::K3d), Some(_)) => {
+            output::complain("--context names a cluster that exists; leave --cluster out", &[]);
+            Err(WRONG)
+        }
+    }
+}
+
+/// What the plan's installs need: helm renders charts, and releases are read with it.
+fn tools(plan: &Plan) -> BTreeSet<Tool> {
+    let needs_helm = |work: &Work| match work {
+        Work::Render(work) => match &work.install {
+            Install::Helm(_) => true,
+            Install::Crds { charts, .. } => !charts.is_empty(),
+            Install::Manifests { .. } | Install::Provided { .. } => false,
+        },
+        Work::Check(work) => work.spec.check.kind() == "helm-test",
+        Work::Cluster(_)
+        | Work::Preload(_)
+        | Work::Install(_)
+        | Work::Settle(_)
+        | Work::Budget(_)
+        | Work::Teardown => false,
+    };
+    plan.steps.values().any(|step| needs_helm(&step.work)).then_some(Tool::Helm).into_iter().collect()
+}
+
+/// Eight letters and digits that no other run has: a part of cluster names, labels and keys.
+fn name_of_run() -> String {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    // The standard library's only source of randomness; two runs of one machine differ, and that is all it is for.
+    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    format!("{random:016x}")[..8].to_owned()
+}
+
+/// The run's own folder below `out`, and `latest` beside it.
+fn folder(out: &Path, run: &str) -> Result<PathBuf, String> {
+    let cannot = |path: &Path, error: std::io::Error| format!("cannot make the folder {}: {error}", path.display());
+    let stamp = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S");
+    let name = format!("{stamp}-{run}");
+    fs::create_dir_all(out).map_err(|error| cannot(out, error))?;
+    let out = out.canonicalize().map_err(|error| cannot(out, error))?;
+    let folder = out.join(&name);
+    fs::create_dir(&folder).map_err(|error| cannot(&folder, error))?;
+    let latest = out.join("latest");
+    // A convenience: another run may be making it at this moment, and a file system may have no links.
+    fs::remove_file(&latest).ok();
+    std::os::unix::fs::symlink(&name, &latest).ok();
+    Ok(folder)
+}
+
+impl Ready {
+    async fn run(self, cli: &Cli, arguments: &SuiteArgs) -> u8 {
+        let secrets = Secrets::default();
+        let mut reports = match reports::open(cli, arguments) {
+            Ok(reports) => reports,
+            Err(why) => {
+                output::complain(&why, &[]);
+                return ENVIRONMENT;
+            }
+        };
+        let requests = match signals::requests(arguments.timeout.map(crate::span::Span::duration)) {
+            Ok(requests) => requests,
+            Err(error) => {
+                output::complain(&format!("cannot listen for signals: {error}"), &[]);
+                return super::OURS;
+            }
+        };
+        let options = RunOptions {
+            jobs: NonZeroUsize::new(arguments.jobs.into()).unwrap_or(NonZeroUsize::MIN),
+            run: self.run.clone(),
+            environment: self.catalog.environment.name.to_string(),
+            cluster: self.cluster_word().to_owned(),
+            started: jiff::Timestamp::now(),
+            measure: usage,
+        };
+        let plan = self.plan.clone();
+        let world = Arc::new(self.world(arguments, &secrets));
+        engine::run(&plan, world, options, requests, |event| reports.take(&reports::masked(event, &secrets))).await;
+        let code = reports.tally().exit_code();
+        let troubles = reports.close();
+        troubles.iter().for_each(|trouble| output::complain(&complaint::chain(trouble), &[]));
+        // A report that somebody waits for and that is not there is no green.
+        if troubles.is_empty() || code != 0 { code } else { ENVIRONMENT }
+    }
+
+    const fn cluster_word(&self) -> &'static str {
+        match self.kind {
+            ClusterKind::Kind => "kind",
+            ClusterKind::K3d => "k3d",
+            ClusterKind::Context(_) => "context",
+        }
+    }
+
+    fn world(self, arguments: &SuiteArgs, secrets: &Secrets) -> Platform {
+        let helm = self.equipment.program(Tool::Helm).cloned();
+        let rendered = self.folder.join("rendered");
+        let options = ClusterOptions {
+            kind: self.kind,
+            run: self.run.clone(),
+            keep: arguments.keep,
+            reuse: arguments.reuse,
+            folders: Folders { state: folders::state(), run: self.folder.clone() },
+        };
+        Platform {
+            clusters: Clusters::new(options, self.equipment),
+            installer: Installer::new(helm.clone().unwrap_or_default(), self.run.clone(), rendered, secrets.clone()),
+            helm,
+            evidence: EvidenceStore { folder: self.folder.join("evidence"), secrets: secrets.clone() },
+            secrets: secrets.clone(),
+            run: self.run,
+            folder: self.folder,
+            keep: arguments.keep,
+            memory: Memory::default(),
+        }
+    }
+}
+
+/// What this process has used; children do not count.
+fn usage() -> Usage {
+    let own = rustix::process::getrusage(rustix::process::RusageWho::SelfOnly);
+    let millis = |time: rustix::time::Timeval| {
+        u64::try_from(time.tv_sec).unwrap_or(0) * 1_000 + u64::try_from(time.tv_usec).unwrap_or(0) / 1_000
+    };
+    Usage { cpu_ms: millis(own.ru_utime) + millis(own.ru_stime), peak_kb: u64::try_from(own.ru_maxrss).unwrap_or(0) }
+}

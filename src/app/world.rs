@@ -1,0 +1,166 @@
+//! The real world: which room does the work of which step.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::OnceCell;
+
+use super::site::{About, Site};
+use crate::checks::Verdict;
+use crate::cluster::{Clusters, Ownership};
+use crate::complaint;
+use crate::events::{Evidence, Fault};
+use crate::evidence::{EvidenceStore, Scene};
+use crate::install::{self, Installed, Installer, Rendered};
+use crate::plan::{CheckWork, ClusterWork, ComponentKey, ComponentWork, Step, Work};
+use crate::ports::{Done, Notes, Trouble, World};
+use crate::secrets::Secrets;
+use crate::suite::Install;
+use crate::watch::ObjectRef;
+
+/// Everything that a run works with.
+pub(super) struct Platform {
+    pub(super) clusters: Clusters,
+    pub(super) installer: Installer,
+    pub(super) helm: Option<PathBuf>,
+    pub(super) evidence: EvidenceStore,
+    pub(super) secrets: Secrets,
+    /// The run's name.
+    pub(super) run: String,
+    /// The run's own folder.
+    pub(super) folder: PathBuf,
+    /// Whether what was installed into a borrowed cluster stays there.
+    pub(super) keep: bool,
+    pub(super) memory: Memory,
+}
+
+/// What one step leaves for another.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// Known once the cluster is.
+    site: OnceCell<Site>,
+    rendered: Mutex<BTreeMap<ComponentKey, Arc<Rendered>>>,
+    installed: Mutex<BTreeMap<ComponentKey, Vec<ObjectRef>>>,
+}
+
+impl World for Platform {
+    async fn perform(&self, step: &Step, notes: &Notes) -> Result<Done, Trouble> {
+        match &step.work {
+            Work::Cluster(work) => self.raise(work, notes).await,
+            Work::Render(work) => self.render(work, notes).await,
+            Work::Preload(work) => self.clusters.preload(&work.images, notes).await,
+            Work::Install(work) => self.install(work, notes).await,
+            Work::Settle(work) => self.settle(work, notes).await,
+            Work::Teardown => self.take_down(notes).await,
+            Work::Budget(_) | Work::Check(_) => Err(ours(format!("{} is not performed", step.id))),
+        }
+    }
+
+    async fn observe(&self, check: &CheckWork, notes: &Notes) -> Verdict {
+        match self.memory.site.get() {
+            Some(site) => site.prober.observe(check, notes).await,
+            None => Verdict::unclear("there is no cluster to look at"),
+        }
+    }
+
+    async fn keep_evidence(&self, step: &Step, notes: &Notes) -> Option<Evidence> {
+        let mut scene = Scene::default();
+        if let Some(site) = self.memory.site.get() {
+            scene.hub = Some(site.hub.clone());
+            scene.logs = Some(site.logs.clone());
+        }
+        if let Some((key, namespace)) = component(step) {
+            scene.namespace = Some(namespace.to_owned());
+            scene.objects = lock(&self.memory.installed).get(key).cloned().unwrap_or_default();
+        }
+        self.evidence.keep(&step.id, &notes.last(), &scene).await
+    }
+}
+
+impl Platform {
+    async fn raise(&self, work: &ClusterWork, notes: &Notes) -> Result<Done, Trouble> {
+        let raised = self.clusters.raise(work, notes).await?;
+        let helm = self.helm.as_deref();
+        let about = About { run: &self.run, folder: &self.folder, helm, secrets: &self.secrets };
+        let site = Site::open(&raised, about).await?;
+        if self.memory.site.set(site).is_err() {
+            return Err(ours("the cluster was provided twice"));
+        }
+        Ok(raised.done)
+    }
+
+    async fn render(&self, work: &ComponentWork, notes: &Notes) -> Result<Done, Trouble> {
+        let rendered = self.installer.render(work, notes).await?;
+        let count = rendered.objects.len();
+        lock(&self.memory.rendered).insert(work.key.clone(), Arc::new(rendered));
+        Ok(Done::saying(format!("{count} {}", if count == 1 { "object" } else { "objects" })))
+    }
+
+    async fn install(&self, work: &ComponentWork, notes: &Notes) -> Result<Done, Trouble> {
+        let site = self.site()?;
+        let rendered = lock(&self.memory.rendered).get(&work.key).cloned();
+        let rendered = rendered.ok_or_else(|| ours(format!("{} was not rendered", work.key)))?;
+        // Before anything starts, so that the first line of its log is heard.
+        site.logs.follow(work.namespace.as_str());
+        let Installed { done, objects } = self.installer.install(work, &rendered, &site.target, notes).await?;
+        lock(&self.memory.installed).insert(work.key.clone(), objects);
+        Ok(done)
+    }
+
+    async fn settle(&self, work: &ComponentWork, notes: &Notes) -> Result<Done, Trouble> {
+        let site = self.site()?;
+        let objects = lock(&self.memory.installed).get(&work.key).cloned().unwrap_or_default();
+        match site.hub.settle(&objects, notes).await {
+            Ok(Ok(saw)) => self.served(work, site, notes, saw).await,
+            Ok(Err(doom)) => Err(Trouble::platform(doom.why).with(doom.details)),
+            Err(error) => Err(Trouble::environment(complaint::chain(&error))),
+        }
+    }
+
+    /// An established kind is not yet one that answers: its storage is built at the first request.
+    async fn served(&self, work: &ComponentWork, site: &Site, notes: &Notes, saw: String) -> Result<Done, Trouble> {
+        if let Install::Crds { .. } = work.install {
+            let rendered = lock(&self.memory.rendered).get(&work.key).cloned().unwrap_or_default();
+            install::await_served(&site.target.client, &rendered.objects, notes).await?;
+        }
+        Ok(Done::saying(saw))
+    }
+
+    async fn take_down(&self, notes: &Notes) -> Result<Done, Trouble> {
+        let mut left = Vec::new();
+        if let Some(site) = self.memory.site.get()
+            && site.ownership == Ownership::Borrowed
+        {
+            left.extend(site.prober.clean().await);
+            if !self.keep {
+                left.extend(self.installer.remove(&site.target, notes).await.err().map(|trouble| trouble.headline));
+            }
+        }
+        let done = self.clusters.lower(notes).await?;
+        if left.is_empty() {
+            return Ok(done);
+        }
+        Err(Trouble::environment(format!("left behind: {}", left[0])).with(left))
+    }
+
+    fn site(&self) -> Result<&Site, Trouble> {
+        self.memory.site.get().ok_or_else(|| ours("there is no cluster to work on"))
+    }
+}
+
+fn component(step: &Step) -> Option<(&ComponentKey, &str)> {
+    match &step.work {
+        Work::Render(work) | Work::Install(work) | Work::Settle(work) => Some((&work.key, work.namespace.as_str())),
+        Work::Check(work) => Some((&work.key, work.namespace.as_str())),
+        Work::Cluster(_) | Work::Preload(_) | Work::Budget(_) | Work::Teardown => None,
+    }
+}
+
+fn ours(headline: impl Into<String>) -> Trouble {
+    Trouble { fault: Fault::Ourselves, headline: headline.into(), details: Vec::new() }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

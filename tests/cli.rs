@@ -1,0 +1,124 @@
+//! The binary from outside: what it prints, and the code it exits with. No engine, no network.
+
+use std::path::Path;
+use std::process::Output;
+
+use assert_cmd::Command;
+
+/// The binary in the repository's folder, with nothing on its PATH and nothing in its environment.
+fn seaworthy(arguments: &[&str]) -> Output {
+    let mut command = Command::cargo_bin("seaworthy").unwrap();
+    let nowhere = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nowhere");
+    command.env_clear().env("PATH", &nowhere).env("HOME", &nowhere).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.args(arguments).output().unwrap()
+}
+
+#[track_caller]
+fn check(arguments: &[&str], code: i32, says: &[&str]) -> String {
+    let output = seaworthy(arguments);
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    for words in says {
+        assert!(text.contains(words), "lacks {words:?}:\n{text}");
+    }
+    text
+}
+
+/// A folder of suites with one file.
+fn folder(name: &str, text: &str) -> String {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(format!("{name}.yaml")), text).unwrap();
+    folder.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn without_an_engine_everything_that_is_missing_is_said_at_once() {
+    check(&["suite", "data-plane"], 3, &["container engine", "helm", "kind", "missing"]);
+}
+
+#[test]
+fn the_shipped_suites_are_in_order() {
+    check(&["validate"], 0, &["are in order"]);
+}
+
+#[test]
+fn a_dry_run_prints_the_plan_and_needs_nothing() {
+    let says = ["bootstrap", "crds", "data-plane", "primary-keeps-what-is-written", "A-40-redis", "10m"];
+    check(&["suite", "data-plane", "--dry-run"], 0, &says);
+}
+
+#[test]
+fn a_folder_without_suites_is_not_green() {
+    check(&["validate", "--suites", "siuets"], 2, &["siuets"]);
+    check(&["suite", "--all", "--suites", "tests/stories"], 2, &["no suite"]);
+}
+
+#[test]
+fn a_suite_that_nobody_wrote_is_named_with_what_may_be_meant() {
+    check(&["suite", "data-plan"], 2, &["data-plan", "data-plane"]);
+}
+
+#[test]
+fn a_selection_that_matches_nothing_has_its_own_exit_code() {
+    check(&["suite", "data-plane", "--check", "no-such-check"], 4, &["no-such-check"]);
+    check(&["suite", "--all", "--requirement", "Z-99-*"], 4, &["Z-99-*"]);
+    check(&["suite", "--all", "--component", "nothing"], 4, &["nothing"]);
+}
+
+#[test]
+fn no_suite_named_is_a_wrong_command_line() {
+    check(&["suite"], 2, &["SUITE"]);
+}
+
+#[test]
+fn every_mistake_comes_at_once_with_its_place() {
+    let text = "version: 1\nsuite: bad\ntitle: t\nneeds: [nobody]\nbudgets: {}\ncomponents:\n  a:\n    namespace: x\n    \
+                install: { provided: { by: me } }\n    ready: 30\n    checks: {}\n";
+    let suites = folder("bad", text);
+    check(&["validate", "--suites", &suites], 2, &["bad.yaml:4:", "nobody", "bad.yaml:5:", "budgets", "30", "checks"]);
+}
+
+#[test]
+fn a_list_for_programs_is_json() {
+    let output = seaworthy(&["list", "--json"]);
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let suites: Vec<&str> = list["suites"].as_array().unwrap().iter().map(|s| s["suite"].as_str().unwrap()).collect();
+    assert_eq!(suites, ["bootstrap", "crds", "data-plane"]);
+}
+
+#[test]
+fn schemas_are_json_schemas_and_fit_the_shipped_files() {
+    for (of, key) in [("suite", "components"), ("environment", "suites")] {
+        let output = seaworthy(&["schema", of]);
+        let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(jsonschema::meta::is_valid(&schema), "{of}");
+        assert!(schema.to_string().contains(key), "{of}");
+    }
+}
+
+#[test]
+fn a_context_must_be_confirmed_by_its_own_name() {
+    let named = ["suite", "bootstrap", "--context", "production", "--kubeconfig", "/nowhere/config"];
+    check(&named, 3, &["production"]);
+    check(&["suite", "bootstrap", "--yes-this-cluster", "x"], 2, &["--context"]);
+    check(&["suite", "bootstrap", "--cluster", "context"], 2, &["--context NAME"]);
+}
+
+#[test]
+fn a_transcript_that_is_none_is_refused_with_its_line() {
+    check(&["replay", "README.md"], 2, &["README.md", "1"]);
+    check(&["replay", "/nowhere/run.jsonl"], 2, &["/nowhere/run.jsonl"]);
+}
+
+#[test]
+fn completion_and_help_are_there() {
+    check(&["completion", "bash"], 0, &["_seaworthy"]);
+    check(&["--help"], 0, &["Exit codes", "130  interrupted"]);
+    check(&["suite", "--help"], 0, &["--yes-this-cluster", "[default: 16]"]);
+}
+
+#[test]
+fn no_cluster_of_ours_is_a_plain_answer() {
+    check(&["cluster", "list"], 0, &["no cluster of ours"]);
+}

@@ -1,0 +1,74 @@
+//! Bad weather: what must be red, why, and in which words; and greens that would mean nothing.
+
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+
+use super::harness::Shared;
+
+/// A suite of `tests/live/suites`, the exit code it must get, and what its first line must say.
+struct Weather {
+    suite: &'static str,
+    exit: i32,
+    says: &'static [&'static str],
+}
+
+const fn broken(suite: &'static str, says: &'static [&'static str]) -> Weather {
+    Weather { suite, exit: 1, says }
+}
+
+const fn unclear(suite: &'static str, says: &'static [&'static str]) -> Weather {
+    Weather { suite, exit: 3, says }
+}
+
+const WEATHER: &[Weather] = &[
+    broken("image-cannot-be-pulled", &["docker.io/library/redis:no-such-tag", "ErrImagePull"]),
+    broken("container-exits", &["main", "exited with 1", "fatal: no licence file"]),
+    broken("missing-config-key", &["mode", "ConfigMap", "settings"]),
+    broken("pod-too-big", &["Insufficient memory"]),
+    broken("job-fails", &["exited with 3", "migration 7 failed: syntax error"]),
+    broken("quota-exceeded", &["exceeded quota"]),
+    broken("wrong-redis-password", &["WRONGPASS"]),
+    broken("service-without-endpoints", &["it", "app=misspelt"]),
+    broken("untouched-custom-resource", &["Widget", "no controller"]),
+    broken("release-without-tests", &["nothing would be tested"]),
+    unclear("invalid-crd", &["gadgets.weather.seaworthy.dev", "number-ish"]),
+    unclear("chart-does-not-render", &["does-not-render", "size must be set"]),
+    unclear("absent-of-nothing", &["retired.seaworthy.dev"]),
+];
+
+/// For `--list`, which knows no cluster.
+pub const NAMES: &[&str] = &[
+    "each_weather_of_the_table_is_red_for_its_own_reason",
+    "installing_twice_changes_nothing_and_says_so",
+    "sigterm_tears_down_and_reports_everything",
+    "a_restarted_api_server_is_survived",
+];
+
+pub fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
+    let weather = WEATHER.iter().map(|weather| {
+        let shared = Arc::clone(shared);
+        Trial::test(format!("weather::{}", weather.suite), move || super::passed(|| is_red(&shared, weather)))
+    });
+    let twice = Arc::clone(shared);
+    let twice = Trial::test(NAMES[1], move || super::passed(|| super::main_job::twice(&twice)));
+    weather.chain([twice]).collect()
+}
+
+/// Red for its own reason, told in the first line of every report, long before its time is up, and gone without a trace.
+fn is_red(shared: &Shared, weather: &Weather) {
+    let told = shared.weather(weather.suite, &[]).run();
+    let first = told.first_line();
+    assert_eq!(told.exit, Some(weather.exit), "{}", told.everything());
+    for words in weather.says {
+        assert!(first.contains(words), "the first line lacks {words:?}: {first}\n{}", told.everything());
+    }
+    let shown: String = first.chars().take(60).collect();
+    assert!(told.stdout.contains(&shown), "the terminal does not say it:\n{}", told.everything());
+    let doomed = !matches!(weather.suite, "wrong-redis-password" | "untouched-custom-resource" | "absent-of-nothing");
+    assert!(!doomed || !first.contains("within"), "found only when its time was up: {first}");
+    let namespace = shared.kubectl(&["get", "namespace", weather.suite]);
+    assert!(namespace.contains("NotFound"), "left behind: {namespace}");
+    let kinds = shared.kubectl(&["get", "crd", "widgets.weather.seaworthy.dev", "gadgets.weather.seaworthy.dev"]);
+    assert!(!kinds.contains("CREATED AT") || weather.suite != "untouched-custom-resource", "left behind: {kinds}");
+}

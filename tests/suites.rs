@@ -1,0 +1,76 @@
+//! Every shipped suite: it parses, it plans, it prints, and each of its checks is listed here by name.
+
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::{Arguments, Trial};
+use seaworthy::plan::{self, Plan, Selection, StepId, Suites};
+use seaworthy::suite::{self, Catalog, EnvironmentName, SourceFile, Suite};
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let names = environments();
+    let mut trials: Vec<Trial> =
+        names.iter().cloned().map(|name| Trial::test(format!("environment::{name}"), move || plans_and_prints(&name))).collect();
+    for suite in catalog(None).suites.into_values() {
+        trials.extend(checks(&suite));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("suites")
+}
+
+fn yaml(folder: &Path) -> Vec<PathBuf> {
+    let entries = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect()
+}
+
+fn environments() -> Vec<String> {
+    let files = yaml(&folder().join("environments"));
+    files.iter().map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
+}
+
+fn catalog(environment: Option<&EnvironmentName>) -> Catalog {
+    let paths = yaml(&folder()).into_iter().chain(yaml(&folder().join("environments")));
+    let files: Vec<SourceFile> =
+        paths.map(|path| SourceFile { bytes: std::fs::read(&path).unwrap(), path }).collect();
+    suite::read(&folder(), &files, environment, &|path| path.exists()).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+fn whole_platform(catalog: &Catalog) -> Plan {
+    plan::plan(catalog, &Selection { suites: Suites::All, ..Selection::default() }).unwrap()
+}
+
+/// Under this environment the whole platform has a plan, and every step of it is printed.
+fn plans_and_prints(environment: &str) -> Result<(), libtest_mimic::Failed> {
+    let catalog = catalog(Some(&environment.parse()?));
+    let plan = whole_platform(&catalog);
+    let outline = plan::outline(&plan);
+    for name in catalog.suites.keys() {
+        if !outline.contains(name.as_str()) {
+            return Err(format!("the outline lacks {name}:\n{outline}").into());
+        }
+    }
+    Ok(())
+}
+
+/// A trial for each check: it is in the plan under its name, and a requirement is served by it.
+fn checks(suite: &Suite) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for component in suite.components.values() {
+        for check in component.checks.values() {
+            let id = StepId::of_component(&suite.name, &component.name, check.name.as_str());
+            let served = check.requirements.len();
+            let off = component.off.is_some();
+            trials.push(Trial::test(format!("check::{id}"), move || {
+                let planned = whole_platform(&catalog(None)).steps.contains_key(&id);
+                match (planned || off, served) {
+                    (true, 1..) => Ok(()),
+                    (planned, served) => Err(format!("planned: {planned}, requirements served: {served}").into()),
+                }
+            }));
+        }
+    }
+    trials
+}
