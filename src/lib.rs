@@ -43,3 +43,5 @@ pub mod health;
 pub mod probes;
 pub mod tunnel;
 pub mod watch;
+
+pub mod report;
