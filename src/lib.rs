@@ -52,3 +52,5 @@ pub mod logs;
 pub mod probes;
 pub mod tunnel;
 pub mod watch;
+
+pub mod report;
