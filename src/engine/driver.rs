@@ -17,12 +17,9 @@ use super::ending::Cut;
 use super::meter::{Meter, Usage};
 use super::recorder::{Recorder, millis};
 use super::scheduler::{Action, Input, Scheduler};
-use crate::events::{Cost, Event, EventKind, RunStarted, StepOutline};
+use crate::events::{Cost, Event, EventKind, FORMAT, RunStarted, StepOutline};
 use crate::plan::{Plan, StepId};
 use crate::ports::{Notes, World};
-
-/// Version of the transcript's format.
-const FORMAT: u32 = 1;
 
 /// What a run must be told besides its plan.
 #[derive(Clone, Debug)]
@@ -35,6 +32,8 @@ pub struct RunOptions {
     pub environment: String,
     /// The kind of cluster.
     pub cluster: String,
+    /// Whether something is signed off by this run.
+    pub sign_off: bool,
     /// Wall-clock start.
     pub started: Timestamp,
     /// Reads what this process has used.
@@ -90,6 +89,7 @@ fn started(plan: &Plan, options: &RunOptions) -> RunStarted {
         started: options.started,
         environment: options.environment.clone(),
         cluster: options.cluster.clone(),
+        sign_off: options.sign_off,
         steps: plan.steps.values().map(StepOutline::from).collect(),
         omissions: plan.omissions.clone(),
     }

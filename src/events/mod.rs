@@ -14,6 +14,9 @@ use crate::plan::{Omission, Place, Step, StepId};
 use crate::span::Span;
 use crate::suite::RequirementId;
 
+/// Version of the transcript's format that this program writes and reads.
+pub const FORMAT: u32 = 1;
+
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -93,6 +96,9 @@ pub struct RunStarted {
     pub environment: String,
     /// The kind of cluster (`kind`, `k3d`, `context`).
     pub cluster: String,
+    /// Whether something is signed off by this run: what the environment leaves out then costs the green.
+    #[serde(default)]
+    pub sign_off: bool,
     /// Every step, in the order of the plan.
     pub steps: Vec<StepOutline>,
     /// Everything that was left out.

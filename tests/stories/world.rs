@@ -159,6 +159,7 @@ pub(crate) async fn lived(plan: &Plan, world: FakeWorld, jobs: usize, signals: &
         run: "sw-1a2b".to_owned(),
         environment: "local".to_owned(),
         cluster: "kind".to_owned(),
+        sign_off: false,
         started: jiff::Timestamp::UNIX_EPOCH,
         measure: Usage::default,
     };
