@@ -17,7 +17,7 @@ use super::ending::Cut;
 use super::meter::{Meter, Usage};
 use super::recorder::{Recorder, millis};
 use super::scheduler::{Action, Input, Scheduler};
-use crate::events::{FORMAT, Cost, Event, EventKind, RunStarted, StepOutline};
+use crate::events::{Cost, Event, EventKind, FORMAT, RunStarted, StepOutline};
 use crate::plan::{Plan, StepId};
 use crate::ports::{Notes, World};
 

@@ -2,7 +2,7 @@
 //!
 //! - Never: a clock or a task. Time since the run's start is an argument, and what must be done comes back as actions.
 //! - Jobs: renders, preloads, installs and checks count. Waits for readiness do not: they cost nothing, and a slow
-//!   component must not keep others from being installed. The cluster and the teardown stand alone anyway.
+//!   component must not keep others from being installed. Of the cluster and the teardown there is one each.
 //! - Order: what others stand on goes before checks, otherwise as in the plan.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -377,11 +377,8 @@ mod tests {
                 2 => Work::Settle(component()),
                 _ => Work::Check(Box::new(a_check())),
             };
-            match work {
-                Work::Install(_) => installs.insert(name(index)),
-                Work::Settle(_) => settles.insert(name(index)),
-                _ => false,
-            };
+            installs.extend(matches!(work, Work::Install(_)).then(|| name(index)));
+            settles.extend(matches!(work, Work::Settle(_)).then(|| name(index)));
             add(name(index), needs, work);
         }
         if !installs.is_empty() && !settles.is_empty() {
@@ -482,7 +479,7 @@ mod tests {
                 _ => {
                     assert!(!self.running.is_empty(), "nothing runs and the run does not end");
                     let step = self.running.remove(usize::from(die) % self.running.len());
-                    let ending = if die % 7 == 0 { red("the die") } else { held() };
+                    let ending = if die.is_multiple_of(7) { red("the die") } else { held() };
                     self.end(step.clone(), ending.clone());
                     self.take(Input::Ended { step, ending });
                 }
