@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{k3d, kind};
+use crate::complaint;
+use crate::ports::Trouble;
 use crate::process::{ProcessError, Program};
 use crate::tools::{Engine, Equipment, Tool};
 
@@ -70,6 +72,24 @@ pub(super) enum MakerError {
         /// The system's reason.
         source: io::Error,
     },
+}
+
+impl From<MakerError> for Trouble {
+    fn from(error: MakerError) -> Self {
+        let trouble = Self::environment(complaint::chain(&error));
+        match error {
+            MakerError::Tool { words, .. } => trouble.with(words),
+            MakerError::Printed { .. } | MakerError::Write { .. } => trouble,
+        }
+    }
+}
+
+impl MakerError {
+    /// The trouble that it makes for what was being done.
+    pub(super) fn during(self, what: &str) -> Trouble {
+        let trouble = Trouble::from(self);
+        Trouble { headline: format!("{what}: {}", trouble.headline), ..trouble }
+    }
 }
 
 impl Flavour {
@@ -205,7 +225,7 @@ impl Maker {
 
     /// What the tool says, its reason first.
     fn failed(&self, error: &ProcessError) -> MakerError {
-        let chain = crate::complaint::chain(error);
+        let chain = complaint::chain(error);
         let ProcessError::Failed { words, command, status } = error else {
             return MakerError::Tool { cause: chain, words: Vec::new() };
         };
