@@ -209,11 +209,10 @@ impl Clusters {
             digest: recipe.digest.clone(),
         };
         self.hold(self.shelf.claim(record)?, maker);
-        notes.waiting(format!("{} to create cluster {name}", maker.title()));
         let kubeconfig = self.shelf.kubeconfig(&name);
         let order =
             Order { name: &name, config: &recipe.config, image: recipe.image.as_deref(), kubeconfig: &kubeconfig };
-        match maker.create(&order).await {
+        match maker.create(&order, notes).await {
             Ok(()) => Ok(name),
             Err(error) => Err(uncreated(maker, &name, error).await),
         }

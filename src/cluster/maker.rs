@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{k3d, kind};
 use crate::complaint;
-use crate::ports::Trouble;
+use crate::ports::{Notes, Trouble};
 use crate::process::{ProcessError, Program};
 use crate::tools::{Engine, Equipment, Tool};
 
@@ -140,14 +140,19 @@ impl Maker {
         format!("{} {}", self.flavour, self.version)
     }
 
-    /// Makes a cluster and writes its kubeconfig. Where it fails, something may be left.
-    pub(super) async fn create(&self, order: &Order<'_>) -> Result<(), MakerError> {
+    /// Makes a cluster and writes its kubeconfig; notes what the tool says that it does. Where it fails, something may be left.
+    pub(super) async fn create(&self, order: &Order<'_>, notes: &Notes) -> Result<(), MakerError> {
+        let (create, progress): (_, fn(&str) -> Option<&str>) = match self.flavour {
+            Flavour::Kind => (kind::create(self.tool(), order), kind::progress),
+            Flavour::K3d => (k3d::create(self.tool(), order), k3d::progress),
+        };
+        let say = |doing: &str| notes.waiting(format!("{} to create cluster {}: {doing}", self.title(), order.name));
+        say("starting");
+        let ended = create.heard(|line| progress(line).into_iter().for_each(say)).await;
+        ended.and_then(|ended| ended.succeeded(&create)).map_err(|error| self.failed(&error))?;
         match self.flavour {
-            Flavour::Kind => self.run(&kind::create(self.tool(), order)).await.map(drop),
-            Flavour::K3d => {
-                self.run(&k3d::create(self.tool(), order)).await?;
-                self.write_kubeconfig(order.name, order.kubeconfig).await
-            }
+            Flavour::Kind => Ok(()),
+            Flavour::K3d => self.write_kubeconfig(order.name, order.kubeconfig).await,
         }
     }
 
