@@ -2,6 +2,7 @@
 //!
 //! The sole owner of `Command`. A child leads a process group of its own, so that a Ctrl-C in the terminal reaches only
 //! this program, which then decides; the group is killed when the future that runs it is dropped, grandchildren included.
+//! Where this program itself is killed nobody does that; its children end by writing into pipes that nobody reads.
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
@@ -14,7 +15,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 /// The most that is kept of each of a child's two outputs, in bytes: the beginning; later output is read and dropped.
-const KEPT: u64 = 64 << 20;
+const KEPT: usize = 64 << 20;
+
+/// A line longer than this, in bytes, is handed on in pieces.
+const LINE: usize = 64 << 10;
 
 /// One program to run.
 #[derive(Clone, Debug)]
@@ -116,10 +120,19 @@ impl Program {
     /// # Errors
     /// Where it does not start or its pipes break; not where it fails.
     pub async fn run(&self) -> Result<Ended, ProcessError> {
+        self.heard(|_| {}).await
+    }
+
+    /// Runs it to its end as [`Program::run`] does, and hands on each line of its standard error as it comes.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub async fn heard(&self, on_line: impl FnMut(&str) + Send) -> Result<Ended, ProcessError> {
         let name = || self.path.display().to_string();
         let mut child = self.start().await.map_err(|source| ProcessError::Start { program: name(), source })?;
         let mut group = Group::of(&child);
-        let ended = self.talk(&mut child).await.map_err(|source| ProcessError::Lost { program: name(), source })?;
+        let ended =
+            self.talk(&mut child, on_line).await.map_err(|source| ProcessError::Lost { program: name(), source })?;
         group.spare();
         Ok(ended)
     }
@@ -129,11 +142,7 @@ impl Program {
     /// # Errors
     /// As [`Program::run`], and where it exits with anything but success.
     pub async fn output(&self) -> Result<Vec<u8>, ProcessError> {
-        let ended = self.run().await?;
-        if ended.status.success() {
-            return Ok(ended.stdout);
-        }
-        Err(ProcessError::Failed { command: self.line(), status: ended.status, words: ended.words() })
+        self.run().await?.succeeded(self)
     }
 
     /// A program that was written a moment ago is busy while a child forked meanwhile, for another task, still holds the
@@ -162,7 +171,7 @@ impl Program {
             .spawn()
     }
 
-    async fn talk(&self, child: &mut Child) -> std::io::Result<Ended> {
+    async fn talk(&self, child: &mut Child, mut on_line: impl FnMut(&str) + Send) -> std::io::Result<Ended> {
         let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let write = async {
             if let Some(stdin) = &mut stdin {
@@ -171,12 +180,23 @@ impl Program {
             }
             drop(stdin.take());
         };
-        let ((), stdout, stderr) = tokio::join!(write, read(stdout), read(stderr));
+        let ((), stdout, stderr) = tokio::join!(write, read(stdout, |_| {}), read(stderr, &mut on_line));
         Ok(Ended { status: child.wait().await?, stdout: stdout?, stderr: stderr? })
     }
 }
 
 impl Ended {
+    /// The standard output of a program that did well.
+    ///
+    /// # Errors
+    /// Where it exited with anything but success: its last words.
+    pub fn succeeded(self, program: &Program) -> Result<Vec<u8>, ProcessError> {
+        if self.status.success() {
+            return Ok(self.stdout);
+        }
+        Err(ProcessError::Failed { command: program.line(), status: self.status, words: self.words() })
+    }
+
     /// The last few lines that say why: of standard error, or of standard output where that is empty.
     #[must_use]
     pub fn words(&self) -> String {
@@ -187,13 +207,24 @@ impl Ended {
     }
 }
 
-async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
-    let mut kept = Vec::new();
-    if let Some(mut pipe) = pipe {
-        (&mut pipe).take(KEPT).read_to_end(&mut kept).await?;
-        tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+/// Reads to the end, keeps the beginning, and hands on each line.
+async fn read(pipe: Option<impl AsyncRead + Unpin>, mut on_line: impl FnMut(&str)) -> std::io::Result<Vec<u8>> {
+    let (mut kept, mut line, mut chunk) = (Vec::new(), Vec::new(), vec![0; 8 << 10]);
+    let Some(mut pipe) = pipe else { return Ok(kept) };
+    loop {
+        let read = match pipe.read(&mut chunk).await? {
+            0 => return Ok(kept),
+            read => &chunk[..read],
+        };
+        kept.extend_from_slice(&read[..read.len().min(KEPT - kept.len())]);
+        for part in read.split_inclusive(|byte| *byte == b'\n') {
+            line.extend_from_slice(part);
+            if part.ends_with(b"\n") || line.len() > LINE {
+                on_line(String::from_utf8_lossy(&line).trim());
+                line.clear();
+            }
+        }
     }
-    Ok(kept)
 }
 
 /// A child's process group, killed when dropped unless spared.
@@ -267,6 +298,25 @@ mod tests {
         let input = vec![b'x'; 1 << 20];
         let ended = sh("tee /dev/stderr").stdin(input.clone()).run().await.unwrap();
         assert!(ended.stdout == input && ended.stderr == input);
+    }
+
+    #[tokio::test]
+    async fn lines_are_heard_as_they_come() {
+        let folder = tempfile::tempdir().unwrap();
+        let gate = folder.path().join("gate");
+        sh("mkfifo \"$0\"").arg(&gate).output().await.unwrap();
+        // The child goes on only once its first line has been heard.
+        let program = sh("echo ' first' >&2; read go < \"$0\"; printf 'second\\nunfinished' >&2").arg(&gate);
+        let mut heard = Vec::new();
+        let mut open = |line: &str| {
+            heard.push(line.to_owned());
+            if line == "first" {
+                std::fs::write(&gate, "go\n").unwrap();
+            }
+        };
+        let ended = program.heard(&mut open).await.unwrap();
+        assert_eq!(ended.stderr, b" first\nsecond\nunfinished");
+        assert_eq!(heard, ["first", "second"]);
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::OnceCell;
 
-use super::lifecycle::{ClusterKind, Clusters, maker_trouble};
+use super::lifecycle::{ClusterKind, Clusters};
 use super::maker::{Maker, MakerError};
 use crate::ports::{Done, Notes, Trouble};
 use crate::process::Program;
@@ -90,9 +90,9 @@ impl Site<'_> {
             Trouble::environment(format!("cannot keep image {image} in {}: {error}", self.folder.display()))
         })?;
         let archive = folder.path().join("image.tar");
-        let unsaved = |error| failed(&format!("cannot save image {image}"), error);
+        let unsaved = |error: MakerError| error.during(&format!("cannot save image {image}"));
         self.maker.run(&self.save(image, &local, &archive)).await.map_err(unsaved)?;
-        let unloaded = |error| failed(&format!("cannot load image {image} into {}", self.cluster), error);
+        let unloaded = |error: MakerError| error.during(&format!("cannot load image {image} into {}", self.cluster));
         self.maker.load(&archive, self.cluster).await.map_err(unloaded)?;
         // k3d ends well when an import failed.
         if self.everywhere(image, None).await? {
@@ -110,9 +110,10 @@ impl Site<'_> {
             return Ok(local);
         }
         let pull = self.engine(&["pull", "--quiet", image]);
-        let missing = |error| failed(&format!("image {image} is not in the local engine and cannot be pulled"), error);
+        let missing =
+            |error: MakerError| error.during(&format!("image {image} is not in the local engine and cannot be pulled"));
         self.maker.run(&pull).await.map_err(missing)?;
-        self.inspect(image).await.map_err(maker_trouble)
+        Ok(self.inspect(image).await?)
     }
 
     async fn inspect(&self, image: &str) -> Result<Local, MakerError> {
@@ -133,7 +134,7 @@ impl Site<'_> {
 
     /// Whether every node has the image under its name, and, where an id is given, is that very image.
     async fn everywhere(&self, image: &str, id: Option<&str>) -> Result<bool, Trouble> {
-        let nodes = self.maker.nodes(self.cluster).await.map_err(maker_trouble)?;
+        let nodes = self.maker.nodes(self.cluster).await?;
         let lists = join_all(nodes.iter().map(|node| self.images(node))).await;
         for list in lists {
             if !has(&list?, &canonical(image), id) {
@@ -145,7 +146,7 @@ impl Site<'_> {
 
     async fn images(&self, node: &str) -> Result<String, Trouble> {
         let list = self.engine(&["exec", node, "ctr", "--namespace", "k8s.io", "images", "list"]);
-        let unread = |error| failed(&format!("cannot list the images of node {node}"), error);
+        let unread = |error: MakerError| error.during(&format!("cannot list the images of node {node}"));
         let printed = self.maker.run(&list).await.map_err(unread)?;
         Ok(String::from_utf8_lossy(&printed).into_owned())
     }
@@ -176,11 +177,6 @@ fn has(list: &str, name: &str, id: Option<&str>) -> bool {
         (Some(_), None) => true,
         (Some(digest), Some(id)) => id == digest || rows().any(|row| row == (id, digest)),
     }
-}
-
-fn failed(what: &str, error: MakerError) -> Trouble {
-    let trouble = maker_trouble(error);
-    Trouble { headline: format!("{what}: {}", trouble.headline), ..trouble }
 }
 
 /// An image's name as a node's runtime writes it: with its registry, and the tag where none is given.
@@ -234,5 +230,58 @@ mod tests {
         ] {
             assert_eq!(canonical(written), whole);
         }
+    }
+
+    /// An engine that has `lab/redis:7` and can pull nothing, and a kind that loads by this script.
+    async fn machine(load: &str) -> (tempfile::TempDir, Maker) {
+        use crate::tools::{Engine, Equipment, Found, Tool};
+        let folder = tempfile::tempdir().unwrap();
+        let engine = "case \"$1 $2\" in\n\
+                      'ps --filter') echo 'n1 control-plane'; echo 'lb external-load-balancer' ;;\n\
+                      'image inspect') test \"$5\" = lab/redis:7 && echo 'sha256:1d linux/amd64' ;;\n\
+                      'pull --quiet') echo 'Error response from daemon: no such host' >&2; exit 1 ;;\n\
+                      'save --output') echo redis >\"$3\" ;;\n\
+                      'exec n1') cat \"$(dirname \"$0\")/node\" ;;\n\
+                      *) exit 9 ;; esac";
+        let list = "docker.io/lab/redis:7 v2 sha256:aa\\nsha256:1d v2 sha256:aa\\n";
+        let kind = load.replace("LOAD", &format!("printf '{list}' >\"$(dirname \"$0\")/node\""));
+        for (name, body) in [("docker", engine), ("kind", kind.as_str())] {
+            std::fs::write(folder.path().join(name), format!("#!/bin/sh\n{body}\n")).unwrap();
+            Program::new("/bin/chmod").arg("+x").arg(folder.path().join(name)).output().await.unwrap();
+        }
+        std::fs::write(folder.path().join("node"), "").unwrap();
+        let engine = Engine { program: folder.path().join("docker"), podman: false, multi_platform: false };
+        let found = Found { path: folder.path().join("kind"), version: "0.33.0".parse().unwrap() };
+        let equipment = Equipment { engine: Some(engine), tools: [(Tool::Kind, found)].into() };
+        (folder, Maker::of(crate::cluster::Flavour::Kind, &equipment).unwrap())
+    }
+
+    async fn bring(load: &str, images: &[&str]) -> Result<Vec<Brought>, Trouble> {
+        let (folder, maker) = machine(load).await;
+        let site = Site { maker: &maker, cluster: "seaworthy-a1", folder: folder.path() };
+        stream::iter(images).then(|image| site.bring(image)).try_collect().await
+    }
+
+    #[tokio::test]
+    async fn an_image_is_loaded_once_and_then_there() {
+        assert_eq!(bring("LOAD", &["lab/redis:7", "lab/redis:7"]).await.unwrap(), [Brought::Loaded, Brought::There]);
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_says_it_loaded_what_is_not_there_is_not_believed() {
+        let trouble = bring("exit 0", &["lab/redis:7"]).await.unwrap_err();
+        assert!(
+            trouble.headline.ends_with("was loaded into seaworthy-a1, but its nodes do not have it"),
+            "{trouble:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_image_that_is_nowhere_is_named_in_the_engines_words() {
+        let trouble = bring("LOAD", &["lab/rediz:7"]).await.unwrap_err();
+        assert_eq!(
+            trouble.headline,
+            "image lab/rediz:7 is not in the local engine and cannot be pulled: Error response from daemon: no such host"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::Flavour;
-use super::lifecycle::{Clusters, PREFIX, maker_trouble, record_trouble};
+use super::lifecycle::{Clusters, PREFIX};
 use super::maker::Maker;
 use crate::ports::{Done, Trouble};
 
@@ -58,11 +58,11 @@ impl Clusters {
     pub async fn list(&self) -> Result<Vec<Row>, Trouble> {
         let mut existing: BTreeMap<Flavour, BTreeSet<String>> = BTreeMap::new();
         for maker in self.makers() {
-            existing.insert(maker.flavour(), maker.names().await.map_err(maker_trouble)?);
+            existing.insert(maker.flavour(), maker.names().await?);
         }
         // Read last: a cluster that a run has made meanwhile then has a record and is not taken for a stranger.
         let mut rows: Vec<Row> = Vec::new();
-        for (record, held) in self.shelf.records().map_err(record_trouble)? {
+        for (record, held) in self.shelf.records()? {
             let exists = existing.get_mut(&record.flavour).map(|names| names.remove(&record.name));
             let standing = standing(held, exists, record.keep);
             let recorded = Some((record.created, record.pid));
@@ -107,19 +107,19 @@ impl Clusters {
         let claim = match (row.recorded, force) {
             (None, _) => None,
             (Some(_), Force::No) => {
-                let claim = self.shelf.reclaim(&row.name).map_err(record_trouble)?;
+                let claim = self.shelf.reclaim(&row.name)?;
                 Some(claim.ok_or_else(|| Trouble::environment(in_use(row)))?)
             }
-            (Some(_), Force::Yes) => self.shelf.reclaim(&row.name).map_err(record_trouble)?,
+            (Some(_), Force::Yes) => self.shelf.reclaim(&row.name)?,
         };
         let maker = self.makers().find(|maker| maker.flavour() == row.flavour);
         let maker = maker.ok_or_else(|| Trouble::environment(format!("{} or its engine is missing", row.flavour)))?;
         self.remove(&maker, &row.name).await?;
         match claim {
-            Some(claim) => self.shelf.release(&claim),
-            None => self.shelf.forget(&row.name),
+            Some(claim) => self.shelf.release(&claim)?,
+            None => self.shelf.forget(&row.name)?,
         }
-        .map_err(record_trouble)
+        Ok(())
     }
 
     fn makers(&self) -> impl Iterator<Item = Maker> {

@@ -65,6 +65,11 @@ pub(super) fn nodes(config: &str) -> Result<usize, String> {
     Ok(config.servers.unwrap_or(1).max(1) + config.agents.unwrap_or(0))
 }
 
+/// What k3d says that it does: `INFO[0003] Starting Node 'k3d-a-server-0'`.
+pub(super) fn progress(line: &str) -> Option<&str> {
+    line.strip_prefix("INFO[")?.split_once("] ").map(|(_, step)| step)
+}
+
 /// The last line that k3d marks as an error; its fatal line only repeats that there was one.
 pub(super) fn cause(words: &str) -> Option<String> {
     let marked = |mark: &str| words.lines().rev().find_map(|line| line.strip_prefix(mark)?.split_once("] "));
@@ -114,6 +119,7 @@ mod tests {
     fn the_cause_is_the_last_error_not_the_goodbye() {
         let words = "INFO[0000] Prep: Network\nERRO[0003] Failed Cluster Start: no such image\nFATA[0003] Cluster creation \
                      FAILED, all changes have been rolled back!\n";
+        assert_eq!(words.lines().find_map(progress), Some("Prep: Network"));
         assert_eq!(cause(words).as_deref(), Some("Failed Cluster Start: no such image"));
     }
 }

@@ -56,6 +56,12 @@ pub(super) fn nodes(config: &str) -> Result<usize, String> {
     Ok(config.nodes.len().max(1))
 }
 
+/// What kind says that it does next: `• Starting control-plane 🕹️  ...`.
+pub(super) fn progress(line: &str) -> Option<&str> {
+    let step = line.strip_prefix("• ")?.trim_end_matches("...");
+    Some(step.trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && c != ')'))
+}
+
 /// The line in which kind says why, with what the command that it ran said.
 pub(super) fn cause(words: &str) -> Option<String> {
     let error = words.lines().find_map(|line| line.strip_prefix("ERROR: "))?;
@@ -93,6 +99,16 @@ mod tests {
         let three = "nodes:\n- role: control-plane\n  extraMounts: [{hostPath: /a}]\n- role: worker\n- role: worker\n";
         assert_eq!(nodes(three), Ok(3));
         assert!(nodes("nodes: 3").is_err());
+    }
+
+    #[test]
+    fn progress_is_what_kind_does_next_without_its_ornaments() {
+        assert_eq!(progress("• Starting control-plane 🕹️  ..."), Some("Starting control-plane"));
+        assert_eq!(
+            progress("• Ensuring node image (kindest/node:v1.34.0) 🖼  ..."),
+            Some("Ensuring node image (kindest/node:v1.34.0)")
+        );
+        assert_eq!(progress("✓ Preparing nodes 📦"), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::images::Loader;
 use super::inventory::Standing;
 use super::maker::{Maker, MakerError, Order};
-use super::record::{Claim, Record, RecordError, Shelf};
+use super::record::{Claim, Record, Shelf};
 use super::{Borrowing, Flavour, usable};
 use crate::complaint;
 use crate::k8s::{self, Access};
@@ -147,7 +147,7 @@ impl Clusters {
         }
         notes.waiting(format!("cluster {name} to be removed"));
         self.remove(&held.maker, &name).await?;
-        self.shelf.release(&held.claim).map_err(record_trouble)?;
+        self.shelf.release(&held.claim)?;
         Ok(Done::saying(format!("removed {name}")))
     }
 
@@ -163,7 +163,7 @@ impl Clusters {
         match tokio::time::timeout(REMOVAL, removal).await {
             Ok(Ok(true)) => Ok(()),
             Ok(Ok(false)) => Err(still(&format!("{} said that it removed it", maker.flavour()))),
-            Ok(Err(error)) => Err(still(&complaint::chain(&error)).with(words(error))),
+            Ok(Err(error)) => Err(error.during(&format!("cluster {name} is still there"))),
             Err(_) => Err(still(&format!("{} did not end within {REMOVAL:?}", maker.flavour()))),
         }
         .map_err(|trouble| trouble.with([format!("try again with: seaworthy cluster down {name}")]))
@@ -208,12 +208,11 @@ impl Clusters {
             keep: self.options.keep || self.options.reuse,
             digest: recipe.digest.clone(),
         };
-        self.hold(self.shelf.claim(record).map_err(record_trouble)?, maker);
-        notes.waiting(format!("{} to create cluster {name}", maker.title()));
+        self.hold(self.shelf.claim(record)?, maker);
         let kubeconfig = self.shelf.kubeconfig(&name);
         let order =
             Order { name: &name, config: &recipe.config, image: recipe.image.as_deref(), kubeconfig: &kubeconfig };
-        match maker.create(&order).await {
+        match maker.create(&order, notes).await {
             Ok(()) => Ok(name),
             Err(error) => Err(uncreated(maker, &name, error).await),
         }
@@ -221,12 +220,12 @@ impl Clusters {
 
     /// A kept cluster of the same making that no run uses.
     async fn kept(&self, maker: &Maker, recipe: &Recipe) -> Result<Option<Claim>, Trouble> {
-        let names = maker.names().await.map_err(maker_trouble)?;
-        for (record, _) in self.shelf.records().map_err(record_trouble)? {
+        let names = maker.names().await?;
+        for (record, _) in self.shelf.records()? {
             let same = record.flavour == maker.flavour() && record.digest == recipe.digest;
             if record.keep && same && names.contains(&record.name) {
                 // Another run may have taken it, or removed it, since the list was read.
-                if let Some(claim) = self.shelf.reclaim(&record.name).map_err(record_trouble)? {
+                if let Some(claim) = self.shelf.reclaim(&record.name)? {
                     return Ok(Some(claim));
                 }
             }
@@ -235,11 +234,11 @@ impl Clusters {
     }
 
     async fn reuse(&self, mut claim: Claim, maker: &Maker) -> Result<String, Trouble> {
-        claim.used_by(std::process::id()).map_err(record_trouble)?;
+        claim.used_by(std::process::id())?;
         let name = claim.record.name.clone();
         self.hold(claim, maker);
         // After the engine was restarted, the API server may be at another port.
-        maker.write_kubeconfig(&name, &self.shelf.kubeconfig(&name)).await.map_err(maker_trouble)?;
+        maker.write_kubeconfig(&name, &self.shelf.kubeconfig(&name)).await?;
         Ok(name)
     }
 
@@ -295,8 +294,7 @@ async fn uncreated(maker: &Maker, name: &str, error: MakerError) -> Trouble {
         Ok(_) => "nothing was left behind".to_owned(),
         Err(_) => format!("whether anything of cluster {name} was left behind could not be seen"),
     };
-    let why = format!("{} could not create cluster {name}: {}", maker.title(), complaint::chain(&error));
-    Trouble::environment(why).with(words(error)).with([left])
+    error.during(&format!("{} could not create cluster {name}", maker.title())).with([left])
 }
 
 /// Each part with its length first, so that no two lists of parts read the same.
@@ -307,19 +305,4 @@ fn digest(parts: &[&str]) -> String {
         sum.update(part);
     }
     sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub(super) fn maker_trouble(error: MakerError) -> Trouble {
-    Trouble::environment(complaint::chain(&error)).with(words(error))
-}
-
-pub(super) fn record_trouble(error: RecordError) -> Trouble {
-    Trouble::environment(complaint::chain(&error))
-}
-
-fn words(error: MakerError) -> Vec<String> {
-    match error {
-        MakerError::Tool { words, .. } => words,
-        MakerError::Printed { .. } | MakerError::Write { .. } => Vec::new(),
-    }
 }

@@ -12,8 +12,16 @@ use crate::span::Span;
 use crate::suite::Environment;
 use crate::tools::{Needs, Tool, Toolbox};
 
+/// Notes that are printed as they come.
 fn notes() -> Notes {
-    Notes::new(StepId::cluster(), tokio::sync::mpsc::unbounded_channel().0)
+    let (out, mut notes) = tokio::sync::mpsc::unbounded_channel();
+    let start = tokio::time::Instant::now();
+    tokio::spawn(async move {
+        while let Some((_, note)) = notes.recv().await {
+            eprintln!("{:?}: {note}", start.elapsed());
+        }
+    });
+    Notes::new(StepId::cluster(), out)
 }
 
 fn work(node_image: Option<String>) -> ClusterWork {
@@ -50,7 +58,8 @@ async fn a_cluster_is_made_usable_gets_an_image_and_is_gone() {
     let start = tokio::time::Instant::now();
     let raised = clusters.raise(&work(None), &notes()).await.unwrap();
     eprintln!("usable after {:?}: {}", start.elapsed(), raised.done.saw);
-    assert_eq!(clusters.list().await.unwrap()[0].standing, Standing::InUse);
+    let rows = clusters.list().await.unwrap();
+    assert!(rows.iter().any(|row| row.name.contains("-live-") && row.standing == Standing::InUse), "{rows:?}");
     let refused = clusters.down(&Downs::All, Force::No).await.unwrap();
     assert_eq!(refused.saw, "nothing removed");
     if let Ok(image) = std::env::var("SEAWORTHY_IMAGE") {

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{k3d, kind};
+use crate::complaint;
+use crate::ports::{Notes, Trouble};
 use crate::process::{ProcessError, Program};
 use crate::tools::{Engine, Equipment, Tool};
 
@@ -72,6 +74,24 @@ pub(super) enum MakerError {
     },
 }
 
+impl From<MakerError> for Trouble {
+    fn from(error: MakerError) -> Self {
+        let trouble = Self::environment(complaint::chain(&error));
+        match error {
+            MakerError::Tool { words, .. } => trouble.with(words),
+            MakerError::Printed { .. } | MakerError::Write { .. } => trouble,
+        }
+    }
+}
+
+impl MakerError {
+    /// The trouble that it makes for what was being done.
+    pub(super) fn during(self, what: &str) -> Trouble {
+        let trouble = Trouble::from(self);
+        Trouble { headline: format!("{what}: {}", trouble.headline), ..trouble }
+    }
+}
+
 impl Flavour {
     /// Both.
     pub(super) const ALL: [Self; 2] = [Self::Kind, Self::K3d];
@@ -120,14 +140,19 @@ impl Maker {
         format!("{} {}", self.flavour, self.version)
     }
 
-    /// Makes a cluster and writes its kubeconfig. Where it fails, something may be left.
-    pub(super) async fn create(&self, order: &Order<'_>) -> Result<(), MakerError> {
+    /// Makes a cluster and writes its kubeconfig; notes what the tool says that it does. Where it fails, something may be left.
+    pub(super) async fn create(&self, order: &Order<'_>, notes: &Notes) -> Result<(), MakerError> {
+        let (create, progress): (_, fn(&str) -> Option<&str>) = match self.flavour {
+            Flavour::Kind => (kind::create(self.tool(), order), kind::progress),
+            Flavour::K3d => (k3d::create(self.tool(), order), k3d::progress),
+        };
+        let say = |doing: &str| notes.waiting(format!("{} to create cluster {}: {doing}", self.title(), order.name));
+        say("starting");
+        let ended = create.heard(|line| progress(line).into_iter().for_each(say)).await;
+        ended.and_then(|ended| ended.succeeded(&create)).map_err(|error| self.failed(&error))?;
         match self.flavour {
-            Flavour::Kind => self.run(&kind::create(self.tool(), order)).await.map(drop),
-            Flavour::K3d => {
-                self.run(&k3d::create(self.tool(), order)).await?;
-                self.write_kubeconfig(order.name, order.kubeconfig).await
-            }
+            Flavour::Kind => Ok(()),
+            Flavour::K3d => self.write_kubeconfig(order.name, order.kubeconfig).await,
         }
     }
 
@@ -205,7 +230,7 @@ impl Maker {
 
     /// What the tool says, its reason first.
     fn failed(&self, error: &ProcessError) -> MakerError {
-        let chain = crate::complaint::chain(error);
+        let chain = complaint::chain(error);
         let ProcessError::Failed { words, command, status } = error else {
             return MakerError::Tool { cause: chain, words: Vec::new() };
         };

@@ -13,7 +13,8 @@ mod inventory;
 mod k3d;
 mod kind;
 mod lifecycle;
-#[cfg(all(test, feature = "live"))]
+#[cfg(test)]
+#[cfg(feature = "live")]
 mod live;
 mod maker;
 mod preflight;

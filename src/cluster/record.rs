@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Flavour;
+use crate::complaint;
+use crate::ports::Trouble;
 
 /// One cluster that this program made, or is about to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +145,21 @@ impl Shelf {
     }
 }
 
+impl From<RecordError> for Trouble {
+    fn from(error: RecordError) -> Self {
+        Self::environment(complaint::chain(&error))
+    }
+}
+
+/// Unlocked in so many words: closing is not enough where another task has just forked, and its child, until its own
+/// exec, has the file open as well.
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // Locked no more, or never: either way there is nothing left to do.
+        self.file.unlock().ok();
+    }
+}
+
 impl Claim {
     /// Says who uses the cluster now.
     pub(super) fn used_by(&mut self, pid: u32) -> Result<(), RecordError> {
@@ -174,7 +191,7 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
 
 fn held(file: &File) -> io::Result<bool> {
     match file.try_lock_shared() {
-        Ok(()) => Ok(false),
+        Ok(()) => file.unlock().map(|()| false),
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),
     }

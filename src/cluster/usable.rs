@@ -63,10 +63,10 @@ async fn ready(client: &Client) -> kube::Result<()> {
 
 /// An API server's own words where it has answered, without the client's picture of the answer around them.
 pub(super) fn words(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
-        error => complaint::chain(error),
+    if let kube::Error::Api(status) = error {
+        return format!("{} ({})", status.message, status.code);
     }
+    complaint::chain(error)
 }
 
 struct Wait<'a> {
@@ -148,7 +148,7 @@ mod tests {
         Arc::new(serde_json::from_value(value).unwrap())
     }
 
-    fn node(name: &str, status: Value) -> Arc<DynamicObject> {
+    fn node(name: &str, status: &Value) -> Arc<DynamicObject> {
         object(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": status}))
     }
 
@@ -158,9 +158,9 @@ mod tests {
 
     #[test]
     fn all_nodes_must_be_there_and_every_one_ready() {
-        let ready = node("a", conditions("Ready", "True", ""));
-        let young = node("b", json!({}));
-        let waiting = node("b", conditions("Ready", "False", "cni plugin not initialized"));
+        let ready = node("a", &conditions("Ready", "True", ""));
+        let young = node("b", &json!({}));
+        let waiting = node("b", &conditions("Ready", "False", "cni plugin not initialized"));
         assert_eq!(nodes_ready(std::slice::from_ref(&ready), 1), None);
         assert_eq!(nodes_ready(std::slice::from_ref(&ready), 2).unwrap(), "1 of 2 nodes have joined");
         assert_eq!(nodes_ready(&[ready.clone(), young], 2).unwrap(), "node b has not reported yet");
