@@ -15,6 +15,8 @@ mod operator;
 mod postgres;
 mod reach;
 mod redis;
+#[cfg(test)]
+mod stand;
 mod tcp;
 mod trust;
 mod workload;
