@@ -179,7 +179,10 @@ fn namespace_of<'a>(name: &'a str, own: &'a str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use hickory_resolver::proto::rr::Record;
+
     use super::*;
+    use crate::probes::stand::{Stand, serve};
 
     #[test]
     fn a_name_is_completed_as_a_pod_completes_it() {
@@ -204,6 +207,69 @@ mod tests {
             ("a.b.example.com", None),
         ] {
             assert_eq!(namespace_of(name, "data"), namespace, "{name}");
+        }
+    }
+
+    /// A DNS server that knows one name with one address, one without, and fails at a third.
+    async fn server() -> u16 {
+        serve(|mut stream| async move {
+            while let Ok(length) = stream.read_u16().await {
+                let mut question = vec![0; usize::from(length)];
+                stream.read_exact(&mut question).await?;
+                let question = Message::from_vec(&question).map_err(std::io::Error::other)?;
+                let bytes = reply(&question).to_vec().map_err(std::io::Error::other)?;
+                stream.write_u16(u16::try_from(bytes.len()).unwrap()).await?;
+                stream.write_all(&bytes).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    fn reply(question: &Message) -> Message {
+        let query = question.queries[0].clone();
+        let mut reply = Message::response(question.metadata.id, question.metadata.op_code);
+        match (query.name().to_ascii().as_str(), query.query_type()) {
+            ("redis.data.svc.cluster.local.", RecordType::A) => {
+                let address = RData::A("10.0.0.1".parse().unwrap());
+                reply.add_answer(Record::from_rdata(query.name().clone(), 5, address));
+            }
+            ("redis.data.svc.cluster.local." | "headless.data.svc.cluster.local.", _) => {}
+            ("example.com.", _) => reply.metadata.response_code = ResponseCode::ServFail,
+            _ => reply.metadata.response_code = ResponseCode::NXDomain,
+        }
+        reply
+    }
+
+    async fn resolved(port: u16, name: &str) -> Result<Resolution, Unmet> {
+        let stand = Stand::of("dns: {name: unused}");
+        let at = format!("host/127.0.0.1:{port}").parse().unwrap();
+        resolve(stand.prober.dialer.dial(&at, "data").await.unwrap(), &completed(name, "data")).await
+    }
+
+    #[tokio::test]
+    async fn each_answer_of_a_server_is_told_apart() {
+        let port = server().await;
+        let found = BTreeSet::from(["10.0.0.1".parse().unwrap()]);
+        let redis = "redis.data.svc.cluster.local.".to_owned();
+        let headless = "headless.data.svc.cluster.local.".to_owned();
+        for (name, said) in [
+            ("redis", Resolution::Found { full: redis.clone(), addresses: found.clone() }),
+            ("redis.data", Resolution::Found { full: redis, addresses: found }),
+            ("headless", Resolution::NoAddress { full: headless }),
+            ("nobody", Resolution::NoName),
+            ("example.com", Resolution::Failed { full: "example.com.".to_owned(), code: "SERVFAIL".to_owned() }),
+        ] {
+            assert_eq!(resolved(port, name).await, Ok(said), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_closes_or_talks_nonsense_is_no_answer() {
+        for nonsense in [&b""[..], b"\0", b"\0\x05hello", b"HTTP/1.1 400 Bad Request"] {
+            let port = serve(move |mut stream| async move { stream.write_all(nonsense).await }).await;
+            let said = resolved(port, "redis").await;
+            assert!(matches!(said, Err(Unmet::Obstacle(_))), "{nonsense:?}: {said:?}");
         }
     }
 }

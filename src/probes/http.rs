@@ -139,3 +139,96 @@ fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
 fn broke(claim: &Http, fate: &Fate, layer: &str, error: &(dyn std::error::Error + 'static)) -> Unmet {
     Unmet::broke(fate, format!("http {} gave no answer over {layer}: {}", claim.at, chain(error)))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use crate::checks::Verdict;
+    use crate::probes::stand::{Heard, actual, look, serve, stands_when_dropped, why};
+
+    /// A server that notes each request and sends `reply`, whole or not, and closes.
+    async fn server(reply: &'static str, heard: Heard) -> u16 {
+        serve(move |mut stream| {
+            let heard = heard.clone();
+            async move {
+                let mut request = vec![0; 4096];
+                let count = stream.read(&mut request).await?;
+                heard.note(String::from_utf8_lossy(&request[..count]));
+                stream.write_all(reply.as_bytes()).await
+            }
+        })
+        .await
+    }
+
+    async fn judged(reply: &'static str, more: &str) -> Verdict {
+        let port = server(reply, Heard::default()).await;
+        look(&format!("http: {{at: 'host/127.0.0.1:{port}', {more}}}")).await
+    }
+
+    #[tokio::test]
+    async fn status_headers_and_body_are_brought_back() {
+        let reply = "HTTP/1.1 200 OK\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 5\r\n\r\nhello";
+        let verdict = judged(reply, "has: {X-A: {equals: '1, 2'}}, answers: {equals: hello}").await;
+        assert!(matches!(verdict, Verdict::Held { .. }), "{verdict:?}");
+        let verdict = judged("HTTP/1.1 503 Oh\r\nContent-Length: 4\r\n\r\nbusy", "path: /x").await;
+        assert!(actual(&verdict).ends_with("GET /x got 503; its body starts \"busy\""), "{verdict:?}");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_answer() {
+        let reply = "HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n";
+        let verdict = judged(reply, "status: 302, has: {location: {contains: /login}}").await;
+        assert!(matches!(verdict, Verdict::Held { .. }), "{verdict:?}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_ends_too_early_is_no_answer() {
+        for reply in
+            ["", "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf", "+PONG\r\n"]
+        {
+            let verdict = judged(reply, "status: 200").await;
+            assert!(actual(&verdict).contains("gave no answer over HTTP: "), "{reply:?}: {verdict:?}");
+            assert!(matches!(judged(reply, "expect: denied").await, Verdict::Unclear { .. }), "{reply:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_says_nothing_breaks_when_the_time_is_up() {
+        let port = serve(|stream| async {
+            let _held = stream;
+            std::future::pending().await
+        })
+        .await;
+        let at = format!("host/127.0.0.1:{port}");
+        let verdict = stands_when_dropped(&format!("http: {{at: '{at}'}}")).await.unwrap();
+        assert_eq!(actual(&verdict), format!("http {at} does not answer"));
+    }
+
+    #[tokio::test]
+    async fn what_is_claimed_is_what_is_sent() {
+        let heard = Heard::default();
+        let port = server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", heard.clone()).await;
+        let check = "method: POST, path: '/a?b', body: hello, bearer: {value: token22}, headers: {X-B: c}";
+        look(&format!("http: {{at: 'host/127.0.0.1:{port}', {check}}}")).await;
+        let request = heard.all().remove(0).to_lowercase();
+        for part in [
+            "post /a?b http/1.1\r\n",
+            &format!("host: 127.0.0.1:{port}\r\n"),
+            "x-b: c\r\n",
+            "authorization: bearer token22\r\n",
+            "\r\n\r\nhello",
+        ] {
+            assert!(request.contains(part), "{part:?} in {request}");
+        }
+    }
+
+    #[tokio::test]
+    async fn plain_text_is_no_tls_and_a_certificate_that_is_none_is_not_looked_with() {
+        let reply = "HTTP/1.1 400 Bad Request\r\n\r\n";
+        let verdict = judged(reply, "tls: any").await;
+        assert!(actual(&verdict).contains("gave no answer over TLS: "), "{verdict:?}");
+        let verdict = judged(reply, "tls: {ca: {value: nonsense}}").await;
+        assert_eq!(why(&verdict), "the certificate to trust cannot be read: there is none in it");
+    }
+}

@@ -16,6 +16,8 @@ mod postgres;
 mod reach;
 mod redis;
 mod running;
+#[cfg(test)]
+mod stand;
 mod tcp;
 mod trust;
 mod workload;

@@ -183,3 +183,159 @@ impl Server {
         Ok(first.unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::checks::Verdict;
+    use crate::probes::stand::{Heard, actual, closed_port, look, serve, stands_when_dropped};
+
+    /// What a misbehaving server does instead of what it should.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Fault {
+        None,
+        WrongPassword,
+        Starting,
+        ReadOnly,
+        Forgets,
+        ClosesAfterLogin,
+        Hangs,
+    }
+
+    async fn server(fault: Fault, heard: Heard) -> u16 {
+        serve(move |stream| talk(stream, fault, heard.clone())).await
+    }
+
+    /// A message of the protocol: its letter, its length, its body.
+    fn message(letter: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).unwrap();
+        [&[letter][..], &length.to_be_bytes(), body].concat()
+    }
+
+    fn error(code: &str, words: &str) -> Vec<u8> {
+        message(b'E', format!("SERROR\0C{code}\0M{words}\0\0").as_bytes())
+    }
+
+    fn row(text: &str) -> Vec<u8> {
+        let column = [&b"\0\x01c\0"[..], &[0; 18]].concat();
+        let length = u32::try_from(text.len()).unwrap().to_be_bytes();
+        let cell = [&[0, 1][..], &length, text.as_bytes()].concat();
+        [message(b'T', &column), message(b'D', &cell), message(b'C', b"SELECT 1\0")].concat()
+    }
+
+    async fn talk(mut stream: TcpStream, fault: Fault, heard: Heard) -> std::io::Result<()> {
+        let mut startup = vec![0; usize::try_from(stream.read_u32().await?).unwrap() - 4];
+        stream.read_exact(&mut startup).await?;
+        match fault {
+            Fault::Hangs => std::future::pending().await,
+            Fault::WrongPassword => {
+                stream.write_all(&error("28P01", "password authentication failed for user \"app\"")).await?
+            }
+            Fault::Starting => stream.write_all(&error("57P03", "the database system is starting up")).await?,
+            Fault::None | Fault::ReadOnly | Fault::Forgets | Fault::ClosesAfterLogin => {}
+        }
+        let ready = message(b'Z', b"I");
+        stream.write_all(&[message(b'R', &[0; 4]), ready.clone()].concat()).await?;
+        let mut inserted = String::new();
+        while fault != Fault::ClosesAfterLogin && stream.read_u8().await? == b'Q' {
+            let mut sql = vec![0; usize::try_from(stream.read_u32().await?).unwrap() - 4];
+            stream.read_exact(&mut sql).await?;
+            let sql = String::from_utf8_lossy(&sql).trim_end_matches('\0').to_owned();
+            let reply = match sql.split(' ').next() {
+                Some("SHOW") => row("17.2"),
+                Some("SELECT") if sql.contains("recovery") => row("f"),
+                Some("BEGIN;") if fault == Fault::ReadOnly => {
+                    error("25006", "cannot execute CREATE TABLE in a read-only transaction")
+                }
+                Some("BEGIN;") => {
+                    inserted = sql.split('\'').nth(1).unwrap_or_default().to_owned();
+                    message(b'C', b"COMMIT\0")
+                }
+                // The row was committed by another connection: what is heard there is what is found here.
+                Some("SELECT") if fault == Fault::Forgets => message(b'C', b"SELECT 0\0"),
+                Some("SELECT") => row(&committed(&heard).unwrap_or(inserted.clone())),
+                _ => message(b'C', b"DROP TABLE\0"),
+            };
+            heard.note(sql);
+            stream.write_all(&[reply, ready.clone()].concat()).await?;
+        }
+        Ok(())
+    }
+
+    fn committed(heard: &Heard) -> Option<String> {
+        heard
+            .all()
+            .iter()
+            .find(|sql| sql.starts_with("BEGIN"))
+            .and_then(|sql| sql.split('\'').nth(1).map(str::to_owned))
+    }
+
+    fn check(port: u16, more: &str) -> String {
+        format!("postgres: {{at: 'host/127.0.0.1:{port}', user: app, password: {{value: hunter22}}, {more}}}")
+    }
+
+    #[tokio::test]
+    async fn a_good_server_holds_and_the_table_of_ours_is_removed() {
+        let heard = Heard::default();
+        let port = server(Fault::None, heard.clone()).await;
+        let verdict = look(&check(port, "role: primary, version: ^17")).await;
+        assert!(matches!(&verdict, Verdict::Held { warnings, .. } if warnings.is_empty()), "{verdict:?}");
+        let said = heard.all();
+        let table = said[2].split(' ').nth(3).unwrap();
+        assert!(table.starts_with("\"seaworthy_run_1_"), "{table}");
+        assert_eq!(said.last().unwrap(), &format!("DROP TABLE IF EXISTS {table}"));
+    }
+
+    #[tokio::test]
+    async fn each_fault_breaks_with_its_own_words() {
+        for (fault, said) in [
+            (Fault::WrongPassword, "refused the login: 28P01 password authentication failed for user \"app\""),
+            (Fault::Starting, "is not ready for a login: 57P03 the database system is starting up"),
+            (Fault::ReadOnly, "refused to write: 25006 cannot execute CREATE TABLE in a read-only transaction"),
+            (Fault::Forgets, "committed a row and then had no row"),
+            (Fault::ClosesAfterLogin, "broke off: "),
+        ] {
+            let verdict = look(&check(server(fault, Heard::default()).await, "writes: true")).await;
+            let actual = actual(&verdict);
+            assert!(actual.contains(said) && !actual.contains("hunter22"), "{actual}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_table_is_removed_even_where_its_row_was_lost() {
+        let heard = Heard::default();
+        look(&check(server(Fault::Forgets, heard.clone()).await, "writes: true")).await;
+        assert!(heard.all().last().unwrap().starts_with("DROP TABLE"));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_hangs_breaks_when_the_time_is_up_and_one_that_is_away_at_once() {
+        let port = server(Fault::Hangs, Heard::default()).await;
+        let verdict = stands_when_dropped(&check(port, "writes: true")).await.unwrap();
+        assert_eq!(actual(&verdict), format!("postgres host/127.0.0.1:{port} does not answer"));
+        let port = closed_port().await;
+        let verdict = look(&check(port, "writes: true")).await;
+        assert_eq!(actual(&verdict), format!("nothing listens on 127.0.0.1:{port}: connection refused"));
+    }
+
+    #[tokio::test]
+    async fn only_class_28_is_a_denial() {
+        let verdict = look(&check(server(Fault::WrongPassword, Heard::default()).await, "expect: denied")).await;
+        assert!(matches!(verdict, Verdict::Held { .. }), "{verdict:?}");
+        let verdict = look(&check(server(Fault::Starting, Heard::default()).await, "expect: denied")).await;
+        assert!(matches!(verdict, Verdict::Unclear { .. }), "{verdict:?}");
+        let verdict = look(&check(server(Fault::None, Heard::default()).await, "expect: denied")).await;
+        assert!(actual(&verdict).ends_with("was let in"), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_tables_name_is_unique_quoted_and_short_enough() {
+        let name = table_name("Run-é\"; DROP");
+        assert!(name.starts_with("\"seaworthy_Run_____DROP_") && name.ends_with('"'), "{name}");
+        assert_ne!(name, table_name("Run-é\"; DROP"));
+        assert_eq!(table_name(&"x".repeat(200)).len(), NAME + 2);
+    }
+}

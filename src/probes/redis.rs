@@ -172,14 +172,195 @@ fn server_words(error: &RedisError) -> String {
     error.detail().map_or_else(|| code.to_owned(), |detail| format!("{code} {detail}"))
 }
 
+/// The client tells an end within a reply apart from a reply of another protocol by its words alone.
 fn broke(at: &Address, fate: &Fate, error: &RedisError) -> Unmet {
-    let words = match error.kind() {
-        ErrorKind::Io => format!("redis {at} broke off: {error}"),
-        _ => format!("redis {at} does not speak the Redis protocol: {error}"),
-    };
-    Unmet::broke(fate, words)
+    let words = error.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ");
+    Unmet::broke(fate, format!("redis {at} gave no valid reply: {words}"))
 }
 
 fn whole_millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::{Arc, Mutex};
+
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::checks::Verdict;
+    use crate::probes::stand::{Heard, Stand, actual, closed_port, look, serve, stands_when_dropped};
+
+    const MASTER: &str = "redis_version:7.4.1\r\nrole:master\r\nconnected_slaves:2\r\nslaves_waiting_psync:0\r\n\
+        slave0:ip=10.0.0.2,port=6379,state=online,offset=42,lag=0\r\nslave1:ip=10.0.0.3,port=6379,state=wait_bgsave,offset=0,lag=9\r\n";
+    const REPLICA: &str = "redis_version:7.4.1\r\nrole:slave\r\nmaster_link_status:up\r\nslave_read_only:1\r\n";
+
+    /// What a misbehaving server does instead of what it should.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Fault {
+        None,
+        WrongPassword,
+        ReadOnly,
+        Forgets,
+        ClosesMidReply,
+        SpeaksHttp,
+        Hangs,
+    }
+
+    async fn server(fault: Fault, info: &'static str, heard: Heard) -> u16 {
+        let keys = Arc::new(Mutex::new(HashMap::new()));
+        serve(move |stream| talk(BufStream::new(stream), fault, info, heard.clone(), Arc::clone(&keys))).await
+    }
+
+    async fn talk(
+        mut stream: BufStream<TcpStream>,
+        fault: Fault,
+        info: &'static str,
+        heard: Heard,
+        keys: Arc<Mutex<HashMap<String, String>>>,
+    ) -> std::io::Result<()> {
+        loop {
+            let command = command(&mut stream).await?;
+            heard.note(command.join(" "));
+            let words: Vec<&str> = command.iter().map(String::as_str).collect();
+            let reply = match (words.as_slice(), fault) {
+                (_, Fault::Hangs) => std::future::pending().await,
+                (_, Fault::SpeaksHttp) => "HTTP/1.1 400 Bad Request\r\n\r\n".to_owned(),
+                (["AUTH", ..], Fault::WrongPassword) => "-WRONGPASS invalid username-password pair\r\n".to_owned(),
+                (["AUTH" | "PING", ..], _) => "+OK\r\n".to_owned(),
+                (["INFO"], _) => bulk(info),
+                (["SET", ..], Fault::ReadOnly) => {
+                    "-READONLY You can't write against a read only replica.\r\n".to_owned()
+                }
+                (["SET", key, value, ..], _) => {
+                    keys.lock().unwrap().insert((*key).to_owned(), (*value).to_owned());
+                    "+OK\r\n".to_owned()
+                }
+                (["GET", _], Fault::Forgets) => "$-1\r\n".to_owned(),
+                (["GET", _], Fault::ClosesMidReply) => {
+                    stream.write_all(b"$100\r\nonly the begin").await?;
+                    return stream.shutdown().await;
+                }
+                (["GET", key], _) => keys.lock().unwrap().get(*key).map_or("$-1\r\n".to_owned(), |value| bulk(value)),
+                (["DEL", key], _) => {
+                    keys.lock().unwrap().remove(*key);
+                    ":1\r\n".to_owned()
+                }
+                (other, _) => format!("-ERR unknown command {other:?}\r\n"),
+            };
+            stream.write_all(reply.as_bytes()).await?;
+            stream.flush().await?;
+        }
+    }
+
+    fn bulk(text: &str) -> String {
+        format!("${}\r\n{text}\r\n", text.len())
+    }
+
+    async fn command(stream: &mut BufStream<TcpStream>) -> std::io::Result<Vec<String>> {
+        let mut words = Vec::new();
+        for _ in 0..number(stream).await? {
+            let mut word = vec![0; number(stream).await? + 2];
+            stream.read_exact(&mut word).await?;
+            words.push(String::from_utf8_lossy(&word).trim_end().to_owned());
+        }
+        Ok(words)
+    }
+
+    async fn number(stream: &mut BufStream<TcpStream>) -> std::io::Result<usize> {
+        let mut line = String::new();
+        stream.read_line(&mut line).await?;
+        line.trim_end().get(1..).and_then(|n| n.parse().ok()).ok_or_else(|| std::io::Error::other("no number"))
+    }
+
+    #[test]
+    fn info_is_read_as_redis_writes_it() {
+        let master = read_info(MASTER).unwrap();
+        assert_eq!((master.role, master.online, master.attached), (RedisRole::Master, 1, 2));
+        let replica = read_info(REPLICA).unwrap();
+        assert_eq!((replica.role, replica.link_up), (RedisRole::Replica, true));
+        assert!(read_info("redis_mode:sentinel\r\nrole:sentinel\r\n").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_good_server_holds_and_nothing_of_ours_stays_on_it() {
+        let heard = Heard::default();
+        let port = server(Fault::None, MASTER, heard.clone()).await;
+        let verdict = look(&format!("redis: {{at: 'host/127.0.0.1:{port}', role: master, replicas: 1}}")).await;
+        assert!(matches!(verdict, Verdict::Held { .. }), "{verdict:?}");
+        let said = heard.all();
+        let key = said[2].split(' ').nth(1).unwrap().to_owned();
+        assert!(key.starts_with("seaworthy:run-1:"));
+        assert_eq!(
+            said,
+            ["PING", "INFO", &format!("SET {key} {key} EX 60"), &format!("GET {key}"), &format!("DEL {key}")]
+        );
+    }
+
+    #[tokio::test]
+    async fn each_fault_breaks_with_its_own_words() {
+        for (fault, said) in [
+            (Fault::WrongPassword, "refused the login: WRONGPASS invalid username-password pair"),
+            (Fault::ReadOnly, "refused to write: READONLY You can't write against a read only replica."),
+            (Fault::Forgets, "took a write and then had no such key"),
+            (Fault::ClosesMidReply, "gave no valid reply: "),
+            (Fault::SpeaksHttp, "gave no valid reply: "),
+        ] {
+            let at = format!("host/127.0.0.1:{}", server(fault, MASTER, Heard::default()).await);
+            let verdict = look(&format!("redis: {{at: '{at}', password: {{value: hunter22}}}}")).await;
+            let actual = actual(&verdict);
+            assert!(actual.starts_with(&format!("redis {at} {said}")), "{actual}");
+            assert!(!actual.contains("hunter22"), "{actual}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_hangs_breaks_when_the_time_is_up_and_one_that_is_away_at_once() {
+        let at = format!("host/127.0.0.1:{}", server(Fault::Hangs, MASTER, Heard::default()).await);
+        let verdict = stands_when_dropped(&format!("redis: {{at: '{at}'}}")).await.unwrap();
+        assert_eq!(actual(&verdict), format!("redis {at} does not answer"));
+        let port = closed_port().await;
+        let verdict = look(&format!("redis: {{at: 'host/127.0.0.1:{port}'}}")).await;
+        assert_eq!(actual(&verdict), format!("nothing listens on 127.0.0.1:{port}: connection refused"));
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_is_a_denial_and_a_server_that_hangs_up_is_none() {
+        let port = server(Fault::WrongPassword, MASTER, Heard::default()).await;
+        let check =
+            |port| format!("redis: {{at: 'host/127.0.0.1:{port}', password: {{value: wrong}}, expect: denied}}");
+        assert!(matches!(look(&check(port)).await, Verdict::Held { .. }));
+        let port = server(Fault::SpeaksHttp, MASTER, Heard::default()).await;
+        assert!(matches!(look(&check(port)).await, Verdict::Unclear { .. }));
+        let port = server(Fault::None, MASTER, Heard::default()).await;
+        assert!(actual(&look(&check(port)).await).ends_with("let us in, and took a write"));
+    }
+
+    #[tokio::test]
+    async fn a_user_and_password_are_sent_and_learnt() {
+        let heard = Heard::default();
+        let port = server(Fault::None, REPLICA, heard.clone()).await;
+        let stand = Stand::of(&format!(
+            "redis: {{at: 'host/127.0.0.1:{port}', user: app, password: {{value: hunter22}}, writes: false}}"
+        ));
+        assert!(matches!(stand.look().await, Verdict::Held { .. }));
+        assert_eq!(heard.all(), ["AUTH app hunter22", "PING", "INFO"]);
+        assert_eq!(stand.prober.secrets.mask("hunter22"), crate::secrets::MASK);
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_is_away_breaks_and_one_with_the_key_holds() {
+        let master = server(Fault::None, MASTER, Heard::default()).await;
+        let check = |replica| format!("redis: {{at: 'host/127.0.0.1:{master}', replica: 'host/127.0.0.1:{replica}'}}");
+        // The same store behind the same port stands for a replica that has caught up.
+        assert!(matches!(look(&check(master)).await, Verdict::Held { .. }));
+        let closed = closed_port().await;
+        assert_eq!(
+            actual(&look(&check(closed)).await),
+            format!("nothing listens on 127.0.0.1:{closed}: connection refused")
+        );
+    }
 }

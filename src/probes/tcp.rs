@@ -54,3 +54,56 @@ fn is_enough(wanted: Option<&Text>, said: &[u8]) -> bool {
         Some(wanted) => wanted.matches(&String::from_utf8_lossy(said)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use crate::checks::Verdict;
+    use crate::probes::stand::{actual, closed_port, look, serve, stands_when_dropped, why};
+
+    #[tokio::test]
+    async fn a_port_that_accepts_holds_and_a_closed_one_breaks_with_its_reason() {
+        let port = serve(|_| async { Ok(()) }).await;
+        assert!(matches!(look(&format!("tcp: {{at: 'host/127.0.0.1:{port}'}}")).await, Verdict::Held { .. }));
+        let port = closed_port().await;
+        let verdict = look(&format!("tcp: {{at: 'host/127.0.0.1:{port}'}}")).await;
+        assert_eq!(actual(&verdict), format!("nothing listens on 127.0.0.1:{port}: connection refused"));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_a_denial_and_a_cluster_that_cannot_be_asked_is_none() {
+        let port = closed_port().await;
+        let denied = look(&format!("tcp: {{at: 'host/127.0.0.1:{port}', expect: denied}}")).await;
+        assert!(matches!(denied, Verdict::Held { .. }), "{denied:?}");
+        let verdict = look("tcp: {at: 'redis:6379', expect: denied}").await;
+        assert_eq!(why(&verdict), "cannot look for Service data/redis: ServiceError: there is no cluster here");
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_is_answered_as_claimed_or_the_answer_is_shown() {
+        let port = serve(|mut stream| async move {
+            let mut said = [0; 5];
+            stream.read_exact(&mut said).await?;
+            stream.write_all(b"echo ").await?;
+            stream.write_all(&said).await
+        })
+        .await;
+        let check = |wanted| format!("tcp: {{at: 'host/127.0.0.1:{port}', send: hello, answers: {wanted}}}");
+        assert!(matches!(look(&check("{equals: echo hello}")).await, Verdict::Held { .. }));
+        assert!(matches!(look(&check("{lacks: error}")).await, Verdict::Held { .. }));
+        assert!(actual(&look(&check("{contains: bye}")).await).ends_with("answered \"echo hello\""));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_says_nothing_breaks_when_the_time_is_up() {
+        let port = serve(|stream| async {
+            let _held = stream;
+            std::future::pending().await
+        })
+        .await;
+        let at = format!("host/127.0.0.1:{port}");
+        let verdict = stands_when_dropped(&format!("tcp: {{at: '{at}', answers: {{contains: SSH}}}}")).await.unwrap();
+        assert_eq!(actual(&verdict), format!("tcp {at} does not answer"));
+    }
+}

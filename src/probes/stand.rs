@@ -1,0 +1,135 @@
+//! A test stand: servers on loopback that do as they are told, and one whole look at them, from YAML to verdict.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use super::{Made, Prober};
+use crate::checks::Verdict;
+use crate::k8s::Access;
+use crate::logs::LogKeeper;
+use crate::plan::{CheckWork, ComponentKey, StepId};
+use crate::ports::Notes;
+use crate::secrets::Secrets;
+use crate::suite::{CheckSpec, Patience};
+use crate::tunnel::Dialer;
+use crate::watch::Hub;
+
+/// A server on loopback that treats every connection alike; its port.
+pub(super) async fn serve<F, Served>(handle: F) -> u16
+where
+    F: Fn(TcpStream) -> Served + Send + 'static,
+    Served: Future<Output = std::io::Result<()>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(handle(stream));
+        }
+    });
+    port
+}
+
+/// A port on loopback where nothing listens.
+pub(super) async fn closed_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}
+
+/// One look at a check in the suite file's words. There is no cluster: whatever asks one gets an error.
+pub(super) async fn look(check: &str) -> Verdict {
+    Stand::of(check).look().await
+}
+
+/// How a check stands when its look's time runs out, in a little more than the silence that is waited out.
+pub(super) async fn stands_when_dropped(check: &str) -> Option<Verdict> {
+    let stand = Stand::of(check);
+    tokio::time::timeout(Duration::from_millis(1300), stand.look()).await.expect_err("the look came to an end");
+    stand.notes.last().verdict
+}
+
+/// One check, and the world it looks at.
+pub(super) struct Stand {
+    pub(super) prober: Prober,
+    pub(super) work: CheckWork,
+    pub(super) notes: Notes,
+}
+
+impl Stand {
+    pub(super) fn of(check: &str) -> Self {
+        let refuse = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("there is no cluster here"))
+        });
+        let hub = Hub::new(kube::Client::new(refuse, "default"));
+        let secrets = Secrets::default();
+        Self {
+            prober: Prober {
+                dialer: Dialer::forwarding(hub.clone()),
+                logs: LogKeeper::new(hub.clone(), "no-logs".into(), secrets.clone()),
+                hub,
+                secrets,
+                run: "run-1".to_owned(),
+                helm: None,
+                access: Access { kubeconfig: "no-kubeconfig".into(), context: None },
+                made: Made::default(),
+            },
+            work: work(check),
+            notes: Notes::new(StepId::cluster(), mpsc::unbounded_channel().0),
+        }
+    }
+
+    pub(super) async fn look(&self) -> Verdict {
+        self.prober.observe(&self.work, &self.notes).await
+    }
+}
+
+fn work(check: &str) -> CheckWork {
+    CheckWork {
+        key: ComponentKey { suite: "data-plane".parse().unwrap(), component: "redis".parse().unwrap() },
+        namespace: "data".parse().unwrap(),
+        release: None,
+        folder: std::path::PathBuf::new(),
+        spec: CheckSpec {
+            name: "answers".parse().unwrap(),
+            title: "It answers".to_owned(),
+            requirements: Vec::new(),
+            check: serde_saphyr::from_str(check).unwrap_or_else(|error| panic!("{error}")),
+            patience: Patience::default(),
+        },
+    }
+}
+
+/// What a server has been told, for a test to look at.
+#[derive(Clone, Default)]
+pub(super) struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl Heard {
+    pub(super) fn note(&self, words: impl Into<String>) {
+        self.0.lock().unwrap().push(words.into());
+    }
+
+    pub(super) fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// The actual state that a broken verdict tells of.
+#[track_caller]
+pub(super) fn actual(verdict: &Verdict) -> &str {
+    match verdict {
+        Verdict::Broken { actual, .. } => actual,
+        Verdict::Held { .. } | Verdict::Unclear { .. } => panic!("not broken: {verdict:?}"),
+    }
+}
+
+/// What kept us from looking.
+#[track_caller]
+pub(super) fn why(verdict: &Verdict) -> &str {
+    match verdict {
+        Verdict::Unclear { why } => why,
+        Verdict::Held { .. } | Verdict::Broken { .. } => panic!("not unclear: {verdict:?}"),
+    }
+}
