@@ -157,6 +157,10 @@ impl Window {
         self.view.borrow().trouble.clone()
     }
 
+    pub(super) fn is_refused(&self) -> bool {
+        self.view.borrow().refused
+    }
+
     /// Waits for a change since [`Window::objects`] was last asked.
     pub async fn changed(&mut self) {
         if self.view.changed().await.is_err() {
