@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::address::{Address, Host};
 pub use self::admission::Admission;
-pub use self::crd::{Crd, CrdAnswer};
+pub use self::crd::{Crd, CrdAnswer, CrdState};
 pub use self::credential::{Credential, SecretKey};
 pub use self::dns::{Dns, DnsAnswer, DnsServer, Resolution};
 pub use self::exec::{Exec, ExecAnswer, ExecEnd};
@@ -38,7 +38,7 @@ pub use self::expect::{Absence, Access, Text};
 pub use self::helm_test::{HelmTest, HelmTestAnswer};
 pub use self::http::{Http, HttpAnswer, HttpResponse, Trust};
 pub use self::job::{Job, JobAnswer, Ran};
-pub use self::namespace::{Namespace, NamespaceAnswer};
+pub use self::namespace::{Namespace, NamespaceAnswer, NamespaceFound};
 pub use self::operator::{Operator, OperatorAnswer};
 pub use self::postgres::{Postgres, PostgresAnswer, PostgresFacts, PostgresRole};
 pub use self::reach::{Obstacle, Written};

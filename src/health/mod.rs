@@ -1,27 +1,35 @@
 //! What Kubernetes objects say of themselves: ready, waiting on something, or doomed.
 //!
-//! - Purpose: a pure function from an object and what surrounds it to a [`Health`].
-//! - Never: a request. What it needs is handed in, so every rule is a test over a literal object.
-//! - Why doomed: a state that cannot heal ends the wait at once and names the lowest cause.
+//! - Purpose: a pure function from an object and what surrounds it to a [`Health`]: [`assess`].
+//! - Never: a request, a clock. What it needs is handed in, so every rule is a test over literal objects; states that
+//!   heal now and then carry a [`Patience`] for whoever holds the clock.
+//! - Why doomed: a state that cannot heal ends the wait at once and names the lowest cause, with the way down to it.
 
-/// How an object is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// It is as its newest specification wants it.
-    Ready {
-        /// What shows it, in a few words: `2 of 2 replicas ready`.
-        saw: String,
-    },
-    /// It may still become ready.
-    Waiting {
-        /// The lowest thing it waits on: `pod redis-0: container redis is being created`.
-        on: String,
-    },
-    /// It will not become ready by waiting.
-    Doomed {
-        /// The lowest cause in one line, with the object, the container and the reporter's own words.
-        why: String,
-        /// The way down to it and more of what is known: owners, last log lines, events.
-        details: Vec<String>,
-    },
-}
+mod cause;
+mod object;
+mod patience;
+mod surroundings;
+
+mod containers;
+mod creation;
+mod pods;
+mod pulls;
+mod scheduling;
+
+mod conditions;
+mod crds;
+mod jobs;
+mod services;
+mod volumes;
+mod workloads;
+
+mod assess;
+#[cfg(test)]
+mod literal;
+
+pub use self::assess::{assess, is_built_in};
+pub use self::cause::{Cause, Health, Speaker};
+pub use self::object::Object;
+pub use self::patience::Patience;
+pub use self::scheduling::wants_nodes;
+pub use self::surroundings::Surroundings;

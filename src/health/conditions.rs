@@ -1,0 +1,291 @@
+//! Any other resource, by the conventions of the systems that this program meets.
+//!
+//! - A new object with an empty status is not ready: no controller has touched it.
+//! - A status about an older generation says nothing, whether it is the whole status or one condition.
+//! - The tables name the systems that have conventions of their own.
+
+use serde_json::Value;
+
+use super::object::{list, text, words};
+use super::{Health, Object, Surroundings, pods, workloads};
+
+/// Conditions that say yes, where there is no `Ready` to say it for all: each that is there must be `True`.
+const POSITIVE: [&str; 11] = [
+    "Available",
+    "Programmed",
+    "Accepted",
+    "ResolvedRefs",
+    "Healthy",
+    "Synced",
+    "Done",
+    "Complete",
+    "Succeeded",
+    "Applied",
+    "Established",
+];
+
+/// Reasons with which `Ready` is `True` and means little: External Secrets cannot validate, or lost its source.
+const HOLLOW: [&str; 3] = ["ValidationUnknown", "SecretDeleted", "SecretMissing"];
+
+/// Where a phase is the whole status: group, kind, JSON pointer, the phase of a ready one.
+const PHASED: [(&str, &str, &str, &str); 8] = [
+    ("postgresql.cnpg.io", "Cluster", "/status/phase", "Cluster in healthy state"),
+    ("postgresql.cnpg.io", "Backup", "/status/phase", "completed"),
+    ("clickhouse.altinity.com", "ClickHouseInstallation", "/status/status", "Completed"),
+    ("clickhouse-keeper.altinity.com", "ClickHouseKeeperInstallation", "/status/status", "Completed"),
+    ("redis.redis.opstreelabs.in", "RedisCluster", "/status/state", "Ready"),
+    ("minio.min.io", "Tenant", "/status/currentState", "Initialized"),
+    ("apps.gitlab.com", "GitLab", "/status/phase", "Running"),
+    ("postgresql.cnpg.io", "Database", "/status/applied", "true"),
+];
+
+/// Kinds that have a status which nothing writes: configuration that an operator only reads.
+const READ_ONLY: [(&str, &str); 6] = [
+    ("monitoring.coreos.com", "ServiceMonitor"),
+    ("monitoring.coreos.com", "PodMonitor"),
+    ("monitoring.coreos.com", "Probe"),
+    ("monitoring.coreos.com", "PrometheusRule"),
+    ("monitoring.coreos.com", "ScrapeConfig"),
+    ("monitoring.coreos.com", "AlertmanagerConfig"),
+];
+
+/// Phases by which resources without a convention of their own say that they are ready.
+const READY_PHASES: [&str; 9] =
+    ["Ready", "Running", "Active", "Available", "Bound", "Healthy", "Succeeded", "Completed", "Deployed"];
+
+pub(super) fn assess(object: Object<'_>, around: &Surroundings<'_>) -> Health {
+    let own = by_status(object, around);
+    if matches!(own, Health::Ready { .. }) {
+        return own;
+    }
+    // What it owns says more about why it is not ready than its own status does.
+    let owned = Health::gravest(owned(object, around)).filter(|health| health.gravity() > own.gravity());
+    owned.map_or(own, |health| health.below(object))
+}
+
+fn by_status(object: Object<'_>, around: &Surroundings<'_>) -> Health {
+    let status = object.data.get("status").filter(|status| status.as_object().is_some_and(|status| !status.is_empty()));
+    let Some(status) = status else { return untouched(object, around) };
+    let line = |words: &str| format!("{} {}: {words}", object.kind, object.name());
+    if object.is_stale() {
+        return Health::waiting(line("its controller has not seen the newest specification"));
+    }
+    if let Some(stalled) = object.holds("Stalled") {
+        return Health::doomed(line(&said(stalled)));
+    }
+    // Strimzi has no Ready while this one holds.
+    if let Some(bad) = object.holds("Reconciling").or_else(|| object.holds("NotReady")) {
+        return Health::waiting(line(&said(bad)));
+    }
+    by_phase_of_its_own(object)
+        .or_else(|| by_conditions(object, object.conditions()))
+        .or_else(|| by_parents(object))
+        .or_else(|| by_phase(object))
+        .unwrap_or_else(|| match status.get("observedGeneration") {
+            Some(_) => Health::ready("its controller has seen the newest specification"),
+            None => Health::ready("its status has been written and names no condition"),
+        })
+}
+
+/// An object without a status: ready only if nothing ever writes one, or what it owns is ready.
+fn untouched(object: Object<'_>, around: &Surroundings<'_>) -> Health {
+    if READ_ONLY.contains(&(object.group, object.kind)) {
+        return Health::ready("exists; nothing reports on this kind");
+    }
+    let mut workloads = owned(object, around).peekable();
+    if workloads.peek().is_some() {
+        return Health::gravest(workloads)
+            .map_or_else(|| Health::ready("everything it owns is ready"), |it| it.below(object));
+    }
+    if around.has_no_status(object) {
+        return Health::ready("exists; its kind has no status");
+    }
+    Health::waiting(format!("{} {}: no controller has written a status", object.kind, object.name()))
+}
+
+/// How the workloads and pods are that an object owns.
+fn owned<'a>(object: Object<'a>, around: &'a Surroundings<'_>) -> impl Iterator<Item = Health> + 'a {
+    let sets = around.owned("StatefulSet", object).map(|set| workloads::stateful_set(set, around));
+    let deployments = around.owned("Deployment", object).map(|it| workloads::deployment(it, around));
+    let pods = around.owned("Pod", object).map(|pod| pods::assess(pod, around));
+    sets.chain(deployments).chain(pods)
+}
+
+fn by_phase_of_its_own(object: Object<'_>) -> Option<Health> {
+    let (_, _, pointer, wanted) =
+        PHASED.into_iter().find(|(group, kind, ..)| (object.group, object.kind) == (*group, *kind))?;
+    let phase = match object.data.pointer(pointer) {
+        Some(Value::String(phase)) => phase.clone(),
+        Some(other) => other.to_string(),
+        None => return None,
+    };
+    if phase == wanted {
+        return Some(Health::ready(phase));
+    }
+    Some(Health::waiting(format!("{} {}: its state is {phase:?}", object.kind, object.name())))
+}
+
+/// `Ready` for all where it is there, else every positive condition.
+fn by_conditions(object: Object<'_>, conditions: &[Value]) -> Option<Health> {
+    let all = |kind: &str| conditions.iter().find(|condition| text(condition, "/type") == kind);
+    let asked: Vec<_> = match all("Ready") {
+        Some(ready) => vec![ready],
+        None => POSITIVE.into_iter().filter_map(all).collect(),
+    };
+    let lacking = asked.iter().find_map(|condition| Some((condition, lack(object, condition)?)));
+    match lacking {
+        Some((condition, lack)) => {
+            let kind = text(condition, "/type");
+            Some(Health::waiting(format!("{} {}: {kind} is {lack}", object.kind, object.name())))
+        }
+        None => asked.first().map(|condition| Health::ready(format!("{} is True", text(condition, "/type")))),
+    }
+}
+
+/// What is wrong with a condition that should be `True`. Not every status is one of three: Prometheus has `Degraded`.
+fn lack(object: Object<'_>, condition: &Value) -> Option<String> {
+    let observed = condition.pointer("/observedGeneration").and_then(Value::as_i64);
+    let stale = observed.is_some_and(|observed| observed < object.metadata.generation.unwrap_or_default());
+    let status = match condition.pointer("/status") {
+        Some(Value::Bool(true)) => "True",
+        Some(Value::String(status)) => status,
+        _ => "not known",
+    };
+    match status {
+        "True" if stale => Some("True for an older specification".to_owned()),
+        "True" if HOLLOW.contains(&text(condition, "/reason")) => Some(format!("True, but: {}", said(condition))),
+        "True" => None,
+        other => Some(format!("{other}: {}", said(condition))),
+    }
+}
+
+/// Routes of the Gateway API have their conditions once for each parent.
+fn by_parents(object: Object<'_>) -> Option<Health> {
+    let parents = object.list("/status/parents").iter();
+    let parents: Vec<_> = parents.filter_map(|parent| by_conditions(object, list(parent, "/conditions"))).collect();
+    let first = parents.first()?.clone();
+    Some(Health::gravest(parents).unwrap_or(first))
+}
+
+fn by_phase(object: Object<'_>) -> Option<Health> {
+    let phase =
+        ["/status/phase", "/status/state"].into_iter().map(|at| object.text(at)).find(|phase| !phase.is_empty())?;
+    if READY_PHASES.iter().any(|ready| ready.eq_ignore_ascii_case(phase)) {
+        return Some(Health::ready(phase));
+    }
+    let message = object.text("/status/message");
+    Some(Health::waiting(format!("{} {} is {phase} {message}", object.kind, object.name()).trim_end().to_owned()))
+}
+
+/// A condition's message with its reason.
+fn said(condition: &Value) -> String {
+    match (text(condition, "/message").trim(), text(condition, "/reason")) {
+        ("", _) => words(condition).to_owned(),
+        (message, "") => message.to_owned(),
+        (message, reason) => format!("{message} ({reason})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::literal::{doomed, ready, waiting};
+
+    fn resource(kind: &str, status: &str) -> String {
+        let (group, kind) = kind.split_once('/').unwrap_or(("example.org", kind));
+        format!(
+            "apiVersion: {group}/v1\nkind: {kind}\nmetadata: {{ name: x, uid: o1, generation: 2 }}\nstatus: {{ {status} }}"
+        )
+    }
+
+    fn conditions(conditions: &str) -> String {
+        resource("Thing", &format!("conditions: [{conditions}]"))
+    }
+
+    #[test]
+    fn a_new_object_with_empty_status_is_not_ready() {
+        waiting(&resource("Thing", ""), "Thing x: no controller has written a status");
+    }
+
+    #[test]
+    fn a_kind_on_which_nothing_reports_is_ready_by_existing() {
+        ready(&resource("monitoring.coreos.com/ServiceMonitor", ""), "exists; nothing reports on this kind");
+    }
+
+    #[test]
+    fn an_object_without_a_status_is_as_ready_as_what_it_owns() {
+        let set = |ready: u8| {
+            format!(
+                "{}\n---\napiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{ name: s, ownerReferences: [{{ apiVersion: a/v1, \
+                 kind: Thing, name: x, uid: o1 }}] }}\nstatus: {{ observedGeneration: 0, replicas: 1, updatedReplicas: 1, \
+                 readyReplicas: {ready} }}",
+                resource("Thing", "")
+            )
+        };
+        ready(&set(1), "everything it owns is ready");
+        waiting(&set(0), "StatefulSet s: 0 of 1 pods are available");
+    }
+
+    #[test]
+    fn ready_decides_where_it_is_there() {
+        ready(&conditions("{ type: Available, status: 'False' }, { type: Ready, status: 'True' }"), "Ready is True");
+        let refused = "{ type: Ready, status: 'False', reason: Pending, message: not yet }";
+        waiting(&conditions(refused), "Thing x: Ready is False: not yet (Pending)");
+    }
+
+    #[test]
+    fn a_status_about_an_older_generation_says_nothing() {
+        let whole = resource("Thing", "observedGeneration: 1, conditions: [{ type: Ready, status: 'True' }]");
+        waiting(&whole, "Thing x: its controller has not seen the newest specification");
+        let text = resource("Thing", "observedGeneration: '1', conditions: [{ type: Ready, status: 'True' }]");
+        waiting(&text, "Thing x: its controller has not seen the newest specification");
+        let one = "{ type: Ready, status: 'True', observedGeneration: 1 }";
+        waiting(&conditions(one), "Thing x: Ready is True for an older specification");
+        ready(&conditions(&one.replace("1 }", "2 }")), "Ready is True");
+    }
+
+    #[test]
+    fn without_ready_every_positive_condition_must_be_true() {
+        let gateway = "{ type: Accepted, status: 'True' }, { type: Programmed, status: 'False', message: no address }";
+        waiting(&conditions(gateway), "Thing x: Programmed is False: no address");
+        ready(&conditions(&gateway.replace("'False'", "'True'")), "Programmed is True");
+    }
+
+    #[test]
+    fn conventions_of_their_own_are_known() {
+        waiting(
+            &conditions("{ type: NotReady, status: 'True', reason: Bad, message: no listener }"),
+            "Thing x: no listener (Bad)",
+        );
+        waiting(
+            &conditions("{ type: Available, status: Degraded, reason: Some }"),
+            "Thing x: Available is Degraded: Some",
+        );
+        waiting(
+            &conditions("{ type: Ready, status: 'True', reason: SecretMissing, message: gone }"),
+            "Thing x: Ready is True, but: gone (SecretMissing)",
+        );
+        ready(&conditions("{ type: Ready, status: true }"), "Ready is True");
+        doomed(&conditions("{ type: Stalled, status: 'True', message: for good }"), "Thing x: for good");
+        waiting(&conditions("{ type: Reconciling, status: 'True', message: at it }"), "Thing x: at it");
+    }
+
+    #[test]
+    fn a_phase_must_be_exactly_the_ready_one() {
+        let cluster = |phase: &str| resource("postgresql.cnpg.io/Cluster", &format!("phase: {phase}"));
+        ready(&cluster("Cluster in healthy state"), "Cluster in healthy state");
+        waiting(&cluster("Setting up primary"), "Cluster x: its state is \"Setting up primary\"");
+        ready(&resource("Thing", "phase: running"), "running");
+        waiting(&resource("Thing", "phase: Failed, message: no disk"), "Thing x is Failed no disk");
+    }
+
+    #[test]
+    fn a_route_is_ready_when_every_parent_accepts_it() {
+        let route = |second: &str| {
+            let parent =
+                |status: &str| format!("{{ conditions: [{{ type: Accepted, status: '{status}', reason: R }}] }}");
+            resource("HTTPRoute", &format!("parents: [{}, {}]", parent("True"), parent(second)))
+        };
+        ready(&route("True"), "Accepted is True");
+        waiting(&route("False"), "HTTPRoute x: Accepted is False: R");
+    }
+}

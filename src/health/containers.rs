@@ -1,0 +1,185 @@
+//! Containers, init containers and sidecars: what each waits on, and why it exited.
+
+use serde_json::Value;
+
+use super::object::text;
+use super::patience::{CRASH, MOUNT, REFERENCE, RUNTIME, SANDBOX};
+use super::{Health, Object, Speaker, Surroundings, pulls};
+
+/// Restarts after which even a container in company is not waited for: the kubelet has paused 10, 20, 40, 80, 160 s.
+const RESTARTS: i64 = 6;
+
+/// One container of a pod, with its status.
+struct Container<'a> {
+    pod: Object<'a>,
+    spec: &'a Value,
+    status: &'a Value,
+    /// `container` or `init container`.
+    role: &'static str,
+}
+
+/// The gravest state among a pod's containers; `None` where each is as it should be.
+pub(super) fn gravest(pod: Object<'_>, around: &Surroundings<'_>) -> Option<Health> {
+    let inits = of(pod, "init container", "/spec/initContainers", "/status/initContainerStatuses");
+    let mains = of(pod, "container", "/spec/containers", "/status/containerStatuses");
+    Health::gravest(inits.chain(mains).map(|container| container.assess(around)))
+}
+
+/// The container that ended a pod which has failed: the first that exited with an error.
+pub(super) fn culprit(pod: Object<'_>) -> Option<Health> {
+    let inits = of(pod, "init container", "/spec/initContainers", "/status/initContainerStatuses");
+    let mains = of(pod, "container", "/spec/containers", "/status/containerStatuses");
+    inits.chain(mains).find_map(|container| {
+        let end = container.status.pointer("/state/terminated")?;
+        (code(end) != 0).then(|| Health::doomed(container.exit(end)).said_by(container.speaker(false)))
+    })
+}
+
+fn of<'a>(pod: Object<'a>, role: &'static str, specs: &str, statuses: &str) -> impl Iterator<Item = Container<'a>> {
+    let specs = pod.list(specs);
+    pod.list(statuses).iter().map(move |status| {
+        let named = |spec: &&Value| text(spec, "/name") == text(status, "/name");
+        Container { pod, spec: specs.iter().find(named).unwrap_or(&Value::Null), status, role }
+    })
+}
+
+impl Container<'_> {
+    fn assess(&self, around: &Surroundings<'_>) -> Health {
+        if let Some(waiting) = self.status.pointer("/state/waiting") {
+            return self.waiting(text(waiting, "/reason"), text(waiting, "/message"), around);
+        }
+        if let Some(end) = self.status.pointer("/state/terminated") {
+            return self.ended(end);
+        }
+        if self.is_up() {
+            return Health::ready("up");
+        }
+        Health::waiting(self.running(around))
+    }
+
+    /// A container is up when it is ready; an init container never is, but for a sidecar that has started.
+    fn is_up(&self) -> bool {
+        let is = |field: &str| self.status.pointer(field).and_then(Value::as_bool).unwrap_or_default();
+        let sidecar = text(self.spec, "/restartPolicy") == "Always";
+        if self.role == "container" { is("/ready") } else { sidecar && is("/started") && is("/ready") }
+    }
+
+    fn waiting(&self, reason: &str, message: &str, around: &Surroundings<'_>) -> Health {
+        let name = self.name();
+        let line = |what: &str| format!("{name} {what}: {message} ({reason})");
+        match reason {
+            "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" => {
+                pulls::assess(self.pod, &name, text(self.spec, "/image"), (reason, message), around)
+            }
+            "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError" => Health::doomed(format!(
+                "{name} cannot use image \"{}\": {message} ({reason})",
+                text(self.spec, "/image")
+            )),
+            "CreateContainerConfigError" => Health::stuck(line("is misconfigured"), REFERENCE),
+            "CreateContainerError" | "RunContainerError" if stumbles(message) => {
+                Health::stuck(line("cannot be created"), RUNTIME)
+            }
+            "CreateContainerError" | "RunContainerError" => Health::doomed(line("cannot be started")),
+            "CrashLoopBackOff" => match self.status.pointer("/lastState/terminated") {
+                Some(end) => self.crash(end, reason),
+                None => Health::stuck(line("is restarted in vain"), CRASH),
+            },
+            "ContainerCreating" | "PodInitializing" | "" => self.creating(around),
+            _ => Health::waiting(line("waits")),
+        }
+    }
+
+    fn creating(&self, around: &Surroundings<'_>) -> Health {
+        preparing(self.pod, around).unwrap_or_else(|| Health::waiting(format!("{} is being created", self.name())))
+    }
+
+    fn ended(&self, end: &Value) -> Health {
+        let policy = match text(self.spec, "/restartPolicy") {
+            "" => self.pod.text("/spec/restartPolicy"),
+            own => own,
+        };
+        match (policy, code(end), self.role) {
+            ("Never" | "OnFailure", 0, _) | (_, 0, "init container") => Health::ready("done"),
+            ("Never", _, _) => Health::doomed(self.exit(end)).said_by(self.speaker(false)),
+            _ if text(end, "/reason") == "StartError" || self.restarts() > 0 => self.crash(end, text(end, "/reason")),
+            _ => Health::waiting(self.exit(end)),
+        }
+    }
+
+    /// A container that has exited at least twice, or could not even start.
+    fn crash(&self, end: &Value, reason: &str) -> Health {
+        let line = format!("{}, {} restarts ({reason})", self.exit(end), self.restarts());
+        let unstartable = matches!(text(end, "/reason"), "StartError" | "ContainerCannotRun");
+        let previous = self.status.pointer("/state/terminated").is_none();
+        let health =
+            if unstartable || self.restarts() >= RESTARTS { Health::doomed(line) } else { Health::stuck(line, CRASH) };
+        health.said_by(self.speaker(previous))
+    }
+
+    /// How it exited, in the words that tell most.
+    fn exit(&self, end: &Value) -> String {
+        let (name, code, message) = (self.name(), code(end), text(end, "/message").trim());
+        match text(end, "/reason") {
+            "OOMKilled" => {
+                let limit = text(self.spec, "/resources/limits/memory");
+                let limit =
+                    if limit.is_empty() { "what its node has".to_owned() } else { format!("its limit of {limit}") };
+                format!("{name} was killed for using more memory than {limit} (OOMKilled, exit code {code})")
+            }
+            "StartError" | "ContainerCannotRun" => format!("{name} cannot be started: {message}"),
+            _ if message.is_empty() => format!("{name} exited with code {code}"),
+            _ => format!("{name} exited with code {code}: {message}"),
+        }
+    }
+
+    fn running(&self, around: &Surroundings<'_>) -> String {
+        if self.role != "container" {
+            return format!("{} is running", self.name());
+        }
+        let line = format!("{} is running but not ready", self.name());
+        match around.newest_event(self.pod, &["Unhealthy"]).filter(|event| self.is_subject_of(*event)) {
+            Some(event) => format!("{line}: {}", event.text("/message").trim()),
+            None => line,
+        }
+    }
+
+    fn is_subject_of(&self, event: Object<'_>) -> bool {
+        event.text("/involvedObject/fieldPath").ends_with(&format!("{{{}}}", text(self.status, "/name")))
+    }
+
+    fn restarts(&self) -> i64 {
+        self.status.pointer("/restartCount").and_then(Value::as_i64).unwrap_or_default()
+    }
+
+    fn name(&self) -> String {
+        format!("pod {}: {} {}", self.pod.name(), self.role, text(self.status, "/name"))
+    }
+
+    fn speaker(&self, previous: bool) -> Speaker {
+        Speaker { pod: self.pod.name().to_owned(), container: text(self.status, "/name").to_owned(), previous }
+    }
+}
+
+/// What keeps a pod's containers from being created, by the newest event about it.
+pub(super) fn preparing(pod: Object<'_>, around: &Surroundings<'_>) -> Option<Health> {
+    let event = around.newest_event(pod, &[])?;
+    let message = event.text("/message").trim();
+    let line = format!("pod {}: {message} ({})", pod.name(), event.text("/reason"));
+    match event.text("/reason") {
+        "FailedMount" if message.contains("not found") || message.contains("non-existent") => {
+            Some(Health::stuck(line, REFERENCE))
+        }
+        "FailedMount" | "FailedAttachVolume" => Some(Health::stuck(line, MOUNT)),
+        "FailedCreatePodSandBox" | "NetworkNotReady" => Some(Health::stuck(line, SANDBOX)),
+        _ => None,
+    }
+}
+
+/// Container runtimes fail for a while over a name still reserved by an earlier attempt, or a node under load.
+fn stumbles(message: &str) -> bool {
+    ["is reserved for", "context deadline exceeded", "failed to sync"].iter().any(|words| message.contains(words))
+}
+
+fn code(end: &Value) -> i64 {
+    end.pointer("/exitCode").and_then(Value::as_i64).unwrap_or_default()
+}

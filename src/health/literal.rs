@@ -1,0 +1,53 @@
+//! Tests over literal objects: YAML documents, the first one assessed and the others around it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
+
+use super::{Health, Object, Patience, Surroundings, assess};
+
+/// The health of the first document in the surroundings of the others.
+pub(super) fn health(yaml: &str) -> Health {
+    let documents: Vec<Value> = yaml.split("\n---\n").map(|text| serde_saphyr::from_str(text).unwrap()).collect();
+    let metadata: Vec<ObjectMeta> =
+        documents.iter().map(|document| serde_json::from_value(document["metadata"].clone()).unwrap()).collect();
+    let objects: Vec<Object<'_>> = documents.iter().zip(&metadata).map(object).collect();
+    let around = Surroundings::new(objects.iter().copied());
+    assess(objects[0], &around)
+}
+
+fn object<'a>((document, metadata): (&'a Value, &'a ObjectMeta)) -> Object<'a> {
+    let version = document["apiVersion"].as_str().unwrap();
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    Object { group, kind: document["kind"].as_str().unwrap(), metadata, data: document }
+}
+
+#[track_caller]
+pub(super) fn ready(yaml: &str, saw: &str) {
+    assert_eq!(health(yaml), Health::ready(saw), "{yaml}");
+}
+
+#[track_caller]
+pub(super) fn waiting(yaml: &str, line: &str) {
+    match health(yaml) {
+        Health::Waiting { on, patience: None } => assert_eq!(on.line, line, "{yaml}"),
+        other => panic!("{other:?}\n{yaml}"),
+    }
+}
+
+#[track_caller]
+pub(super) fn stuck(yaml: &str, line: &str, with: Patience) {
+    match health(yaml) {
+        Health::Waiting { on, patience: Some(patience) } => {
+            assert_eq!((on.line.as_str(), patience), (line, with), "{yaml}");
+        }
+        other => panic!("{other:?}\n{yaml}"),
+    }
+}
+
+#[track_caller]
+pub(super) fn doomed(yaml: &str, line: &str) {
+    match health(yaml) {
+        Health::Doomed(cause) => assert_eq!(cause.line, line, "{yaml}"),
+        other => panic!("{other:?}\n{yaml}"),
+    }
+}

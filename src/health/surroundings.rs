@@ -1,0 +1,57 @@
+//! What surrounds an object: everything in its namespace that can explain how it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Object;
+
+/// The objects around the one that is assessed. A kind that is not there explains nothing and breaks nothing.
+#[derive(Debug, Default)]
+pub struct Surroundings<'a> {
+    kinds: BTreeMap<&'a str, Vec<Object<'a>>>,
+    statusless: BTreeSet<(String, String)>,
+}
+
+impl<'a> Surroundings<'a> {
+    /// The surroundings made of these objects: pods, their owners, events, claims, endpoint slices, nodes.
+    pub fn new(objects: impl IntoIterator<Item = Object<'a>>) -> Self {
+        let mut kinds: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for object in objects {
+            kinds.entry(object.kind).or_default().push(object);
+        }
+        Self { kinds, statusless: BTreeSet::new() }
+    }
+
+    /// The same, knowing the groups and kinds whose definition has no status to write.
+    #[must_use]
+    pub fn without_status(mut self, kinds: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.statusless.extend(kinds);
+        self
+    }
+
+    pub(super) fn has_no_status(&self, object: Object<'_>) -> bool {
+        self.statusless.contains(&(object.group.to_owned(), object.kind.to_owned()))
+    }
+
+    pub(super) fn all(&self, kind: &str) -> &[Object<'a>] {
+        self.kinds.get(kind).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(super) fn named(&self, kind: &str, name: &str) -> Option<Object<'a>> {
+        self.all(kind).iter().find(|object| object.name() == name).copied()
+    }
+
+    pub(super) fn owned(&self, kind: &str, owner: Object<'_>) -> impl Iterator<Item = Object<'a>> {
+        self.all(kind).iter().filter(move |object| object.is_owned_by(owner.uid())).copied()
+    }
+
+    /// The newest event about an object among those with one of these reasons; all reasons where none is named.
+    pub(super) fn newest_event(&self, about: Object<'_>, reasons: &[&str]) -> Option<Object<'a>> {
+        let fits = |event: &&Object<'_>| {
+            event.text("/involvedObject/uid") == about.uid()
+                && (reasons.is_empty() || reasons.contains(&event.text("/reason")))
+        };
+        // Timestamps of events are whole seconds; resource versions order them as they were written.
+        let written = |event: &&Object<'_>| event.metadata.resource_version.as_deref()?.parse::<u64>().ok();
+        self.all("Event").iter().filter(fits).max_by_key(written).copied()
+    }
+}

@@ -1,0 +1,187 @@
+//! The watches of a run: opened by the first wait on them, shared by all, closed after the last.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject};
+use tokio::sync::watch;
+
+use super::WatchError;
+use super::feed::{Feed, Objects, View, key};
+use super::kinds::Kinds;
+
+/// How long a watch is kept after its last wait: checks follow each other.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// One object in the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObjectRef {
+    /// Its kind.
+    pub resource: ApiResource,
+    /// Its namespace; `None` for a kind without.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+/// The watches of one run; clones share them.
+#[derive(Clone)]
+pub struct Hub {
+    client: Client,
+    feeds: Feeds,
+    pub(super) kinds: Arc<Kinds>,
+}
+
+/// One kind in one namespace.
+type Place = (String, String, Option<String>);
+type Feeds = Arc<Mutex<BTreeMap<Place, Arc<watch::Sender<View>>>>>;
+
+/// One kind in one namespace, as its shared watch sees it. The watch stays open for as long as a window does.
+pub struct Window {
+    kind: String,
+    view: watch::Receiver<View>,
+}
+
+impl Hub {
+    /// No watch is opened before something waits.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        let kinds = Arc::new(Kinds::new(client.clone()));
+        Self { client, feeds: Feeds::default(), kinds }
+    }
+
+    /// The client that the watches use.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Waits until `decide` makes something of the objects of a kind in a namespace (`None`: all of them, or a kind
+    /// without namespaces). It is asked once when the first list is complete, and again after every change.
+    ///
+    /// # Errors
+    /// Where the API server refuses the watch for good: the kind is not served, or access is denied.
+    pub async fn until<T>(
+        &self,
+        resource: &ApiResource,
+        namespace: Option<&str>,
+        mut decide: impl FnMut(&[Arc<DynamicObject>]) -> Option<T> + Send,
+    ) -> Result<T, WatchError> {
+        let mut window = self.window(resource, namespace);
+        loop {
+            if let Some(objects) = window.objects()?
+                && let Some(decision) = decide(&objects)
+            {
+                return Ok(decision);
+            }
+            window.changed().await;
+        }
+    }
+
+    /// The object as its watch sees it now; `None` where it is not there.
+    ///
+    /// # Errors
+    /// As [`Hub::until`].
+    pub async fn current(&self, object: &ObjectRef) -> Result<Option<Arc<DynamicObject>>, WatchError> {
+        let found = |objects: &[Arc<DynamicObject>]| Some(object.among(objects).cloned());
+        self.until(&object.resource, object.namespace.as_deref(), found).await
+    }
+
+    /// Opens a window on a kind in a namespace, and the watch behind it unless it is open already.
+    #[must_use]
+    pub fn window(&self, resource: &ApiResource, namespace: Option<&str>) -> Window {
+        let place = (resource.api_version.clone(), resource.plural.clone(), namespace.map(str::to_owned));
+        let kind = format!("{}.{}", resource.plural, resource.api_version);
+        let mut feeds = lock(&self.feeds);
+        if let Some(view) = feeds.get(&place) {
+            return Window { kind, view: view.subscribe() };
+        }
+        let (view, window) = watch::channel(View::default());
+        let view = Arc::new(view);
+        feeds.insert(place.clone(), Arc::clone(&view));
+        drop(feeds);
+        let api = match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
+            None => Api::all_with(self.client.clone(), resource),
+        };
+        let feed = Feed::new(api, resource, Arc::clone(&view));
+        tokio::spawn(keep(feed, view, Arc::clone(&self.feeds), place));
+        Window { kind, view: window }
+    }
+}
+
+/// Runs a feed until it is refused or nobody has looked at it for a while.
+async fn keep(feed: Feed, view: Arc<watch::Sender<View>>, feeds: Feeds, place: Place) {
+    tokio::select! {
+        () = feed.run() => drop(lock(&feeds).remove(&place)),
+        () = unused(&view, &feeds, &place) => {}
+    }
+}
+
+/// Ends, with the feed forgotten, once it has had no window for [`LINGER`].
+async fn unused(view: &watch::Sender<View>, feeds: &Feeds, place: &Place) {
+    loop {
+        view.closed().await;
+        tokio::time::sleep(LINGER).await;
+        let mut feeds = lock(feeds);
+        // Windows are opened under this lock, so none can come between the look and the removal.
+        if view.receiver_count() == 0 {
+            feeds.remove(place);
+            return;
+        }
+    }
+}
+
+fn lock(feeds: &Feeds) -> MutexGuard<'_, BTreeMap<Place, Arc<watch::Sender<View>>>> {
+    feeds.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Window {
+    /// The objects now; `None` before the first list is complete.
+    ///
+    /// # Errors
+    /// As [`Hub::until`].
+    pub fn objects(&mut self) -> Result<Option<Objects>, WatchError> {
+        let view = self.view.borrow_and_update();
+        match (&view.trouble, view.refused) {
+            (Some(trouble), true) => Err(WatchError::Refused { kind: self.kind.clone(), source: Arc::clone(trouble) }),
+            _ => Ok(view.objects.clone()),
+        }
+    }
+
+    /// Why nothing newer is heard at the moment: the API server cannot be reached, or is not itself.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Arc<kube::Error>> {
+        self.view.borrow().trouble.clone()
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.view.borrow().refused
+    }
+
+    /// Waits for a change since [`Window::objects`] was last asked.
+    pub async fn changed(&mut self) {
+        if self.view.changed().await.is_err() {
+            // The watch has ended with its last word, which `objects` has told; nothing will change any more.
+            std::future::pending().await
+        }
+    }
+}
+
+impl ObjectRef {
+    /// This object among those of its kind.
+    #[must_use]
+    pub fn among<'a>(&self, objects: &'a [Arc<DynamicObject>]) -> Option<&'a Arc<DynamicObject>> {
+        let wanted = (self.namespace.as_deref(), Some(self.name.as_str()));
+        let found = objects.binary_search_by(|object| key(object).cmp(&wanted));
+        found.ok().map(|at| &objects[at])
+    }
+}
+
+impl std::fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.resource.kind, self.name)
+    }
+}
