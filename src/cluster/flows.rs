@@ -146,7 +146,9 @@ async fn a_tool_that_says_it_removed_what_is_still_there_is_not_believed() {
     let trouble = lower(&clusters).await.unwrap_err();
     assert_eq!(trouble.headline, "cluster seaworthy-a1 is still there: kind said that it removed it");
     assert_eq!(trouble.details, ["try again with: seaworthy cluster down seaworthy-a1"]);
-    assert_eq!(standings(&clusters).await, [("seaworthy-a1".to_owned(), Standing::LeftOver)]);
+    assert_eq!(lower(&clusters).await.unwrap_err(), trouble, "the second time it is no better");
+    drop(clusters);
+    assert_eq!(standings(&machine.run("b2")).await, [("seaworthy-a1".to_owned(), Standing::LeftOver)]);
     let machine = machine.deleting("rm -f $dir/made/$name").await;
     assert_eq!(machine.run("b2").down(&Downs::LeftOver, Force::No).await.unwrap().saw, "removed seaworthy-a1");
     assert!(machine.made().is_empty() && files(&machine.at("state/clusters")).is_empty());
@@ -347,6 +349,7 @@ async fn a_kept_cluster_is_reused_by_one_run_and_another_run_makes_its_own() {
     let again = machine.clusters("d4", ClusterKind::Kind, true);
     until_waiting(&again).await.unwrap();
     assert_eq!(machine.made(), ["seaworthy-a1", "seaworthy-b2"], "a kept one was not reused");
+    assert!(lower(&again).await.unwrap().starts_with("kept seaworthy-a1: export KUBECONFIG="), "it was there before");
     until_waiting(&third).await.unwrap();
     assert_eq!(machine.made(), ["seaworthy-a1", "seaworthy-b2", "seaworthy-c3"], "reused unasked");
     assert_eq!(lower(&third).await.unwrap(), "removed seaworthy-c3");

@@ -57,7 +57,7 @@ pub struct ClusterOptions {
 pub struct Folders {
     /// What must survive the process: `$XDG_STATE_HOME/seaworthy`.
     pub state: PathBuf,
-    /// The run's own.
+    /// The run's own; it exists.
     pub run: PathBuf,
 }
 
@@ -96,6 +96,7 @@ pub struct Clusters {
 struct Held {
     claim: Claim,
     maker: Maker,
+    reused: bool,
     usable: bool,
 }
 
@@ -105,6 +106,17 @@ struct Recipe {
     image: Option<String>,
     nodes: usize,
     digest: String,
+}
+
+impl Held {
+    fn name(&self) -> &str {
+        &self.claim.record.name
+    }
+
+    /// Whether it outlives the run: not where it was never usable, unless it was there before the run.
+    const fn stays(&self) -> bool {
+        self.claim.record.keep && (self.usable || self.reused)
+    }
 }
 
 impl Clusters {
@@ -133,21 +145,24 @@ impl Clusters {
     /// # Errors
     /// Where it is still there afterwards; its record stays, so that [`Clusters::down`] can try again.
     pub async fn lower(&self, notes: &Notes) -> Result<Done, Trouble> {
-        let Some(held) = self.lock().take() else {
+        let held = self.lock().as_ref().map(|held| (held.maker.clone(), held.name().to_owned(), held.stays()));
+        let Some((maker, name, stays)) = held else {
             return Ok(Done::saying(match &self.options.kind {
                 ClusterKind::Kind | ClusterKind::K3d => "no cluster of this run is left".to_owned(),
                 ClusterKind::Context(borrowing) => format!("context {} is left as it is", borrowing.context),
             }));
         };
-        let name = held.claim.record.name.clone();
-        if held.claim.record.keep && held.usable {
-            let kubeconfig = self.shelf.kubeconfig(&name);
-            let reach = format!("kept {name}: export KUBECONFIG={}", kubeconfig.display());
+        if stays {
+            drop(self.lock().take());
+            let reach = format!("kept {name}: export KUBECONFIG={}", self.shelf.kubeconfig(&name).display());
             return Ok(Done::saying(format!("{reach}; remove it with: seaworthy cluster down {name}")));
         }
         notes.waiting(format!("cluster {name} to be removed"));
-        self.remove(&held.maker, &name).await?;
-        self.shelf.release(&held.claim)?;
+        self.remove(&maker, &name).await?;
+        // Held until here: a removal that failed or was cut off can be asked for again.
+        if let Some(held) = self.lock().take() {
+            self.shelf.release(&held.claim)?;
+        }
         Ok(Done::saying(format!("removed {name}")))
     }
 
@@ -172,7 +187,7 @@ impl Clusters {
     /// The maker and the name of this run's cluster, once it is usable.
     pub(super) fn usable(&self) -> Option<(Maker, String)> {
         let held = self.lock();
-        held.as_ref().filter(|held| held.usable).map(|held| (held.maker.clone(), held.claim.record.name.clone()))
+        held.as_ref().filter(|held| held.usable).map(|held| (held.maker.clone(), held.name().to_owned()))
     }
 
     async fn provide(&self, flavour: Flavour, work: &ClusterWork, notes: &Notes) -> Result<Raised, Trouble> {
@@ -187,12 +202,13 @@ impl Clusters {
         };
         let access = Access { kubeconfig: self.shelf.kubeconfig(&name), context: None };
         let client = k8s::client(&access).await.map_err(|error| Trouble::environment(complaint::chain(&error)))?;
-        usable::made(&client, recipe.nodes, notes).await?;
+        let (gate, leftovers) = tokio::join!(usable::made(&client, recipe.nodes, notes), self.leftovers());
+        gate?;
         if let Some(held) = self.lock().as_mut() {
             held.usable = true;
         }
         let mut done = Done::saying(format!("{saw} {name} with {}, {} node(s)", maker.title(), recipe.nodes));
-        done.warnings = self.leftovers().await;
+        done.warnings = leftovers;
         Ok(Raised { access, ownership: Ownership::Ours, done })
     }
 
@@ -208,7 +224,8 @@ impl Clusters {
             keep: self.options.keep || self.options.reuse,
             digest: recipe.digest.clone(),
         };
-        self.hold(self.shelf.claim(record)?, maker);
+        let claim = self.shelf.claim(record)?;
+        self.hold(Held { claim, maker: maker.clone(), reused: false, usable: false });
         let kubeconfig = self.shelf.kubeconfig(&name);
         let order =
             Order { name: &name, config: &recipe.config, image: recipe.image.as_deref(), kubeconfig: &kubeconfig };
@@ -236,14 +253,14 @@ impl Clusters {
     async fn reuse(&self, mut claim: Claim, maker: &Maker) -> Result<String, Trouble> {
         claim.used_by(std::process::id())?;
         let name = claim.record.name.clone();
-        self.hold(claim, maker);
+        self.hold(Held { claim, maker: maker.clone(), reused: true, usable: false });
         // After the engine was restarted, the API server may be at another port.
         maker.write_kubeconfig(&name, &self.shelf.kubeconfig(&name)).await?;
         Ok(name)
     }
 
-    fn hold(&self, claim: Claim, maker: &Maker) {
-        *self.lock() = Some(Held { claim, maker: maker.clone(), usable: false });
+    fn hold(&self, held: Held) {
+        *self.lock() = Some(held);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Held>> {
