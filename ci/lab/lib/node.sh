@@ -126,11 +126,11 @@ TOML
   rm -rf "$state"
 }
 
-# Everything above, for a fingerprint.
+# What image_node is made of, for its fingerprint.
 node_recipe() {
   local name
-  echo "${userland[*]} ${node_packages[*]} ${node_masked_units[*]}"
-  for name in image_node node_programs node_units node_settings node_containers node_control_plane node_container preload; do
+  echo "${node_packages[*]} ${node_masked_units[*]}"
+  for name in node_programs node_units node_settings node_containers node_control_plane node_container preload; do
     recipe "$name"
   done
 }
