@@ -105,7 +105,8 @@ node_container() {
 # The archived form of each must stay beside the unpacked one, or a restarted containerd disowns it;
 # compressed, since every new node copies the store into its volume.
 preload() {
-  local root=$1 archive=$2 state socket pid
+  local root=$1 archive=$2 socket
+  # Not local: the trap outlives this function.
   state=$(mktemp --directory)
   socket=$state/containerd.sock
   cat >"$state/config.toml" <<TOML
@@ -119,10 +120,13 @@ TOML
   mkdir -p "$root"
   containerd --config "$state/config.toml" 8>&- &
   pid=$!
+  # Also when this step fails or is interrupted.
+  trap 'kill "$pid"; rm -rf "$state"' EXIT
   await 20 "a containerd to import into" ctr --address "$socket" version
   ctr --address "$socket" --namespace k8s.io images import --snapshotter overlayfs --compress-blobs "$archive"
   kill "$pid"
   wait "$pid" || true
+  trap - EXIT
   rm -rf "$state"
 }
 
