@@ -95,14 +95,15 @@ delete_clusters() {
   done
 }
 
-# Layers of the engine's data may still be mounted where it was killed.
-remove_everything() {
-  local mounted image
-  # In an engine that is not ours, only our images are ours.
-  docker image ls --quiet 'seaworthy-lab/*' 2>/dev/null | sort -u | while read -r image; do
-    docker image rm --force "$image" >/dev/null
-  done
-  awk -v data="$lab/engine/data" 'index($2, data) == 1 { print $2 }' /proc/mounts | sort -r |
+# In an engine that is not ours, only the images are.
+remove_images() {
+  docker image ls --quiet 'seaworthy-lab/*' | sort -u | xargs --no-run-if-empty docker image rm --force
+}
+
+# Layers of the engine's data may still be mounted where it was killed; Go's modules are read-only.
+remove_folder() {
+  local mounted
+  awk -v data="$lab/engine/data" 'index($2, data) == 1 { print $2 }' /proc/mounts | sort --reverse |
     while read -r mounted; do umount "$mounted"; done
   [[ ! -d $lab/go/modules ]] || chmod -R u+w "$lab/go/modules"
   rm -rf "$lab"

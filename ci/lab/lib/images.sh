@@ -23,13 +23,21 @@ import_tree() {
 # Images that a newer one has taken the name of, unless a cluster still runs on them.
 drop_superseded_images() { docker image prune --force --filter "label=$fingerprint_label" >/dev/null; }
 
-image_fingerprint_of() {
+# image_fingerprint NAME INGREDIENT…: of its recipe, its files, and whatever else goes into it.
+image_fingerprint() {
+  local name=$1
+  shift
+  fingerprint "$(declare -f debian_tree finish_tree merge_usr download copy_with_libraries import_tree)" \
+    "${userland[*]}" "$(recipe "image_$name")" "$files/$name" "$@"
+}
+
+label_of() {
   docker image inspect --format "{{index .Config.Labels \"$fingerprint_label\"}}" "$1" 2>/dev/null || true
 }
 
 # once_image NAME IMAGE FINGERPRINT: builds it unless the engine has it with this fingerprint.
 once_image() {
-  [[ $(image_fingerprint_of "$2") != "$3" ]] || return 0
+  [[ $(label_of "$2") != "$3" ]] || return 0
   perform "image-$1" "image_$1" "$2" "LABEL $fingerprint_label=$3"
   drop_superseded_images
 }

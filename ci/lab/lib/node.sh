@@ -105,7 +105,8 @@ node_container() {
 # The archived form of each must stay beside the unpacked one, or a restarted containerd disowns it;
 # compressed, since every new node copies the store into its volume.
 preload() {
-  local root=$1 archive=$2 state socket pid
+  local root=$1 archive=$2 socket
+  # Not local: the trap outlives this function.
   state=$(mktemp --directory)
   socket=$state/containerd.sock
   cat >"$state/config.toml" <<TOML
@@ -119,18 +120,21 @@ TOML
   mkdir -p "$root"
   containerd --config "$state/config.toml" 8>&- &
   pid=$!
+  # Also when this step fails or is interrupted.
+  trap 'kill "$pid"; rm -rf "$state"' EXIT
   await 20 "a containerd to import into" ctr --address "$socket" version
   ctr --address "$socket" --namespace k8s.io images import --snapshotter overlayfs --compress-blobs "$archive"
   kill "$pid"
   wait "$pid" || true
+  trap - EXIT
   rm -rf "$state"
 }
 
-# Everything above, for a fingerprint.
+# What image_node is made of, for its fingerprint.
 node_recipe() {
   local name
-  echo "${userland[*]} ${node_packages[*]} ${node_masked_units[*]}"
-  for name in image_node node_programs node_units node_settings node_containers node_control_plane node_container preload; do
+  echo "${node_packages[*]} ${node_masked_units[*]}"
+  for name in node_programs node_units node_settings node_containers node_control_plane node_container preload; do
     recipe "$name"
   done
 }
