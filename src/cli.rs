@@ -163,6 +163,10 @@ pub struct SuiteArgs {
     #[arg(long, value_name = "DIR", default_value = "seaworthy-out", help_heading = "Reports", value_hint = ValueHint::DirPath)]
     pub out: PathBuf,
 
+    /// Sign something off: what the environment leaves out then costs the green (exit code 5).
+    #[arg(long)]
+    pub sign_off: bool,
+
     /// The longest that the whole run may take; what has not ended by then is interrupted, and reported as such.
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<Span>,

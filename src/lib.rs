@@ -16,7 +16,7 @@
 //! - [`ports`]: what the engine needs of the world.
 //! - [`engine`]: executes a plan; the only source of events.
 //! - [`cluster`], [`install`], [`probes`], [`evidence`]: adapters to kind and k3d, helm and manifests, the systems probed.
-//! - [`watch`]: one shared watch per kind and namespace, and logs as they come.
+//! - [`watch`]: one shared watch per kind and namespace. [`logs`]: every container heard from its first line.
 //! - [`tunnel`]: one way to dial `service.namespace:port`.
 //! - [`tools`]: helm, kind, k3d and the container engine, found or fetched.
 //! - [`k8s`], [`kinds`], [`manifest`], [`process`], [`complaint`], [`secrets`]: leaves that the adapters stand on.
@@ -54,3 +54,6 @@ pub mod tunnel;
 pub mod watch;
 
 pub mod report;
+
+pub mod app;
+pub mod cli;

@@ -1,1 +1,10 @@
-fn main() {}
+//! Parses the command line, runs, and turns the outcome into an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use seaworthy::{app, cli::Cli};
+
+fn main() -> ExitCode {
+    ExitCode::from(app::run(Cli::parse()))
+}

@@ -179,6 +179,7 @@ impl Ready {
             run: self.run.clone(),
             environment: self.catalog.environment.name.to_string(),
             cluster: self.cluster_word().to_owned(),
+            sign_off: arguments.sign_off,
             started: jiff::Timestamp::now(),
             measure: usage,
         };
@@ -224,11 +225,12 @@ impl Ready {
     }
 }
 
-/// What this process has used; children do not count.
+/// What this process has used; children do not count. Memory is known on Linux only, and zero elsewhere.
 fn usage() -> Usage {
-    let own = rustix::process::getrusage(rustix::process::RusageWho::SelfOnly);
-    let millis = |time: rustix::time::Timeval| {
-        u64::try_from(time.tv_sec).unwrap_or(0) * 1_000 + u64::try_from(time.tv_usec).unwrap_or(0) / 1_000
-    };
-    Usage { cpu_ms: millis(own.ru_utime) + millis(own.ru_stime), peak_kb: u64::try_from(own.ru_maxrss).unwrap_or(0) }
+    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let cpu_ms = u64::try_from(cpu.tv_sec * 1_000 + cpu.tv_nsec / 1_000_000).unwrap_or(0);
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak_kb = peak.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0);
+    Usage { cpu_ms, peak_kb }
 }
