@@ -2,13 +2,13 @@
 
 use owo_colors::OwoColorize;
 
+use super::super::figures::{abridge, count, cut, length, plain, wrap};
+use super::super::record::{Record, StepRecord};
+use super::super::telling::{headline, particulars, verdict_line, word};
 use super::{Voice, paint};
 use crate::checks::Verdict;
 use crate::events::{Ending, Event, EventKind, RunStarted};
 use crate::plan::StepId;
-use crate::report::figures::{abridge, count, cut, length, plain, wrap};
-use crate::report::record::{Record, StepRecord};
-use crate::report::telling::{headline, particulars, verdict_line, word};
 
 /// Columns of a line.
 pub(super) const WIDTH: usize = 100;
