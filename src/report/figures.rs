@@ -33,7 +33,7 @@ fn without_colours(line: &str) -> String {
     for part in parts {
         match part.find(|c| ('@'..='~').contains(&c)) {
             Some(end) if part[..end].bytes().all(|byte| (b' '..=b'?').contains(&byte)) => {
-                kept.push_str(&part[end + 1..])
+                kept.push_str(&part[end + 1..]);
             }
             Some(_) | None => {
                 kept.push_str("\u{1b}[");
@@ -51,7 +51,7 @@ fn spell_out(line: &str) -> String {
             '\t' => out.push_str("    "),
             // Directions that make a text read differently from what it says, and what XML cannot carry.
             '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}' => {
-                out.extend(c.escape_unicode())
+                out.extend(c.escape_unicode());
             }
             c if c.is_control() => out.extend(c.escape_default()),
             c => out.push(c),

@@ -43,8 +43,7 @@ impl Github {
 
     pub(super) fn close(mut self, record: &Record) -> io::Result<()> {
         let again = self.stopped.take().map_or_else(String::new, |word| format!("::{word}::\n"));
-        let annotations: String = record.red().into_iter().map(annotation).collect();
-        self.annotate(&(again + &annotations))?;
+        self.annotate(&(again + &annotations(record)))?;
         self.summary.write_all(summary(record).as_bytes())?;
         self.summary.flush()?;
         self.failed.map_or(Ok(()), Err)
@@ -54,6 +53,15 @@ impl Github {
         self.annotations.write_all(text.as_bytes())?;
         self.annotations.flush()
     }
+}
+
+/// One for each red step; of a run that is not green for another reason (interrupted, nothing checked), that reason.
+fn annotations(record: &Record) -> String {
+    let red = record.red();
+    if red.is_empty() && record.tally.exit_code() != 0 {
+        return format!("::error title=seaworthy::{}\n", data(&outcome_line(&record.tally)));
+    }
+    red.into_iter().map(annotation).collect()
 }
 
 fn annotation(step: &StepRecord) -> String {

@@ -2,13 +2,13 @@
 
 use owo_colors::OwoColorize;
 
+use super::super::figures::{abridge, count, cut, length, plain, wrap};
+use super::super::record::{Record, StepRecord};
+use super::super::telling::{headline, particulars, verdict_line, word};
 use super::{Voice, paint};
 use crate::checks::Verdict;
 use crate::events::{Ending, Event, EventKind, RunStarted};
 use crate::plan::StepId;
-use crate::report::figures::{abridge, count, cut, length, plain, wrap};
-use crate::report::record::{Record, StepRecord};
-use crate::report::telling::{headline, particulars, verdict_line, word};
 
 /// Columns of a line.
 pub(super) const WIDTH: usize = 100;
@@ -79,26 +79,31 @@ fn ended(step: &StepRecord, ending: &Ending, voice: Voice, layout: Layout) -> Ve
     match ending {
         Ending::Held { .. } if voice == Voice::Quiet => Vec::new(),
         Ending::Held { warnings, .. } => {
-            let mut lines = vec![row(step, ending, layout)];
+            let mut lines = vec![row(step, ending, voice, layout)];
             lines.extend(warnings.iter().flat_map(|text| labelled("warning", &[plain(text)])));
             lines
         }
         Ending::Broken { .. } | Ending::Unclear { .. } => block(step, ending),
         // Said once, in the summary, beneath what they stood on.
         Ending::Blocked { .. } | Ending::NotRun { .. } if voice != Voice::Verbose => Vec::new(),
-        Ending::Blocked { .. } | Ending::NotRun { .. } => vec![row(step, ending, layout)],
+        Ending::Blocked { .. } | Ending::NotRun { .. } => vec![row(step, ending, voice, layout)],
     }
 }
 
-/// One line for a step that is not red.
-fn row(step: &StepRecord, ending: &Ending, layout: Layout) -> String {
+/// One line for a step that is not red; only a verbose one may be longer than the terminal is wide.
+fn row(step: &StepRecord, ending: &Ending, voice: Voice, layout: Layout) -> String {
     let looks = if step.red_looks().next().is_some() && step.has_held() {
         format!(" ({})", count(step.looks_taken as usize, "look"))
     } else {
         String::new()
     };
     let id = plain(step.outline.id.as_str());
-    let room = WIDTH.saturating_sub(NAMES + layout.names.max(id.chars().count()) + 2 + looks.len());
+    let room = match voice {
+        Voice::Quiet | Voice::Normal => {
+            WIDTH.saturating_sub(NAMES + layout.names.max(id.chars().count()) + 2 + looks.len())
+        }
+        Voice::Verbose => usize::MAX,
+    };
     format!(
         "{} {:>8}  {id:<names$}  {}{looks}",
         format!("{:<7}", word(ending)).style(paint::ending(ending)),

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use super::super::figures::{length, plain};
+use super::super::record::{Record, StepRecord};
+use super::super::telling::verdict_line;
 use crate::events::{Event, EventKind};
 use crate::plan::StepId;
-use crate::report::figures::{length, plain};
-use crate::report::record::{Record, StepRecord};
-use crate::report::telling::verdict_line;
 
 const TEMPLATE: &str = "{elapsed}  {wide_msg}";
 const REDRAW: Duration = Duration::from_millis(200);

@@ -3,14 +3,14 @@
 
 use owo_colors::OwoColorize;
 
+use super::super::critical_path::critical_path;
+use super::super::figures::{count, cut, length, plain, wrap};
+use super::super::record::{Record, StepRecord};
+use super::super::suites::{SuitePart, path_of, suites};
+use super::super::telling::{headline, outcome_line, unsteadiness, word};
 use super::lines::{Layout, WIDTH};
 use super::paint;
 use crate::events::{Cost, Ending};
-use crate::report::critical_path::critical_path;
-use crate::report::figures::{count, cut, length, plain, wrap};
-use crate::report::record::{Record, StepRecord};
-use crate::report::suites::{SuitePart, path_of, suites};
-use crate::report::telling::{headline, outcome_line, unsteadiness, word};
 
 /// In place of a word, beneath one.
 const NO_WORD: &str = "        ";
