@@ -1,5 +1,7 @@
 //! Clusters that earlier runs left behind.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 
 use super::{ENVIRONMENT, folders, output};
@@ -57,6 +59,7 @@ async fn clusters() -> Clusters {
         run: String::new(),
         keep: false,
         reuse: false,
+        configs: PathBuf::new(),
         folders: Folders { state: folders::state(), run: folders::state() },
     };
     Clusters::new(options, toolbox.at_hand().await)

@@ -50,6 +50,7 @@ fn github() -> Result<Option<Reporter>, String> {
         return Ok(None);
     }
     let summary = std::env::var_os("GITHUB_STEP_SUMMARY").map(|path| append(Path::new(&path))).transpose()?;
+    let summary = summary.unwrap_or_else(|| Box::new(std::io::sink()));
     Ok(Some(Reporter::Github(Github::new(Box::new(std::io::stdout()), summary))))
 }
 

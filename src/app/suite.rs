@@ -14,7 +14,7 @@ use crate::complaint;
 use crate::engine::{self, RunOptions, Usage};
 use crate::evidence::EvidenceStore;
 use crate::install::Installer;
-use crate::plan::{self, Extent, Plan, PlanError, Selection, Suites, Work};
+use crate::plan::{self, Extent, Plan, Selection, Suites, Work};
 use crate::secrets::Secrets;
 use crate::suite::{Catalog, Install};
 use crate::tools::{Equipment, Tool, Toolbox};
@@ -58,10 +58,7 @@ fn planned(cli: &Cli, arguments: &SuiteArgs) -> Result<(Catalog, Plan), u8> {
         Ok(plan) => Ok((catalog, plan)),
         Err(error) => {
             output::complain(&complaint::chain(&error), &[]);
-            Err(match error {
-                PlanError::UnknownSuite { .. } | PlanError::Pattern { .. } => WRONG,
-                PlanError::Unmatched { .. } | PlanError::NothingSelected { .. } => NOTHING,
-            })
+            Err(if error.selects_nothing() { NOTHING } else { WRONG })
         }
     }
 }
@@ -73,6 +70,8 @@ struct Ready {
     run: String,
     folder: PathBuf,
     kind: ClusterKind,
+    /// The folder of cluster configurations, beside the one of suites.
+    configs: PathBuf,
     equipment: Equipment,
 }
 
@@ -89,7 +88,8 @@ async fn prepare(cli: &Cli, arguments: &SuiteArgs) -> Result<Ready, u8> {
         output::complain(&why, &[]);
         ENVIRONMENT
     })?;
-    Ok(Ready { catalog, plan, run, folder, kind, equipment })
+    let configs = cli.suites.parent().unwrap_or(Path::new("")).join("kind-configs");
+    Ok(Ready { catalog, plan, run, folder, kind, configs, equipment })
 }
 
 /// Which cluster the command line asks for.
@@ -209,6 +209,7 @@ impl Ready {
             run: self.run.clone(),
             keep: arguments.keep,
             reuse: arguments.reuse,
+            configs: self.configs,
             folders: Folders { state: folders::state(), run: self.folder.clone() },
         };
         Platform {

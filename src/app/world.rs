@@ -111,20 +111,15 @@ impl Platform {
     async fn settle(&self, work: &ComponentWork, notes: &Notes) -> Result<Done, Trouble> {
         let site = self.site()?;
         let objects = lock(&self.memory.installed).get(&work.key).cloned().unwrap_or_default();
+        if let Install::Crds { .. } = work.install {
+            // An established kind is not yet one that answers: its storage is built at the first request.
+            return install::await_served(&site.target.client, &objects, notes).await;
+        }
         match site.hub.settle(&objects, notes).await {
-            Ok(Ok(saw)) => self.served(work, site, notes, saw).await,
+            Ok(Ok(saw)) => Ok(Done::saying(saw)),
             Ok(Err(doom)) => Err(Trouble::platform(doom.why).with(doom.details)),
             Err(error) => Err(Trouble::environment(complaint::chain(&error))),
         }
-    }
-
-    /// An established kind is not yet one that answers: its storage is built at the first request.
-    async fn served(&self, work: &ComponentWork, site: &Site, notes: &Notes, saw: String) -> Result<Done, Trouble> {
-        if let Install::Crds { .. } = work.install {
-            let rendered = lock(&self.memory.rendered).get(&work.key).cloned().unwrap_or_default();
-            install::await_served(&site.target.client, &rendered.objects, notes).await?;
-        }
-        Ok(Done::saying(saw))
     }
 
     async fn take_down(&self, notes: &Notes) -> Result<Done, Trouble> {

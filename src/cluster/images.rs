@@ -41,14 +41,8 @@ impl Clusters {
         };
         let site = Site { maker: &maker, cluster: &cluster, folder: &self.options.folders.run };
         let (tagged, digested): (Vec<&String>, Vec<&String>) = images.iter().partition(|image| !image.contains('@'));
-        let brought: Vec<Brought> = stream::iter(&tagged)
-            .map(|image| {
-                notes.waiting(format!("image {image}"));
-                self.bring(image, &site)
-            })
-            .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await?;
+        let each: Vec<_> = tagged.iter().map(|image| self.bring(image, &site, notes)).collect();
+        let brought: Vec<Brought> = stream::iter(each).buffer_unordered(AT_ONCE).try_collect().await?;
         let loaded = brought.iter().filter(|brought| **brought == Brought::Loaded).count();
         let there = brought.len() - loaded;
         let mut done = Done::saying(format!("{loaded} image(s) loaded, {there} already there"));
@@ -64,7 +58,8 @@ impl Clusters {
     }
 
     /// Once for every image, whoever asks; another one who asks waits for the first.
-    async fn bring(&self, image: &str, site: &Site<'_>) -> Result<Brought, Trouble> {
+    async fn bring(&self, image: &str, site: &Site<'_>, notes: &Notes) -> Result<Brought, Trouble> {
+        notes.waiting(format!("image {image}"));
         let cell = {
             let mut cells = self.loader.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(cells.entry(canonical(image)).or_default())

@@ -1,6 +1,8 @@
 //! Every cluster that this program made on this machine, and the removal of those that nobody needs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
@@ -18,8 +20,19 @@ pub struct Row {
     pub flavour: Flavour,
     /// When, and the process that used it last; `None` where it has no record.
     pub recorded: Option<(Timestamp, u32)>,
+    /// How to reach it, where a run of this user made it.
+    pub kubeconfig: Option<PathBuf>,
     /// How it stands.
     pub standing: Standing,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let made = self.recorded.map_or_else(String::new, |(at, _)| at.strftime(", made %Y-%m-%d %H:%M UTC").to_string());
+        let reach = self.kubeconfig.as_ref().filter(|path| path.exists());
+        let reach = reach.map_or_else(String::new, |path| format!(", KUBECONFIG={}", path.display()));
+        write!(f, "{} ({}{made}): {}{reach}", self.name, self.flavour.tool().name(), self.standing)
+    }
 }
 
 /// How a cluster stands.
@@ -37,6 +50,19 @@ pub enum Standing {
     Unseen,
     /// It is called like ours and has no record here: another user's, or another state folder's.
     Unrecorded,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InUse => "in use by a run",
+            Self::Kept => "kept",
+            Self::LeftOver => "left over by a run that was killed",
+            Self::Gone => "gone",
+            Self::Unseen => "its tool is missing, so nobody can say whether it exists",
+            Self::Unrecorded => "not recorded here",
+        })
+    }
 }
 
 /// Which clusters to remove.
@@ -66,11 +92,12 @@ impl Clusters {
             let exists = existing.get_mut(&record.flavour).map(|names| names.remove(&record.name));
             let standing = standing(held, exists, record.keep);
             let recorded = Some((record.created, record.pid));
-            rows.push(Row { name: record.name, flavour: record.flavour, recorded, standing });
+            let kubeconfig = Some(self.shelf.kubeconfig(&record.name));
+            rows.push(Row { name: record.name, flavour: record.flavour, recorded, kubeconfig, standing });
         }
         for (flavour, names) in existing {
             let ours = names.into_iter().filter(|name| name.starts_with(PREFIX));
-            let row = |name| Row { name, flavour, recorded: None, standing: Standing::Unrecorded };
+            let row = |name| Row { name, flavour, recorded: None, kubeconfig: None, standing: Standing::Unrecorded };
             rows.extend(ours.map(row));
         }
         rows.sort_by(|a, b| a.name.cmp(&b.name));

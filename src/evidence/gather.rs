@@ -30,7 +30,7 @@ pub(super) struct Gathered {
 
 pub(super) async fn from_cluster(client: &Client, namespace: &str, objects: &[ObjectRef]) -> Gathered {
     let mut gathered = Gathered::default();
-    let gets = objects.iter().take(MOST as usize).map(|object| get(client, object));
+    let gets = objects.iter().take(MOST as usize).cloned().map(|object| get(client.clone(), object));
     for got in futures::stream::iter(gets).buffered(AT_ONCE).collect::<Vec<_>>().await {
         match got {
             Ok(Some(object)) => gathered.objects.push(object),
@@ -58,10 +58,10 @@ pub(super) async fn from_cluster(client: &Client, namespace: &str, objects: &[Ob
     gathered
 }
 
-async fn get(client: &Client, object: &ObjectRef) -> Result<Option<DynamicObject>, String> {
+async fn get(client: Client, object: ObjectRef) -> Result<Option<DynamicObject>, String> {
     let api: Api<DynamicObject> = match &object.namespace {
-        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &object.resource),
-        None => Api::all_with(client.clone(), &object.resource),
+        Some(namespace) => Api::namespaced_with(client, namespace, &object.resource),
+        None => Api::all_with(client, &object.resource),
     };
     api.get_opt(&object.name)
         .await

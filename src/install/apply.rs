@@ -130,8 +130,8 @@ impl<'a> Applier<'a> {
         }
         let mut applied = Vec::new();
         for objects in ranks.into_values() {
-            let each = stream::iter(objects).map(|object| self.one(object));
-            applied.extend(each.buffer_unordered(SIDE_BY_SIDE).try_collect::<Vec<_>>().await?);
+            let each: Vec<_> = objects.into_iter().map(|object| self.one(object)).collect();
+            applied.extend(stream::iter(each).buffer_unordered(SIDE_BY_SIDE).try_collect::<Vec<_>>().await?);
         }
         Ok(told(applied))
     }

@@ -41,8 +41,8 @@ pub(super) async fn install(applier: &Applier<'_>, crds: &[DynamicObject]) -> Re
         Ok::<_, Obstacle>(api.list_metadata(&ListParams::default()).await?)
     });
     let there: BTreeSet<String> = list.await?.items.into_iter().filter_map(|crd| crd.metadata.name).collect();
-    let each = stream::iter(crds).map(|crd| one(applier, &api, crd, &there));
-    Ok(told(each.buffer_unordered(SIDE_BY_SIDE).try_collect().await?))
+    let each: Vec<_> = crds.iter().map(|crd| one(applier, &api, crd, &there)).collect();
+    Ok(told(stream::iter(each).buffer_unordered(SIDE_BY_SIDE).try_collect().await?))
 }
 
 async fn one(
