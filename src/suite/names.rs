@@ -27,7 +27,7 @@ macro_rules! name {
                 if $valid(text) {
                     return Ok(Self(text.to_owned()));
                 }
-                Err(format!(concat!("`{}` is not ", $what, ": ", $rule), text))
+                Err(format!(concat!("`{}` is not ", $what, "; ", $rule), text))
             }
         }
 
@@ -131,7 +131,7 @@ mod tests {
         }
         assert_eq!(
             "a40".parse::<RequirementId>().unwrap_err(),
-            "`a40` is not a requirement's id: write a capital letter, a dash, and letters, digits and dashes, as in \
+            "`a40` is not a requirement's id; write a capital letter, a dash, and letters, digits and dashes, as in \
              `A-40-redis`"
         );
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::checks::Check;
 use crate::span::Span;
 
 /// How long and how insistently a check is looked at.
@@ -9,12 +10,33 @@ use crate::span::Span;
 pub struct Patience {
     /// The window: from the first look to the last moment at which the claim may still become true.
     pub within: Span,
-    /// Longest time that one look may take.
+    /// Longest time that one look may take; all of the window for a check that is one look.
     pub look: Span,
     /// The pause after the first look that did not hold; it doubles up to eight times itself.
     pub every: Span,
     /// How many looks must hold one after the other; one that does not starts the count again.
     pub in_a_row: u32,
+}
+
+impl Patience {
+    /// What a check gets that says nothing: 2 min where something is run to its end, else 30 s.
+    #[must_use]
+    pub fn of(check: &Check) -> Self {
+        let within = match check {
+            Check::Job(_) | Check::HelmTest(_) => Span::secs(120),
+            Check::Namespace(_)
+            | Check::Crd(_)
+            | Check::Workload(_)
+            | Check::Operator(_)
+            | Check::Dns(_)
+            | Check::Http(_)
+            | Check::Tcp(_)
+            | Check::Exec(_)
+            | Check::Redis(_)
+            | Check::Postgres(_) => Span::secs(30),
+        };
+        Self { within, ..Self::default() }
+    }
 }
 
 impl Default for Patience {
