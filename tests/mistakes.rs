@@ -4,6 +4,8 @@
 //! suites: its files, its `environments`, and `expected.err`; the environment asked for is in `asked-for`, if one is.
 //! Files whose path says `absent` do not exist. With `BLESS=1` the expected texts are written anew.
 
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be read is a failed test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

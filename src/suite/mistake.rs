@@ -12,6 +12,12 @@ use super::source::{Place, Sources};
 /// So many mistakes of one file are followed up; after that it is the wrong file.
 pub(super) const MOST: usize = 100;
 
+/// So many mistakes of all files are shown; nobody reads on.
+const MOST_SHOWN: usize = 250;
+
+/// So many names are compared with a misspelt one; a hostile file could otherwise have each compared with each.
+const MOST_KNOWN: usize = 200;
+
 /// Everything that is wrong with the files, in the order of files and lines. Never empty.
 ///
 /// Printed, it is one block per mistake with the line and a caret under the place, in plain text.
@@ -110,16 +116,23 @@ impl Finding {
 
     /// The remedy for a word that is none of those known.
     pub(super) fn did_you_mean<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        let known: Vec<&str> = known.into_iter().collect();
+        let known: Vec<&str> = known.into_iter().take(MOST_KNOWN).collect();
         let near = known.iter().map(|name| (strsim::damerau_levenshtein(word, name), *name)).min();
         match near {
             Some((distance, name)) if distance <= 1 + name.len() / 4 => {
                 Self { about: About::Meant(name.to_owned()), ..self.remedy(format!("did you mean `{name}`?")) }
             }
-            _ if known.is_empty() => self,
-            _ => self.remedy(format!("known here: `{}`", known.join("`, `"))),
+            Some(_) => self.remedy(format!("known here: {}", listed(&known))),
+            None => self,
         }
     }
+}
+
+/// Names in a line that can still be read.
+pub(super) fn listed(names: &[&str]) -> String {
+    let shown = &names[..names.len().min(16)];
+    let rest = if shown.len() < names.len() { " and others" } else { "" };
+    format!("`{}`{rest}", shown.join("`, `"))
 }
 
 /// What is wrong, and the places that show it: the first is where to look, others say why.
@@ -182,6 +195,12 @@ impl Ledger {
             let first = found.places.first();
             first.map(|(place, _)| (sources.file_of(*place), sources.range(*place).start))
         });
+        let more = found.len().saturating_sub(MOST_SHOWN);
+        found.truncate(MOST_SHOWN);
+        if more > 0 {
+            let finding = Finding::new(format!("{more} more mistakes are not shown"));
+            found.push(Found::nowhere(finding.remedy("correct those shown first")));
+        }
         Err(Mistakes(found.iter().map(|found| render(sources, found)).collect()))
     }
 }

@@ -4,8 +4,8 @@
 //! - Never: a file, a clock, a cluster. Files arrive as bytes with their names, so that a mistake is a unit test.
 //! - Why refuse unknown keys: a typo in a conformance suite silently removes a requirement.
 //!
-//! A file goes from text ([`source`]) to a tree of places ([`tree`]) to a document of parts that may each be wrong
-//! ([`reader`], [`document`], [`overlay`]) to a suite that can be trusted ([`validate`], [`model`]).
+//! A file goes from text (`source`) to a tree of places (`tree`) to a document of parts that may each be wrong
+//! (`reader`, `document`, `overlay`) to a suite that can be trusted (`validate`, `model`).
 
 mod model;
 mod names;

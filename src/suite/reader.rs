@@ -16,7 +16,7 @@ use serde::de::{
 };
 
 use super::field::{ENTRIES, FIELD, Field};
-use super::mistake::{Finding, Ledger, MOST};
+use super::mistake::{Finding, Ledger, MOST, listed};
 use super::source::Place;
 use super::stop::{Cause, Stop};
 use super::tree::{Kind, Node};
@@ -56,6 +56,9 @@ impl Session<'_> {
         self.noted += 1;
         if self.noted <= MOST {
             self.ledger.note(place, finding);
+        } else if self.noted == MOST + 1 {
+            let more = Finding::new(format!("this file has more than {MOST} mistakes"));
+            self.ledger.note(place, more.remedy("correct those shown first; is it a suite at all?"));
         }
     }
 }
@@ -95,7 +98,7 @@ impl<'de, 's> Reader<'de, 's> {
     fn refuse_unknown(self, entries: &[(Node, Node)], known: &'static [&'static str]) {
         let left = entries.iter().map(|(key, _)| key).filter(|key| !self.is_removed(key));
         let unknown = left.filter_map(|key| Some((key, key.word().filter(|word| !known.contains(word))?)));
-        for (key, word) in unknown.take(MOST) {
+        for (key, word) in unknown.take(MOST + 1) {
             let stop = Stop::unknown_field(word, known).at(key.place);
             self.session.borrow_mut().take_away(stop, self.node.place);
         }
@@ -171,9 +174,8 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
         visitor: V,
     ) -> Result<V::Value, Stop> {
         let here = self.node.place;
-        let one_of = || {
-            Finding::new("exactly one key is expected here").remedy(format!("write one of `{}`", known.join("`, `")))
-        };
+        let one_of =
+            || Finding::new("exactly one key is expected here").remedy(format!("write one of {}", listed(known)));
         let choice = match &self.node.kind {
             Kind::Text(_) => Choice { word: self, content: None },
             Kind::Map(entries) => match entries.as_slice() {

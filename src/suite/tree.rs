@@ -45,7 +45,7 @@ pub(super) fn parse(sources: &mut Sources, file: usize, ledger: &mut Ledger) -> 
         strict_booleans: true,
         with_snippet: false,
         // A suite has a few hundred nodes, twelve deep; an alias is a convenience and never a multiplier.
-        budget: serde_saphyr::budget! { max_nodes: 100_000, max_aliases: 100, max_depth: 24 },
+        budget: serde_saphyr::budget! { max_nodes: 20_000, max_aliases: 100, max_depth: 24 },
     };
     let text = sources.text(file).text.as_str();
     match serde_saphyr::from_str_with_options::<Node>(text, options) {
