@@ -195,14 +195,14 @@ fn crds_only(written: Vec<Written>) -> Vec<Written> {
     written.into_iter().filter(|one| manifest::is(&one.object, CRD_GROUP, "CustomResourceDefinition")).collect()
 }
 
+/// The objects of files and folders, in their order; parsed side by side, off the threads that others wait on.
 async fn read_paths(paths: &[PathBuf]) -> Result<Vec<Written>, InstallError> {
-    let mut written = Vec::new();
-    for file in listed(paths).await? {
+    let parsed = listed(paths).await?.into_iter().map(|file| async move {
         let text = tokio::fs::read_to_string(&file).await.map_err(|source| unread(&file, source))?;
         let name = file.display().to_string();
-        written.extend(read(&name, &text)?);
-    }
-    Ok(written)
+        blocking(move || Ok(read(&name, &text))).await.map_err(|source| unread(&file, source))?
+    });
+    Ok(try_join_all(parsed).await?.concat())
 }
 
 /// The files, and those of the folders whose ending says that they are manifests, each folder in the order of names.
