@@ -22,14 +22,12 @@ pub struct Written {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// It is neither YAML nor JSON.
-    #[error("{origin} is not valid YAML, line {line} of the document")]
+    #[error("{origin} is not valid YAML: {words}")]
     Syntax {
         /// Where it was written.
         origin: String,
-        /// The line, counted from the document's start.
-        line: u64,
-        /// The parser's words.
-        source: Box<serde_saphyr::Error>,
+        /// The parser's words, with a line that counts from the document's start.
+        words: String,
     },
     /// It can be read, but is no Kubernetes object.
     #[error("{origin} is not a Kubernetes object: {why}")]
@@ -70,8 +68,9 @@ pub fn value(origin: &str, text: &str) -> Result<Value, ManifestError> {
     };
     let parsed: Result<Option<Value>, _> = serde_saphyr::from_str_with_options(text, options);
     parsed.map(Option::unwrap_or_default).map_err(|error| {
-        let line = error.location().map_or(1, |at| at.line());
-        ManifestError::Syntax { origin: origin.to_owned(), line, source: Box::new(error) }
+        let words = error.without_snippet().to_string();
+        let words = words.strip_prefix("error: ").unwrap_or(&words).to_owned();
+        ManifestError::Syntax { origin: origin.to_owned(), words }
     })
 }
 
@@ -107,10 +106,7 @@ fn items(mut value: Value) -> Vec<Value> {
     if value["kind"] != "List" {
         return vec![value];
     }
-    match value["items"].take() {
-        Value::Array(items) => items,
-        _ => Vec::new(),
-    }
+    if let Value::Array(items) = value["items"].take() { items } else { Vec::new() }
 }
 
 fn object(origin: &str, value: Value) -> Result<DynamicObject, ManifestError> {
@@ -211,7 +207,7 @@ mod tests {
                 "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n",
                 "x.yaml is not a Kubernetes object: it is a kustomization; give what `kustomize build` prints of it",
             ),
-            ("a: [1\n", "x.yaml is not valid YAML, line 1 of the document"),
+            ("a: [1\n", "x.yaml is not valid YAML: unclosed bracket '[' at line 1, column 4"),
         ] {
             assert_eq!(read("x.yaml", text).unwrap_err().to_string(), words);
         }

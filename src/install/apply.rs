@@ -29,7 +29,7 @@ pub(super) const SIDE_BY_SIDE: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a kind may stay unserved: a CRD of the same component was established just before.
-const UNSERVED: Duration = Duration::from_secs(10);
+const UNSERVED: Duration = Duration::from_secs(5);
 
 /// How long a new namespace's default ServiceAccount is waited for before its absence is left to others to meet.
 const ACCOUNT: Duration = Duration::from_secs(10);
@@ -79,13 +79,11 @@ enum Rank {
 
 impl From<kube::Error> for Obstacle {
     fn from(error: kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) if status.code == 404 && status.message.contains("requested resource") => {
-                Self::Unserved(status.message.clone())
-            }
-            kube::Error::Api(status) => Self::Refused(Admission::refused(status.code, &status.message)),
-            error => Self::Lost(Box::new(error)),
+        let kube::Error::Api(status) = error else { return Self::Lost(Box::new(error)) };
+        if status.code == 404 && status.message.contains("requested resource") {
+            return Self::Unserved(status.message);
         }
+        Self::Refused(Admission::refused(status.code, &status.message))
     }
 }
 
@@ -314,5 +312,89 @@ fn rank(object: &DynamicObject) -> Rank {
         | "NetworkPolicy"
         | "Service" => Rank::Foundations,
         _ => Rank::Rest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{self, Fake};
+    use super::*;
+
+    const GREETING: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: greeting}\ndata: {a: b}\n";
+
+    async fn apply(fake: &Fake, run: &str, text: &str) -> Result<String, InstallError> {
+        let (notes, _kept) = fake::notes();
+        let objects: Vec<DynamicObject> =
+            manifest::read("x", text).unwrap().into_iter().map(|written| written.object).collect();
+        let client = fake.client();
+        let installed = Applier::new(&client, "shop", run, &notes).apply(&objects).await?;
+        Ok(installed.done.saw)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn applying_twice_changes_nothing_and_says_so_whichever_run_does_it() {
+        let fake = Fake::default();
+        assert_eq!(apply(&fake, "one", GREETING).await.unwrap(), "1 created");
+        assert_eq!(apply(&fake, "two", GREETING).await.unwrap(), "unchanged: all 1 objects are as they should be");
+        assert_eq!(fake.label("greeting", RUN_LABEL).as_deref(), Some("one"));
+        assert_eq!(apply(&fake, "two", &GREETING.replace("a: b", "a: c")).await.unwrap(), "1 changed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_webhook_that_starts_is_waited_for_and_one_that_never_does_is_the_platforms_fault() {
+        let words = "Internal error occurred: failed calling webhook \"w\": connection refused";
+        let fake = Fake::default();
+        fake.refuse("PATCH", 3, 500, words);
+        assert_eq!(apply(&fake, "one", GREETING).await.unwrap(), "1 created");
+        fake.refuse("PATCH", usize::MAX, 500, words);
+        let started = Instant::now();
+        let trouble = apply(&fake, "one", GREETING).await.unwrap_err().trouble(&crate::secrets::Secrets::default());
+        assert!(trouble.headline.contains("failed calling webhook"), "{trouble:?}");
+        assert_eq!(trouble.fault, crate::events::Fault::Platform);
+        assert!(started.elapsed() >= PATIENCE && started.elapsed() < PATIENCE * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_for_good_ends_at_once_in_the_api_servers_words() {
+        for (code, words) in [
+            (409, "Apply failed with 1 conflict: conflict with \"argocd\": .data.a"),
+            (422, "ConfigMap \"greeting\" is invalid: data: Invalid value"),
+            (403, "configmaps is forbidden: User \"u\" cannot patch resource \"configmaps\""),
+        ] {
+            let fake = Fake::default();
+            fake.refuse("PATCH", usize::MAX, code, words);
+            let started = Instant::now();
+            let error = apply(&fake, "one", GREETING).await.unwrap_err().to_string();
+            assert_eq!(error, format!("the API server does not take ConfigMap greeting: {words}"));
+            assert!(started.elapsed() < Duration::from_secs(1));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_that_nothing_serves_is_named() {
+        let text = "apiVersion: v1\nkind: Widget\nmetadata: {name: w}\n";
+        let error = apply(&Fake::default(), "one", text).await.unwrap_err().to_string();
+        assert_eq!(error, "the API server does not take Widget w: it serves no kind Widget in v1");
+    }
+
+    #[test]
+    fn a_field_of_another_manager_is_never_forced_and_our_own_always() {
+        let live = |managers: Value| -> DynamicObject {
+            let metadata = json!({ "name": "a", "managedFields": managers });
+            serde_json::from_value(json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata })).unwrap()
+        };
+        let status = json!({ "manager": "kube-apiserver", "subresource": "status" });
+        assert!(only_ours(&live(json!([{ "manager": FIELD_MANAGER, "operation": "Update" }, status]))));
+        assert!(!only_ours(&live(json!([{ "manager": FIELD_MANAGER }, { "manager": "argocd" }]))));
+    }
+
+    #[test]
+    fn what_others_stand_on_comes_first_and_what_could_refuse_them_last() {
+        let rank = |kind: &str| {
+            let text = format!("apiVersion: v1\nkind: {kind}\nmetadata: {{name: a}}\n");
+            super::rank(&manifest::read("x", &text).unwrap()[0].object)
+        };
+        let order = ["Namespace", "CustomResourceDefinition", "Secret", "Deployment", "ValidatingWebhookConfiguration"];
+        assert!(order.map(rank).is_sorted());
     }
 }

@@ -42,6 +42,9 @@ pub(super) fn only_crds(chart: &Path, into: &Path) -> io::Result<CrdChart> {
         unpack(chart, into)?;
     }
     let folder = only_folder(into)?;
+    if !folder.join("Chart.yaml").is_file() {
+        return Err(io::Error::other("it is no chart: it has no Chart.yaml"));
+    }
     for archive in files(&folder)?.into_iter().filter(|file| is_archive(file)) {
         unpack(&archive, archive.parent().unwrap_or(&folder))?;
         fs::remove_file(&archive)?;

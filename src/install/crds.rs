@@ -185,3 +185,63 @@ fn resource() -> ApiResource {
 fn name<K: kube::ResourceExt>(object: &K) -> &str {
     object.meta().name.as_deref().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WANTED: &str = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n\
+        metadata: {name: widgets.example.com, labels: {a: b}}\n\
+        spec: {group: example.com, names: {kind: Widget, plural: widgets}, versions: [{name: v1, schema: {a: 1}}]}\n";
+
+    fn crd(text: &str) -> DynamicObject {
+        manifest::read("x", text).unwrap().remove(0).object
+    }
+
+    /// As the API server gives it back: with what it fills in.
+    fn live() -> DynamicObject {
+        let mut live = crd(WANTED);
+        live.metadata.uid = Some("u".to_owned());
+        live.metadata.labels.get_or_insert_default().insert("seaworthy.dev/run".to_owned(), "r".to_owned());
+        live.data["status"] = serde_json::json!({ "conditions": [] });
+        live.data["spec"]["conversion"] = serde_json::json!({ "strategy": "None" });
+        live.data["spec"]["names"]["listKind"] = "WidgetList".into();
+        live.data["spec"]["names"]["singular"] = "widget".into();
+        live
+    }
+
+    #[test]
+    fn what_the_api_server_fills_in_is_no_difference_and_any_part_of_a_schema_is() {
+        assert!(same(&live(), &crd(WANTED)));
+        for (from, to) in
+            [("a: 1", "a: 2"), ("{a: 1}", "{a: 1, b: 1}"), ("{a: b}", "{a: c}"), ("name: v1,", "name: v2,")]
+        {
+            assert!(!same(&live(), &crd(&WANTED.replace(from, to))), "{to}");
+        }
+        let mut more = live();
+        more.data["spec"]["versions"][0]["schema"]["old"] = true.into();
+        assert!(!same(&more, &crd(WANTED)), "a field that the wanted schema no longer has");
+    }
+
+    #[test]
+    fn taken_names_are_refused_and_an_empty_status_is_under_way() {
+        let standing_of = |status: Value| {
+            let lean = serde_json::json!({
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": { "name": "widgets.example.com" }, "spec": {}, "status": status,
+            });
+            standing(&serde_json::from_value(lean).unwrap())
+        };
+        let condition =
+            |kind: &str, status: &str| serde_json::json!({ "type": kind, "status": status, "message": "taken" });
+        let of = |conditions: Vec<Value>| standing_of(serde_json::json!({ "conditions": conditions }));
+        assert!(matches!(standing_of(Value::Null), Standing::Underway));
+        assert!(matches!(of(vec![condition("Established", "False")]), Standing::Underway));
+        assert!(matches!(of(vec![condition("Established", "True")]), Standing::Established));
+        let Standing::Refused(why) = of(vec![condition("Established", "True"), condition("NamesAccepted", "False")])
+        else {
+            panic!("not refused");
+        };
+        assert!(why.contains("taken"), "{why}");
+    }
+}

@@ -43,7 +43,10 @@ pub(super) enum InstallError {
 }
 
 /// Words of helm that tell of the platform, and not of the chart or of the way there.
-const PLATFORM: [&str; 6] = [
+const PLATFORM: [&str; 9] = [
+    "hooks failed",
+    "failed pre-install",
+    "failed post-install",
     "denied the request",
     "denied request",
     "violates PodSecurity",

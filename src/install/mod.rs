@@ -10,6 +10,8 @@ mod apply;
 mod chart;
 mod crds;
 mod error;
+#[cfg(test)]
+mod fake;
 mod helm;
 mod hidden;
 mod images;

@@ -204,6 +204,9 @@ pub(super) fn revision(record: &PartialObjectMeta<Secret>) -> Option<Revision> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    use super::super::fake::{self, Fake};
     use super::*;
 
     fn found(status: &str, run: Option<&str>, digest: Option<&str>) -> Revision {
@@ -224,5 +227,76 @@ mod tests {
         ] {
             assert_eq!(course(latest.as_ref(), "d"), expected, "{latest:?}");
         }
+    }
+
+    /// A helm that answers as an upgrade or as `get manifest`, and writes down what it was asked.
+    const HELM: &str = r#"#!/bin/sh
+echo "$*" >> "$(dirname "$0")/asked"
+manifest='apiVersion: v1\nkind: ConfigMap\nmetadata: {name: greeting}\n'
+case "$1" in
+  upgrade) printf '{"version": 1, "manifest": "%s"}' "$manifest" ;;
+  *) printf "$manifest" ;;
+esac
+"#;
+
+    const RECORDS: &str = "/api/v1/namespaces/shop/secrets";
+    const GREETING: &str = "/api/v1/namespaces/shop/configmaps/greeting";
+
+    fn record(status: &str, digest: &str) -> serde_json::Value {
+        let labels = json!({ "owner": "helm", "name": "redis", "version": "1", "status": status, RUN_LABEL: "old",
+                             DIGEST_LABEL: digest });
+        json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "record", "labels": labels } })
+    }
+
+    /// Installs into a cluster with this record of the release, and says what came of it and what helm was asked.
+    async fn install(fake: &Fake, status: Option<&str>) -> (Result<Done, crate::ports::Trouble>, String) {
+        let place = fake::place(HELM);
+        let installer = place.installer(crate::secrets::Secrets::default());
+        let (notes, _kept) = fake::notes();
+        let work = place.work("a", "1");
+        let rendered = Rendered { chart: Some("chart".into()), digest: "d".to_owned(), ..Rendered::default() };
+        fake.put("/api/v1/namespaces/shop", json!({ "metadata": { "name": "shop" } }));
+        if let Some(status) = status {
+            fake.put(&format!("{RECORDS}/record"), record(status, "d"));
+        }
+        let access = Access { kubeconfig: "kubeconfig".into(), context: None };
+        let cluster = super::super::Target { access, client: fake.client() };
+        let installed = installer.install(&work, &rendered, &cluster, &notes).await;
+        let asked = std::fs::read_to_string(place.folder().join("asked")).unwrap_or_default();
+        (installed.map(|installed| installed.done), asked)
+    }
+
+    #[tokio::test]
+    async fn a_release_is_marked_with_run_and_digest_and_never_waited_for() {
+        let (done, asked) = install(&Fake::default(), None).await;
+        assert_eq!(done.unwrap(), Done::saying("installed redis, revision 1"));
+        assert!(asked.contains("--labels seaworthy.dev/run=run-1,seaworthy.dev/digest=d"), "{asked}");
+        assert!(asked.contains("--skip-crds") && asked.contains("--kubeconfig kubeconfig"), "{asked}");
+        assert!(!asked.contains("--wait") && !asked.contains("--create-namespace"), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn a_release_with_this_content_is_left_alone_while_its_objects_are_there() {
+        let fake = Fake::default();
+        fake.put(GREETING, json!({ "metadata": { "name": "greeting" } }));
+        let (done, asked) = install(&fake, Some("deployed")).await;
+        assert_eq!(done.unwrap(), Done::saying("unchanged: redis revision 1 has this content"));
+        assert!(!asked.contains("upgrade"), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn a_release_whose_object_is_gone_is_upgraded_and_says_which() {
+        let (done, asked) = install(&Fake::default(), Some("deployed")).await;
+        assert_eq!(done.unwrap().warnings, ["ConfigMap greeting was gone from the release redis"]);
+        assert!(asked.contains("upgrade"), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn what_an_interrupted_run_left_pending_is_forgotten_and_installed_again() {
+        let fake = Fake::default();
+        let (done, asked) = install(&fake, Some("pending-install")).await;
+        assert!(done.unwrap().warnings[0].contains("had left revision 1 of redis pending-install"));
+        assert!(fake.asked().contains(&format!("DELETE {RECORDS}/record")));
+        assert!(asked.contains("upgrade"), "{asked}");
     }
 }

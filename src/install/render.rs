@@ -195,14 +195,14 @@ fn crds_only(written: Vec<Written>) -> Vec<Written> {
     written.into_iter().filter(|one| manifest::is(&one.object, CRD_GROUP, "CustomResourceDefinition")).collect()
 }
 
+/// The objects of files and folders, in their order; parsed side by side, off the threads that others wait on.
 async fn read_paths(paths: &[PathBuf]) -> Result<Vec<Written>, InstallError> {
-    let mut written = Vec::new();
-    for file in listed(paths).await? {
+    let parsed = listed(paths).await?.into_iter().map(|file| async move {
         let text = tokio::fs::read_to_string(&file).await.map_err(|source| unread(&file, source))?;
         let name = file.display().to_string();
-        written.extend(read(&name, &text)?);
-    }
-    Ok(written)
+        blocking(move || Ok(read(&name, &text))).await.map_err(|source| unread(&file, source))?
+    });
+    Ok(try_join_all(parsed).await?.concat())
 }
 
 /// The files, and those of the folders whose ending says that they are manifests, each folder in the order of names.
@@ -266,4 +266,101 @@ fn ordered(value: Value) -> Value {
 /// Half of a digest in hexadecimal: a label takes at most 63 characters.
 fn hex(digest: &[u8]) -> String {
     digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake;
+    use super::*;
+    use crate::secrets::Secrets;
+
+    fn objects(text: &str) -> Vec<DynamicObject> {
+        manifest::read("x", text).unwrap().into_iter().map(|one| one.object).collect()
+    }
+
+    #[test]
+    fn the_order_of_keys_does_not_change_a_digest_and_a_value_does() {
+        let one = "apiVersion: v1\nkind: A\nmetadata: {name: a, labels: {x: '1', y: '2'}}\nspec: {b: 1, a: [1, 2]}\n";
+        let two = "spec: {a: [1, 2], b: 1}\nkind: A\nmetadata: {labels: {y: '2', x: '1'}, name: a}\napiVersion: v1\n";
+        assert_eq!(digest_of(&objects(one)), digest_of(&objects(two)));
+        assert_ne!(digest_of(&objects(one)), digest_of(&objects(&one.replace("[1, 2]", "[2, 1]"))));
+    }
+
+    #[test]
+    fn hooks_are_left_to_helm_tests_are_kept_and_crd_folders_are_ours() {
+        let hook = |name: &str, hook: &str| {
+            format!(
+                "---\n# Source: c/templates/{name}.yaml\napiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n  \
+                     annotations: {{helm.sh/hook: '{hook}'}}\n"
+            )
+        };
+        let plain =
+            |source: &str| format!("---\n# Source: {source}\napiVersion: v1\nkind: Pod\nmetadata: {{name: plain}}\n");
+        let text = [
+            hook("a", "pre-install,pre-upgrade"),
+            hook("b", "test"),
+            hook("c", "test-success"),
+            plain("c/crds/a.yaml"),
+            plain("c/charts/sub/crds/a.yaml"),
+            plain("c/templates/crds/a.yaml"),
+            plain("c/templates/a.yaml"),
+        ];
+        let rendered = sorted(manifest::read("c", &text.concat()).unwrap());
+        assert_eq!((rendered.objects.len(), rendered.tests.len(), rendered.crds.len()), (2, 2, 2));
+    }
+
+    /// A helm that prints its arguments as a ConfigMap with a Secret beside it.
+    const ECHO: &str = r#"#!/bin/sh
+printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: args}\ndata:\n  args: >-\n    %s\n---\n' "$*"
+printf 'apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password: hunter2222}\n'
+"#;
+
+    #[tokio::test]
+    async fn values_are_layered_in_order_and_no_secret_reaches_the_runs_folder() {
+        let place = fake::place(ECHO);
+        let secrets = Secrets::default();
+        let installer = place.installer(secrets.clone()).for_kubernetes("1.34.4");
+        let (notes, _kept) = fake::notes();
+        let rendered = installer.render(&place.work("image.tag", "a,b"), &notes).await.unwrap();
+        let args = rendered.objects[0].data["data"]["args"].as_str().unwrap().to_owned();
+        let at = |part: &str| args.find(part).unwrap_or_else(|| panic!("{part} is not in {args}"));
+        assert!(at("one.yaml") < at("two.yaml") && at("two.yaml") < at("--set-string image.tag=a\\,b"), "{args}");
+        assert!(args.contains("--include-crds") && args.contains("--kube-version 1.34.4"), "{args}");
+        let kept = std::fs::read_to_string(place.folder().join("data.redis.yaml")).unwrap();
+        assert!(kept.contains("password: <sensitive>") && !kept.contains("hunter"), "{kept}");
+        assert_eq!(secrets.mask("hunter2222"), "<sensitive>");
+    }
+
+    #[tokio::test]
+    async fn a_digest_follows_from_what_helm_is_given() {
+        let place = fake::place(ECHO);
+        let installer = place.installer(Secrets::default());
+        let (notes, _kept) = fake::notes();
+        let one = installer.render(&place.work("a", "1"), &notes).await.unwrap().digest;
+        assert_eq!(one, installer.render(&place.work("a", "1"), &notes).await.unwrap().digest);
+        assert_ne!(one, installer.render(&place.work("a", "2"), &notes).await.unwrap().digest);
+        std::fs::write(place.folder().join("two.yaml"), "changed: true").unwrap();
+        assert_ne!(one, installer.render(&place.work("a", "1"), &notes).await.unwrap().digest);
+    }
+
+    #[tokio::test]
+    async fn a_chart_or_file_that_is_not_there_is_named() {
+        let place = fake::place(ECHO);
+        let installer = place.installer(Secrets::default());
+        let (notes, _kept) = fake::notes();
+        std::fs::remove_dir_all(place.folder().join("chart")).unwrap();
+        let trouble = installer.render(&place.work("a", "1"), &notes).await.unwrap_err();
+        assert!(trouble.headline.starts_with("cannot read the chart ") && trouble.headline.contains("No such file"));
+        std::fs::remove_file(place.folder().join("one.yaml")).unwrap();
+        let trouble = installer.render(&place.work("a", "1"), &notes).await.unwrap_err();
+        assert!(trouble.headline.contains("one.yaml: No such file"), "{trouble:?}");
+    }
+
+    #[tokio::test]
+    async fn a_helm_that_fails_speaks_for_itself() {
+        let place = fake::place("#!/bin/sh\necho 'Error: c/templates/a.yaml:6:19' >&2\necho '  boom' >&2\nexit 1\n");
+        let (notes, _kept) = fake::notes();
+        let trouble = place.installer(Secrets::default()).render(&place.work("a", "1"), &notes).await.unwrap_err();
+        assert!(trouble.headline.ends_with("chart: c/templates/a.yaml:6:19 boom"), "{trouble:?}");
+    }
 }
