@@ -157,11 +157,15 @@ impl Window {
         self.view.borrow().trouble.clone()
     }
 
+    pub(super) fn is_refused(&self) -> bool {
+        self.view.borrow().refused
+    }
+
     /// Waits for a change since [`Window::objects`] was last asked.
     pub async fn changed(&mut self) {
         if self.view.changed().await.is_err() {
             // The watch has ended with its last word, which `objects` has told; nothing will change any more.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

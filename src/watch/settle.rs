@@ -1,14 +1,29 @@
 //! Waiting until objects are ready, or one of them never will be.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::OptionFuture;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, LogParams};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::scene::Scene;
 use super::{Hub, ObjectRef, WatchError};
+use crate::health::{Cause, Health, Patience, Speaker};
 use crate::ports::Notes;
+
+/// Lines kept of a log that explains a doom.
+const LAST_WORDS: i64 = 10;
+/// Longest wait for them: a verdict is worth more than its illustration.
+const LOG: Duration = Duration::from_secs(2);
 
 /// Objects that will not become ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doom {
-    /// The lowest cause in one line.
+    /// The lowest cause in one line, with the last words of the container that exited.
     pub why: String,
-    /// The way down to it.
+    /// The way down to it, and the end of that container's log. Not masked.
     pub details: Vec<String>,
 }
 
@@ -17,7 +32,245 @@ impl Hub {
     ///
     /// # Errors
     /// The outer error where a watch is refused, the inner one where an object is doomed.
-    pub async fn settle(&self, _objects: &[ObjectRef], _notes: &Notes) -> Result<Result<String, Doom>, WatchError> {
-        std::future::pending().await
+    pub async fn settle(&self, objects: &[ObjectRef], notes: &Notes) -> Result<Result<String, Doom>, WatchError> {
+        self.settle_telling(objects, |on| notes.waiting(on)).await
+    }
+
+    /// As [`Hub::settle`], telling the lowest thing waited for at every look.
+    ///
+    /// # Errors
+    /// As [`Hub::settle`].
+    pub async fn settle_telling(
+        &self,
+        objects: &[ObjectRef],
+        mut tell: impl FnMut(&str) + Send,
+    ) -> Result<Result<String, Doom>, WatchError> {
+        if objects.is_empty() {
+            return Ok(Ok("nothing to wait for".to_owned()));
+        }
+        let mut scene = Scene::open(self, objects).await;
+        let mut stuck = Stuck::default();
+        loop {
+            let mut retry = None;
+            if let Some(trouble) = scene.trouble() {
+                tell(&trouble);
+            } else if let Some(healths) = scene.look(self)? {
+                match stuck.outcome(&healths, Instant::now()) {
+                    Outcome::Ready(saw) => return Ok(Ok(saw)),
+                    Outcome::Doomed(at, cause) => return Ok(Err(self.doom(&objects[at], cause).await)),
+                    Outcome::Waiting { on, until } => {
+                        tell(&on);
+                        retry = until;
+                    }
+                }
+            }
+            tokio::select! {
+                () = scene.changed() => {}
+                Some(()) = OptionFuture::from(retry.map(sleep_until)) => {}
+            }
+        }
+    }
+
+    /// The cause with the last words of the container that it is about.
+    async fn doom(&self, object: &ObjectRef, cause: Cause) -> Doom {
+        let mut doom = Doom { why: cause.line, details: Vec::new() };
+        if !cause.way.is_empty() {
+            doom.details.push(format!("found by way of {}", cause.way.join(", ")));
+        }
+        if let (Some(speaker), Some(namespace)) = (cause.speaker, &object.namespace) {
+            let words = self.last_words(namespace, &speaker).await;
+            if let Some(last) = words.last() {
+                doom.why = format!("{}: {last}", doom.why);
+            }
+            let container = speaker.container;
+            doom.details.extend(words.into_iter().map(|line| format!("log of container {container}: {line}")));
+        }
+        doom
+    }
+
+    /// The end of a container's log; nothing where it is gone.
+    async fn last_words(&self, namespace: &str, speaker: &Speaker) -> Vec<String> {
+        let pods: Api<Pod> = Api::namespaced(self.client().clone(), namespace);
+        // A container restarted since the look speaks for its successor: then the other log is the one.
+        for previous in [speaker.previous, !speaker.previous] {
+            let container = Some(speaker.container.clone());
+            let params = LogParams { container, previous, tail_lines: Some(LAST_WORDS), ..LogParams::default() };
+            if let Ok(Ok(text)) = timeout(LOG, pods.logs(&speaker.pod, &params)).await
+                && !text.trim().is_empty()
+            {
+                return text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+            }
+        }
+        Vec::new()
+    }
+}
+
+/// What a look at all objects comes to.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    Ready(String),
+    /// One object, by its place, and why.
+    Doomed(usize, Cause),
+    /// The lowest thing, and when waiting for it ends though nothing changes.
+    Waiting {
+        on: String,
+        until: Option<Instant>,
+    },
+}
+
+/// Since when which objects are in states that only heal now and then.
+#[derive(Default)]
+struct Stuck {
+    since: BTreeMap<(usize, &'static str), Since>,
+}
+
+#[derive(Clone, Copy)]
+struct Since {
+    at: Instant,
+    in_company: bool,
+}
+
+impl Stuck {
+    fn outcome(&mut self, healths: &[Health], now: Instant) -> Outcome {
+        let doomed = healths.iter().enumerate().find_map(|(at, health)| match health {
+            Health::Doomed(cause) => Some(Outcome::Doomed(at, cause.clone())),
+            Health::Ready { .. } | Health::Waiting { .. } => None,
+        });
+        doomed.or_else(|| self.exhausted(healths, now)).unwrap_or_else(|| self.waiting(healths))
+    }
+
+    /// Counts the patience of every stuck object, and names the first whose patience is over.
+    fn exhausted(&mut self, healths: &[Health], now: Instant) -> Option<Outcome> {
+        let mut still = BTreeMap::new();
+        let mut exhausted = None;
+        for (at, cause, patience) in stuck(healths) {
+            let mut since =
+                self.since.get(&(at, patience.with)).copied().unwrap_or(Since { at: now, in_company: false });
+            since.in_company |= progress(healths).any(|other| other != at);
+            still.insert((at, patience.with), since);
+            if exhausted.is_none() && now >= since.ends(patience) {
+                exhausted = Some(Outcome::Doomed(at, outwaited(cause, now - since.at)));
+            }
+        }
+        self.since = still;
+        exhausted
+    }
+
+    /// What is waited for: a stuck object before one that makes progress.
+    fn waiting(&self, healths: &[Health]) -> Outcome {
+        let ends =
+            stuck(healths).filter_map(|(at, _, patience)| Some(self.since.get(&(at, patience.with))?.ends(patience)));
+        let until = ends.min();
+        let mut on = None;
+        for health in healths {
+            match health {
+                Health::Waiting { on: cause, patience: Some(_) } => {
+                    return Outcome::Waiting { on: cause.line.clone(), until };
+                }
+                Health::Waiting { on: cause, patience: None } => on = on.or_else(|| Some(cause.line.clone())),
+                Health::Ready { .. } | Health::Doomed(_) => {}
+            }
+        }
+        on.map_or_else(|| Outcome::Ready(ready(healths)), |on| Outcome::Waiting { on, until })
+    }
+}
+
+impl Since {
+    fn ends(self, patience: Patience) -> Instant {
+        self.at + if self.in_company { patience.in_company } else { patience.alone }
+    }
+}
+
+fn stuck(healths: &[Health]) -> impl Iterator<Item = (usize, &Cause, Patience)> {
+    healths.iter().enumerate().filter_map(|(at, health)| match health {
+        Health::Waiting { on, patience: Some(patience) } => Some((at, on, *patience)),
+        Health::Waiting { patience: None, .. } | Health::Ready { .. } | Health::Doomed(_) => None,
+    })
+}
+
+/// The places of objects that are on their way.
+fn progress(healths: &[Health]) -> impl Iterator<Item = usize> {
+    healths.iter().enumerate().filter_map(|(at, health)| match health {
+        Health::Waiting { patience: None, .. } => Some(at),
+        Health::Waiting { patience: Some(_), .. } | Health::Ready { .. } | Health::Doomed(_) => None,
+    })
+}
+
+fn outwaited(cause: &Cause, lasted: Duration) -> Cause {
+    let mut cause = cause.clone();
+    if lasted >= Duration::from_secs(1) {
+        cause.line = format!("{}; still so after {} s", cause.line, lasted.as_secs());
+    }
+    cause
+}
+
+fn ready(healths: &[Health]) -> String {
+    match healths {
+        [Health::Ready { saw }] => saw.clone(),
+        several => format!("{} objects are ready", several.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience =
+        Patience { with: "a state", alone: Duration::from_secs(5), in_company: Duration::from_secs(60) };
+
+    fn cause(line: &str) -> Cause {
+        Cause { line: line.to_owned(), way: Vec::new(), speaker: None }
+    }
+
+    fn on(line: &str, patience: Option<Patience>) -> Health {
+        Health::Waiting { on: cause(line), patience }
+    }
+
+    fn waiting(line: &str, until: Option<Instant>) -> Outcome {
+        Outcome::Waiting { on: line.to_owned(), until }
+    }
+
+    #[tokio::test]
+    async fn one_doomed_object_ends_the_wait_for_all() {
+        let healths = [on("a", None), Health::Doomed(cause("b"))];
+        assert_eq!(Stuck::default().outcome(&healths, Instant::now()), Outcome::Doomed(1, cause("b")));
+    }
+
+    #[tokio::test]
+    async fn a_stuck_object_alone_is_doomed_when_its_patience_ends() {
+        let (mut stuck, start, healths) = (Stuck::default(), Instant::now(), [on("a", Some(PATIENCE))]);
+        let end = start + PATIENCE.alone;
+        assert_eq!(stuck.outcome(&healths, start), waiting("a", Some(end)));
+        assert_eq!(stuck.outcome(&healths, end), Outcome::Doomed(0, cause("a; still so after 5 s")));
+    }
+
+    #[tokio::test]
+    async fn a_stuck_object_in_company_gets_more_time_and_is_the_one_that_is_named() {
+        let (mut stuck, start) = (Stuck::default(), Instant::now());
+        let end = start + PATIENCE.in_company;
+        let both = [on("on its way", None), on("a", Some(PATIENCE))];
+        assert_eq!(stuck.outcome(&both, start), waiting("a", Some(end)));
+        let alone = [Health::Ready { saw: "up".to_owned() }, on("a", Some(PATIENCE))];
+        assert_eq!(stuck.outcome(&alone, start + PATIENCE.alone), waiting("a", Some(end)));
+        assert_eq!(stuck.outcome(&alone, end), Outcome::Doomed(1, cause("a; still so after 60 s")));
+    }
+
+    #[tokio::test]
+    async fn a_state_that_healed_starts_anew() {
+        let (mut stuck, start) = (Stuck::default(), Instant::now());
+        stuck.outcome(&[on("a", Some(PATIENCE))], start);
+        stuck.outcome(&[on("b", None)], start + Duration::from_secs(4));
+        let again = start + Duration::from_secs(6);
+        assert_eq!(stuck.outcome(&[on("a", Some(PATIENCE))], again), waiting("a", Some(again + PATIENCE.alone)));
+    }
+
+    #[tokio::test]
+    async fn all_ready_is_ready() {
+        let up = || Health::Ready { saw: "up".to_owned() };
+        assert_eq!(Stuck::default().outcome(&[up()], Instant::now()), Outcome::Ready("up".to_owned()));
+        assert_eq!(
+            Stuck::default().outcome(&[up(), up()], Instant::now()),
+            Outcome::Ready("2 objects are ready".to_owned())
+        );
     }
 }

@@ -1,0 +1,154 @@
+//! The objects that are waited for, with everything around them that explains how they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::future::{join_all, select_all};
+use kube::api::{ApiResource, DynamicObject};
+
+use super::feed::Objects;
+use super::kinds::built_in;
+use super::{Hub, ObjectRef, WatchError, Window};
+use crate::complaint::chain;
+use crate::health::{self, Cause, Health, Surroundings};
+
+/// Windows on the kinds of the objects, and on the kinds around them.
+pub(super) struct Scene<'a> {
+    objects: &'a [ObjectRef],
+    frames: Vec<Frame>,
+    /// Group and kind of those that have no status to write.
+    statusless: BTreeSet<(String, String)>,
+}
+
+/// One kind in one namespace.
+struct Frame {
+    resource: ApiResource,
+    namespace: Option<String>,
+    /// Whether it is only looked at for reasons: then it may be refused.
+    around: bool,
+    window: Window,
+}
+
+/// What a frame shows at one look.
+type Sight<'a> = (&'a Frame, Objects);
+
+impl<'a> Scene<'a> {
+    pub(super) async fn open(hub: &Hub, objects: &'a [ObjectRef]) -> Self {
+        let mut scene = Self { objects, frames: Vec::new(), statusless: statusless(hub, objects).await };
+        for object in objects {
+            scene.frame(hub, object.resource.clone(), object.namespace.clone(), false);
+        }
+        for object in objects {
+            for kind in around(&object.resource) {
+                let kind = built_in(kind).map(|served| served.resource);
+                kind.into_iter().for_each(|kind| scene.frame(hub, kind, object.namespace.clone(), true));
+            }
+        }
+        scene
+    }
+
+    fn frame(&mut self, hub: &Hub, resource: ApiResource, namespace: Option<String>, around: bool) {
+        let known = |frame: &Frame| frame.resource == resource && frame.namespace == namespace;
+        if !self.frames.iter().any(known) {
+            let window = hub.window(&resource, namespace.as_deref());
+            self.frames.push(Frame { resource, namespace, around, window });
+        }
+    }
+
+    /// Why nothing newer is heard, where that is so: what is seen then must not be judged.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let mut own = self.frames.iter().filter(|frame| !frame.around);
+        let trouble = own.find_map(|frame| frame.window.trouble().filter(|_| !frame.window.is_refused()))?;
+        Some(format!("the API server is not to be had: {}", chain(&*trouble)))
+    }
+
+    /// How each object is; `None` while something has not been listed yet.
+    pub(super) fn look(&mut self, hub: &Hub) -> Result<Option<Vec<Health>>, WatchError> {
+        let mut seen = Vec::new();
+        for frame in &mut self.frames {
+            match frame.window.objects() {
+                Ok(Some(objects)) => seen.push(objects),
+                Ok(None) => return Ok(None),
+                Err(_) if frame.around => seen.push(Objects::default()),
+                Err(refused) => return Err(refused),
+            }
+        }
+        if self.wants_nodes(&seen) {
+            if let Some(nodes) = built_in("Node") {
+                self.frame(hub, nodes.resource, None, true);
+            }
+            return Ok(None);
+        }
+        let sights: Vec<Sight<'_>> = self.frames.iter().zip(seen).collect();
+        Ok(Some(self.assess(&sights)))
+    }
+
+    /// Nodes are only worth a watch where the scheduler finds them too small.
+    fn wants_nodes(&self, seen: &[Objects]) -> bool {
+        let mut pods = self.frames.iter().zip(seen).filter(|(frame, _)| frame.resource.kind == "Pod");
+        let open = self.frames.iter().any(|frame| frame.resource.kind == "Node");
+        !open && pods.any(|(frame, pods)| pods.iter().any(|pod| health::wants_nodes(view(&frame.resource, pod))))
+    }
+
+    fn assess(&self, sights: &[Sight<'_>]) -> Vec<Health> {
+        let namespaces: BTreeSet<_> = self.objects.iter().map(|object| object.namespace.as_deref()).collect();
+        let around = |namespace| (namespace, surroundings(sights, namespace, &self.statusless));
+        let around: BTreeMap<_, _> = namespaces.into_iter().map(around).collect();
+        self.objects.iter().map(|object| health(object, sights, &around[&object.namespace.as_deref()])).collect()
+    }
+
+    /// Waits for a change of anything in the scene.
+    pub(super) async fn changed(&mut self) {
+        select_all(self.frames.iter_mut().map(|frame| Box::pin(frame.window.changed()))).await;
+    }
+}
+
+/// An object as `health` reads it.
+#[must_use]
+pub fn view<'a>(resource: &'a ApiResource, object: &'a DynamicObject) -> health::Object<'a> {
+    health::Object { group: &resource.group, kind: &resource.kind, metadata: &object.metadata, data: &object.data }
+}
+
+fn health(object: &ObjectRef, sights: &[Sight<'_>], around: &Surroundings<'_>) -> Health {
+    let own = |(frame, _): &&Sight<'_>| frame.resource == object.resource && frame.namespace == object.namespace;
+    let found = sights.iter().find(own).and_then(|(_, objects)| object.among(objects));
+    found.map_or_else(|| missing(object), |found| health::assess(view(&object.resource, found), around))
+}
+
+fn missing(object: &ObjectRef) -> Health {
+    let line = format!("{object} is not there");
+    Health::Waiting { on: Cause { line, way: Vec::new(), speaker: None }, patience: None }
+}
+
+/// Everything seen in a namespace, and what has none.
+fn surroundings<'a>(
+    sights: &'a [Sight<'a>],
+    namespace: Option<&str>,
+    statusless: &BTreeSet<(String, String)>,
+) -> Surroundings<'a> {
+    let near = sights.iter().filter(|(frame, _)| frame.namespace.is_none() || frame.namespace.as_deref() == namespace);
+    let objects = near.flat_map(|(frame, objects)| objects.iter().map(|object: &Arc<_>| view(&frame.resource, object)));
+    Surroundings::new(objects).without_status(statusless.iter().cloned())
+}
+
+/// The kinds in the same namespace that explain how an object of a kind is.
+fn around(resource: &ApiResource) -> &'static [&'static str] {
+    match (resource.group.as_str(), resource.kind.as_str()) {
+        ("", "Pod") => &["Event", "PersistentVolumeClaim"],
+        ("apps", "Deployment") => &["ReplicaSet", "Pod", "Event", "PersistentVolumeClaim"],
+        ("apps", _) | ("batch", "Job") => &["Pod", "Event", "PersistentVolumeClaim"],
+        ("", "PersistentVolumeClaim") => &["Event", "Pod"],
+        ("", "Service") => &["EndpointSlice", "Pod", "Event", "PersistentVolumeClaim"],
+        (group, _) if health::is_built_in(group) => &[],
+        _ => &["Deployment", "StatefulSet", "ReplicaSet", "Pod", "Event", "PersistentVolumeClaim"],
+    }
+}
+
+/// The custom kinds among the objects that the API server gives no status to write.
+async fn statusless(hub: &Hub, objects: &[ObjectRef]) -> BTreeSet<(String, String)> {
+    let custom = objects.iter().map(|object| &object.resource).filter(|resource| !health::is_built_in(&resource.group));
+    let names: BTreeSet<_> = custom.map(|resource| format!("{}/{}", resource.api_version, resource.kind)).collect();
+    let served = join_all(names.iter().map(|name| hub.resource(name))).await;
+    let without = served.into_iter().flatten().filter(|served| !served.has_status);
+    without.map(|served| (served.resource.group, served.resource.kind)).collect()
+}

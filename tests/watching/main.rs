@@ -1,0 +1,346 @@
+//! The hub against an API server on loopback that misbehaves on demand.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod fake;
+
+use std::time::Duration;
+
+use seaworthy::watch::{Hub, ObjectRef, WatchError};
+use serde_json::{Value, json};
+use tokio::time::{advance, pause, resume, sleep, timeout};
+
+use self::fake::Fake;
+
+/// Longest real time that anything here may take.
+const SOON: Duration = Duration::from_secs(5);
+
+/// A hub on a fresh server.
+fn hub() -> (Fake, Hub) {
+    let fake = Fake::start();
+    let hub = Hub::new(fake.client());
+    (fake, hub)
+}
+
+/// Waits until the ConfigMaps of `ns` are exactly these.
+async fn names(hub: &Hub, wanted: &[&str]) {
+    let kind = hub.resource("ConfigMap").await.unwrap().resource;
+    let same = hub.until(&kind, Some("ns"), |objects| {
+        let names: Vec<_> = objects.iter().filter_map(|object| object.metadata.name.as_deref()).collect();
+        (names == wanted).then_some(())
+    });
+    timeout(SOON, same).await.expect("the wait should end").unwrap();
+}
+
+/// Keeps a window on the ConfigMaps of `ns` open, so that one watch lives through a whole test.
+async fn open(hub: &Hub) -> seaworthy::watch::Window {
+    let kind = hub.resource("ConfigMap").await.unwrap().resource;
+    hub.window(&kind, Some("ns"))
+}
+
+fn map(name: &str) -> Value {
+    json!({ "metadata": { "name": name, "namespace": "ns" } })
+}
+
+/// Lets the clock jump while nothing is on the wire.
+async fn later(time: Duration) {
+    pause();
+    advance(time).await;
+    resume();
+}
+
+#[tokio::test]
+async fn a_wait_sees_what_is_there_what_comes_and_what_goes() {
+    let (fake, hub) = hub();
+    fake.put("configmaps", map("b"));
+    names(&hub, &["b"]).await;
+    fake.put("configmaps", map("a"));
+    names(&hub, &["a", "b"]).await;
+    fake.remove("configmaps", "b");
+    names(&hub, &["a"]).await;
+    assert_eq!(fake.requests(), 2, "one list and one watch");
+}
+
+#[tokio::test]
+async fn a_change_during_a_dropped_connection_is_not_missed() {
+    let (fake, hub) = hub();
+    fake.put("configmaps", map("a"));
+    let _window = open(&hub).await;
+    names(&hub, &["a"]).await;
+    fake.watched().await;
+    fake.cut();
+    fake.put("configmaps", map("b"));
+    names(&hub, &["a", "b"]).await;
+    assert_eq!(fake.lists(), 1, "the watch is resumed, not begun anew");
+}
+
+#[tokio::test]
+async fn an_expired_version_leads_to_a_new_list_whether_it_comes_as_an_event_or_as_a_status() {
+    for as_status in [false, true] {
+        let (fake, hub) = hub();
+        fake.put("configmaps", map("a"));
+        fake.put("configmaps", map("b"));
+        let _window = open(&hub).await;
+        names(&hub, &["a", "b"]).await;
+        fake.watched().await;
+        fake.gone_as_status(as_status);
+        fake.remove_unheard("configmaps", "a");
+        fake.cut();
+        names(&hub, &["b"]).await;
+        assert_eq!(fake.lists(), 2, "as status: {as_status}");
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_expires_in_the_middle_of_a_watch_leads_to_a_new_list() {
+    let (fake, hub) = hub();
+    fake.put("configmaps", map("a"));
+    let _window = open(&hub).await;
+    names(&hub, &["a"]).await;
+    fake.watched().await;
+    fake.remove_unheard("configmaps", "a");
+    fake.expire();
+    names(&hub, &[]).await;
+}
+
+#[tokio::test]
+async fn a_bookmark_moves_the_version_from_which_a_watch_is_resumed() {
+    let (fake, hub) = hub();
+    let _window = open(&hub).await;
+    names(&hub, &[]).await;
+    fake.watched().await;
+    fake.bookmark(40);
+    fake.put("configmaps", map("a"));
+    names(&hub, &["a"]).await;
+    fake.bookmark(90);
+    sleep(Duration::from_millis(100)).await;
+    fake.cut();
+    timeout(SOON, fake.watched_from("90")).await.expect("the watch should be resumed from the bookmark");
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_for_20_seconds_is_survived() {
+    let (mut fake, hub) = hub();
+    let mut window = open(&hub).await;
+    names(&hub, &[]).await;
+    fake.stop();
+    fake.put("configmaps", map("a"));
+    for _ in 0..20 {
+        sleep(Duration::from_millis(20)).await;
+        later(Duration::from_secs(1)).await;
+    }
+    assert!(window.trouble().is_some(), "a reader should know why nothing is heard");
+    assert!(window.objects().unwrap().unwrap().is_empty());
+    fake.restart();
+    names(&hub, &["a"]).await;
+    assert!(window.trouble().is_none());
+}
+
+#[tokio::test]
+async fn a_half_open_connection_is_noticed_within_50_seconds() {
+    let (fake, hub) = hub();
+    let _window = open(&hub).await;
+    names(&hub, &[]).await;
+    fake.watched().await;
+    fake.mute();
+    fake.put("configmaps", map("a"));
+    sleep(Duration::from_millis(50)).await;
+    later(Duration::from_secs(51)).await;
+    names(&hub, &["a"]).await;
+}
+
+#[tokio::test]
+async fn a_slow_server_is_waited_for() {
+    let (fake, hub) = hub();
+    fake.put("configmaps", map("a"));
+    fake.delay(Duration::from_millis(400));
+    names(&hub, &["a"]).await;
+}
+
+#[tokio::test]
+async fn denied_access_is_refused_at_once_with_the_servers_words() {
+    let (fake, hub) = hub();
+    fake.answer_with(403);
+    let kind = hub.resource("ConfigMap").await.unwrap().resource;
+    let refused = timeout(SOON, hub.until(&kind, Some("ns"), |_| Some(()))).await.unwrap();
+    let Err(error @ WatchError::Refused { .. }) = refused else { panic!("{refused:?}") };
+    assert!(seaworthy::complaint::chain(&error).contains("told to answer 403"), "{error:?}");
+    assert_eq!(fake.requests(), 1);
+}
+
+#[tokio::test]
+async fn denied_access_after_a_first_answer_is_a_server_that_is_starting() {
+    let (fake, hub) = hub();
+    let _window = open(&hub).await;
+    names(&hub, &[]).await;
+    fake.watched().await;
+    fake.answer_with(403);
+    fake.cut();
+    sleep(Duration::from_millis(100)).await;
+    fake.put("configmaps", map("a"));
+    fake.answer_with(200);
+    names(&hub, &["a"]).await;
+}
+
+#[tokio::test]
+async fn an_outage_does_not_count_as_denial() {
+    let (mut fake, hub) = hub();
+    let _window = open(&hub).await;
+    names(&hub, &[]).await;
+    fake.watched().await;
+    fake.stop();
+    for _ in 0..40 {
+        sleep(Duration::from_millis(5)).await;
+        later(Duration::from_secs(1)).await;
+    }
+    fake.answer_with(403);
+    fake.restart();
+    sleep(Duration::from_millis(1200)).await;
+    fake.put("configmaps", map("a"));
+    fake.answer_with(200);
+    names(&hub, &["a"]).await;
+}
+
+#[tokio::test]
+async fn a_kind_that_is_served_a_little_later_is_waited_for_and_one_that_never_is_refused() {
+    let (fake, hub) = hub();
+    fake.answer_with(404);
+    let mut window = open(&hub).await;
+    sleep(Duration::from_millis(100)).await;
+    assert!(window.objects().is_ok());
+    fake.answer_with(200);
+    names(&hub, &[]).await;
+    fake.watched().await;
+    fake.answer_with(404);
+    fake.cut();
+    for _ in 0..12 {
+        sleep(Duration::from_millis(20)).await;
+        later(Duration::from_secs(1)).await;
+    }
+    while window.objects().is_ok() {
+        timeout(SOON, window.changed()).await.expect("the kind should be refused");
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_waits_of_30_seconds_on_four_kinds_cost_at_most_20_requests() {
+    let (fake, hub) = hub();
+    let mut waits = tokio::task::JoinSet::new();
+    for wait in 0..100 {
+        let (hub, kind) = (hub.clone(), ["Pod", "ConfigMap", "Deployment", "Job"][wait % 4]);
+        let kind = hub.resource(kind).await.unwrap().resource;
+        waits.spawn(async move { hub.until(&kind, Some("ns"), |objects| (!objects.is_empty()).then_some(())).await });
+    }
+    for _ in 0..30 {
+        sleep(Duration::from_millis(20)).await;
+        later(Duration::from_secs(1)).await;
+    }
+    for plural in ["pods", "configmaps", "deployments", "jobs"] {
+        fake.put(plural, map("a"));
+    }
+    timeout(SOON, waits.join_all()).await.unwrap().into_iter().for_each(|wait| wait.unwrap());
+    assert!(fake.requests() <= 8, "{} requests", fake.requests());
+}
+
+#[tokio::test]
+async fn a_watch_outlives_its_last_wait_by_30_seconds_and_no_more() {
+    let (fake, hub) = hub();
+    names(&hub, &[]).await;
+    fake.watched().await;
+    later(Duration::from_secs(29)).await;
+    names(&hub, &[]).await;
+    assert_eq!(fake.requests(), 2, "the second wait finds the first one's watch");
+    sleep(Duration::from_millis(20)).await;
+    for _ in 0..31 {
+        sleep(Duration::from_millis(5)).await;
+        later(Duration::from_secs(1)).await;
+    }
+    timeout(SOON, fake.unwatched()).await.expect("the connection should be closed");
+}
+
+/// A Deployment `web` with a replica set and a pod in a state.
+fn deploy(fake: &Fake, state: &Value) {
+    let owner = |kind: &str, uid: &str| json!([{ "apiVersion": "apps/v1", "kind": kind, "name": kind, "uid": uid }]);
+    let revision = json!({ "deployment.kubernetes.io/revision": "1" });
+    let metadata =
+        |name: &str, uid: &str| json!({ "name": name, "namespace": "ns", "uid": uid, "annotations": revision });
+    fake.put("deployments", json!({ "metadata": metadata("web", "d"), "status": { "observedGeneration": 1 } }));
+    let mut set = json!({ "metadata": metadata("web-1", "r") });
+    set["metadata"]["ownerReferences"] = owner("Deployment", "d");
+    fake.put("replicasets", set);
+    let mut pod = json!({
+        "metadata": metadata("web-1-x", "p"),
+        "spec": { "nodeName": "n", "containers": [{ "name": "app", "image": "redis:nope" }] },
+        "status": { "phase": "Pending", "containerStatuses": [{ "name": "app", "restartCount": 1 }] },
+    });
+    pod["metadata"]["ownerReferences"] = owner("ReplicaSet", "r");
+    for (key, value) in state.as_object().unwrap() {
+        pod["status"]["containerStatuses"][0][key] = value.clone();
+    }
+    fake.put("pods", pod);
+}
+
+async fn web(hub: &Hub) -> ObjectRef {
+    let resource = hub.resource("Deployment").await.unwrap().resource;
+    ObjectRef { resource, namespace: Some("ns".to_owned()), name: "web".to_owned() }
+}
+
+#[tokio::test]
+async fn settling_names_the_lowest_cause_and_the_way_down_to_it() {
+    let (fake, hub) = hub();
+    let web = web(&hub).await;
+    let mut told = Vec::new();
+    let settle = async {
+        let objects = [web];
+        hub.settle_telling(&objects, |on| told.push(on.to_owned())).await
+    };
+    let breaking = async {
+        sleep(Duration::from_millis(300)).await;
+        deploy(&fake, &json!({ "state": { "waiting": { "reason": "ErrImagePull", "message": "manifest unknown" } } }));
+    };
+    let (settled, ()) = timeout(SOON, async { tokio::join!(settle, breaking) }).await.unwrap();
+    let doom = settled.unwrap().unwrap_err();
+    assert_eq!(
+        doom.why,
+        "pod web-1-x: container app cannot pull image \"redis:nope\": manifest unknown (ErrImagePull)"
+    );
+    assert_eq!(doom.details, ["found by way of Deployment web, ReplicaSet web-1"]);
+    assert_eq!(told.first().map(String::as_str), Some("Deployment web is not there"));
+}
+
+#[tokio::test]
+async fn a_crash_loop_comes_with_the_last_words_of_its_container() {
+    let (fake, hub) = hub();
+    fake.log("starting\ncannot open the database\n");
+    let ended = json!({ "terminated": { "exitCode": 1, "reason": "Error" } });
+    deploy(&fake, &json!({ "state": { "waiting": { "reason": "CrashLoopBackOff" } }, "lastState": ended }));
+    let settled = timeout(SOON, hub.settle_telling(&[web(&hub).await], |_| ())).await.unwrap();
+    let doom = settled.unwrap().unwrap_err();
+    assert_eq!(
+        doom.why,
+        "pod web-1-x: container app exited with code 1, restarted once (CrashLoopBackOff): cannot open the database"
+    );
+    assert_eq!(doom.details[1], "log of container app: starting");
+}
+
+#[tokio::test]
+async fn settling_ends_when_the_newest_specification_is_there() {
+    let (fake, hub) = hub();
+    let settle = tokio::spawn({
+        let (hub, web) = (hub.clone(), web(&hub).await);
+        async move { hub.settle_telling(&[web], |_| ()).await }
+    });
+    let status = json!({ "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1 });
+    fake.put("deployments", json!({ "metadata": { "name": "web", "namespace": "ns" }, "status": status }));
+    let saw = timeout(SOON, settle).await.unwrap().unwrap().unwrap().unwrap();
+    assert_eq!(saw, "1 of 1 pods are available");
+}
+
+#[tokio::test]
+async fn reasons_that_may_not_be_read_are_done_without() {
+    let (fake, hub) = hub();
+    fake.deny("events");
+    deploy(&fake, &json!({ "state": { "waiting": { "reason": "InvalidImageName", "message": "bad" } } }));
+    let settled = timeout(SOON, hub.settle_telling(&[web(&hub).await], |_| ())).await.unwrap();
+    assert!(settled.unwrap().unwrap_err().why.contains("InvalidImageName"));
+}
