@@ -27,7 +27,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::address::{Address, Host};
-pub use self::crd::{Crd, CrdAnswer};
+pub use self::crd::{Crd, CrdAnswer, CrdState};
 pub use self::credential::{Credential, SecretKey};
 pub use self::dns::{Dns, DnsAnswer};
 pub use self::exec::{Exec, ExecAnswer};
@@ -35,7 +35,7 @@ pub use self::expect::{Absence, Access, Text};
 pub use self::helm_test::{HelmTest, HelmTestAnswer};
 pub use self::http::{Http, HttpAnswer, Trust};
 pub use self::job::{Job, JobAnswer};
-pub use self::namespace::{Namespace, NamespaceAnswer};
+pub use self::namespace::{Namespace, NamespaceAnswer, NamespaceFound};
 pub use self::operator::{Operator, OperatorAnswer};
 pub use self::postgres::{Postgres, PostgresAnswer, PostgresRole};
 pub use self::redis::{Redis, RedisAnswer, RedisRole};

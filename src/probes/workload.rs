@@ -1,8 +1,93 @@
-//! Twin of `checks/workload.rs`.
+//! Twin of `checks/workload.rs`: a wait on one object.
+
+use kube::api::DynamicObject;
 
 use super::{Site, Unseen};
-use crate::checks::{Workload, WorkloadAnswer};
+use crate::checks::{Absence, Claim, Workload, WorkloadAnswer};
+use crate::complaint::chain;
+use crate::watch::{Hub, ObjectRef, Served, WatchError};
 
-pub(super) async fn observe(_claim: &Workload, _site: &Site<'_>) -> Result<WorkloadAnswer, Unseen> {
-    Err(Unseen("this probe is not built yet".to_owned()))
+pub(super) async fn observe(claim: &Workload, site: &Site<'_>) -> Result<WorkloadAnswer, Unseen> {
+    let hub = &site.prober.hub;
+    let served = match hub.resource(&claim.kind).await {
+        Ok(served) => served,
+        Err(WatchError::Unknown { .. }) if claim.expect == Absence::AbsentWithItsKind => {
+            return Ok(WorkloadAnswer::Gone);
+        }
+        Err(error) => return Err(unseen(&error)),
+    };
+    let object = object(claim, site, served);
+    match claim.expect {
+        Absence::Present => present(claim, &object, site).await,
+        Absence::Absent | Absence::AbsentWithItsKind => absent(claim, &object, site).await,
+    }
+}
+
+fn object(claim: &Workload, site: &Site<'_>, served: Served) -> ObjectRef {
+    let namespace = served.namespaced.then(|| claim.namespace.as_deref().unwrap_or(site.namespace()).to_owned());
+    ObjectRef { resource: served.resource, namespace, name: claim.name.clone() }
+}
+
+async fn present(claim: &Workload, object: &ObjectRef, site: &Site<'_>) -> Result<WorkloadAnswer, Unseen> {
+    let hub = &site.prober.hub;
+    let stands = |on: &str| site.notes.stands(claim.judge(&WorkloadAnswer::Waiting { on: on.to_owned() }));
+    match hub.settle_telling(std::slice::from_ref(object), stands).await {
+        Ok(Ok(saw)) => {
+            let current = hub.current(object).await.map_err(|error| unseen(&error))?;
+            Ok(WorkloadAnswer::Ready { saw, replicas: current.and_then(|object| replicas(&object)) })
+        }
+        Ok(Err(doom)) => Ok(WorkloadAnswer::Doomed { why: doom.why, details: doom.details }),
+        Err(error) => Err(unseen(&error)),
+    }
+}
+
+/// The ready replicas as the kind counts them; a count of zero is left out by the API.
+fn replicas(object: &DynamicObject) -> Option<u32> {
+    let status = object.data.get("status")?;
+    let count = |field: &str| status.get(field).map(|count| count.as_u64().unwrap_or_default());
+    let ready = count("readyReplicas").or_else(|| count("numberReady"));
+    let ready = ready.or_else(|| count("replicas").map(|_| 0))?;
+    u32::try_from(ready).ok()
+}
+
+async fn absent(claim: &Workload, object: &ObjectRef, site: &Site<'_>) -> Result<WorkloadAnswer, Unseen> {
+    let hub = &site.prober.hub;
+    if let Some(namespace) = &object.namespace
+        && !exists(hub, namespace).await?
+    {
+        return match claim.expect {
+            Absence::AbsentWithItsKind => Ok(WorkloadAnswer::Gone),
+            Absence::Present | Absence::Absent => {
+                Err(Unseen(format!("there is no namespace {namespace} for {object} to be absent from")))
+            }
+        };
+    }
+    let gone = |objects: &[_]| match object.among(objects) {
+        None => Some(WorkloadAnswer::Gone),
+        Some(found) => {
+            site.notes.stands(claim.judge(&WorkloadAnswer::There { how: hold(found) }));
+            None
+        }
+    };
+    hub.until(&object.resource, object.namespace.as_deref(), gone).await.map_err(|error| unseen(&error))
+}
+
+async fn exists(hub: &Hub, namespace: &str) -> Result<bool, Unseen> {
+    let served = hub.resource("Namespace").await.map_err(|error| unseen(&error))?;
+    let namespace = ObjectRef { resource: served.resource, namespace: None, name: namespace.to_owned() };
+    let found = hub.current(&namespace).await.map_err(|error| unseen(&error))?;
+    Ok(found.is_some())
+}
+
+/// What keeps an object that should be gone.
+fn hold(object: &DynamicObject) -> String {
+    match (&object.metadata.deletion_timestamp, object.metadata.finalizers.as_deref()) {
+        (None, _) => "and nobody has deleted it".to_owned(),
+        (Some(_), None | Some([])) => "being deleted".to_owned(),
+        (Some(_), Some(finalizers)) => format!("being deleted, held by {}", finalizers.join(", ")),
+    }
+}
+
+fn unseen(error: &WatchError) -> Unseen {
+    Unseen(chain(error))
 }
