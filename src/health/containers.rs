@@ -108,7 +108,12 @@ impl Container<'_> {
 
     /// A container that has exited at least twice, or could not even start.
     fn crash(&self, end: &Value, reason: &str) -> Health {
-        let line = format!("{}, {} restarts ({reason})", self.exit(end), self.restarts());
+        let restarts = match self.restarts() {
+            0 => String::new(),
+            1 => ", restarted once".to_owned(),
+            more => format!(", restarted {more} times"),
+        };
+        let line = format!("{}{restarts} ({reason})", self.exit(end));
         let unstartable = matches!(text(end, "/reason"), "StartError" | "ContainerCannotRun");
         let previous = self.status.pointer("/state/terminated").is_none();
         let health =

@@ -29,7 +29,7 @@ fn attempt(health: Health) -> Health {
         Health::Doomed(on) | Health::Waiting { on, .. } if on.speaker.is_some() => {
             Health::Waiting { on, patience: None }
         }
-        other => other,
+        other @ (Health::Ready { .. } | Health::Waiting { .. } | Health::Doomed(_)) => other,
     }
 }
 

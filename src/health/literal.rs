@@ -28,26 +28,21 @@ pub(super) fn ready(yaml: &str, saw: &str) {
 
 #[track_caller]
 pub(super) fn waiting(yaml: &str, line: &str) {
-    match health(yaml) {
-        Health::Waiting { on, patience: None } => assert_eq!(on.line, line, "{yaml}"),
-        other => panic!("{other:?}\n{yaml}"),
-    }
+    let health = health(yaml);
+    let Health::Waiting { on, patience: None } = &health else { panic!("{health:?}\n{yaml}") };
+    assert_eq!(on.line, line, "{yaml}");
 }
 
 #[track_caller]
 pub(super) fn stuck(yaml: &str, line: &str, with: Patience) {
-    match health(yaml) {
-        Health::Waiting { on, patience: Some(patience) } => {
-            assert_eq!((on.line.as_str(), patience), (line, with), "{yaml}");
-        }
-        other => panic!("{other:?}\n{yaml}"),
-    }
+    let health = health(yaml);
+    let Health::Waiting { on, patience: Some(patience) } = &health else { panic!("{health:?}\n{yaml}") };
+    assert_eq!((on.line.as_str(), *patience), (line, with), "{yaml}");
 }
 
 #[track_caller]
 pub(super) fn doomed(yaml: &str, line: &str) {
-    match health(yaml) {
-        Health::Doomed(cause) => assert_eq!(cause.line, line, "{yaml}"),
-        other => panic!("{other:?}\n{yaml}"),
-    }
+    let health = health(yaml);
+    let Health::Doomed(cause) = &health else { panic!("{health:?}\n{yaml}") };
+    assert_eq!(cause.line, line, "{yaml}");
 }

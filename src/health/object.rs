@@ -78,10 +78,10 @@ impl<'a> Object<'a> {
 
     /// Whether the controller's status is about an older specification. Some controllers write the number as text.
     pub(super) fn is_stale(self) -> bool {
-        let observed = self.data.pointer("/status/observedGeneration").and_then(|observed| match observed {
-            Value::String(text) => text.parse().ok(),
-            other => other.as_i64(),
-        });
+        let observed = self
+            .data
+            .pointer("/status/observedGeneration")
+            .and_then(|observed| observed.as_i64().or_else(|| observed.as_str()?.parse().ok()));
         observed.is_some_and(|observed| observed < self.metadata.generation.unwrap_or_default())
     }
 }

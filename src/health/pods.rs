@@ -144,9 +144,9 @@ status:
     fn a_crash_loop_names_the_exit_code() {
         let state = "restartCount: 1, state: { waiting: { reason: CrashLoopBackOff } }, \
                      lastState: { terminated: { exitCode: 3, reason: Error } }";
-        stuck(&pod(state, ""), "pod web-1: container app exited with code 3, 1 restarts (CrashLoopBackOff)", CRASH);
+        stuck(&pod(state, ""), "pod web-1: container app exited with code 3, restarted once (CrashLoopBackOff)", CRASH);
         let many = state.replace("restartCount: 1", "restartCount: 6");
-        doomed(&pod(&many, ""), "pod web-1: container app exited with code 3, 6 restarts (CrashLoopBackOff)");
+        doomed(&pod(&many, ""), "pod web-1: container app exited with code 3, restarted 6 times (CrashLoopBackOff)");
     }
 
     #[test]
@@ -154,7 +154,7 @@ status:
         let once = "restartCount: 0, state: { terminated: { exitCode: 3, reason: Error } }";
         waiting(&pod(once, ""), "pod web-1: container app exited with code 3");
         let twice = once.replace("restartCount: 0", "restartCount: 1");
-        stuck(&pod(&twice, ""), "pod web-1: container app exited with code 3, 1 restarts (Error)", CRASH);
+        stuck(&pod(&twice, ""), "pod web-1: container app exited with code 3, restarted once (Error)", CRASH);
     }
 
     #[test]
@@ -162,7 +162,7 @@ status:
         let state = "restartCount: 1, state: { waiting: { reason: CrashLoopBackOff } }, \
                      lastState: { terminated: { exitCode: 137, reason: OOMKilled } }";
         let line = "pod web-1: container app was killed for using more memory than its limit of 64Mi (OOMKilled, exit \
-                    code 137), 1 restarts (CrashLoopBackOff)";
+                    code 137), restarted once (CrashLoopBackOff)";
         stuck(&pod(state, ""), line, CRASH);
     }
 
@@ -170,7 +170,7 @@ status:
     fn a_command_that_does_not_exist_is_doomed_at_its_first_start() {
         let state =
             "restartCount: 0, state: { terminated: { exitCode: 128, reason: StartError, message: 'exec: nope' } }";
-        doomed(&pod(state, ""), "pod web-1: container app cannot be started: exec: nope, 0 restarts (StartError)");
+        doomed(&pod(state, ""), "pod web-1: container app cannot be started: exec: nope (StartError)");
     }
 
     #[test]
@@ -232,7 +232,11 @@ status:
             "",
             "restartCount: 2, state: { waiting: { reason: CrashLoopBackOff } }, lastState: { terminated: { exitCode: 1 } }",
         );
-        stuck(&crashed, "pod web-1: init container first exited with code 1, 2 restarts (CrashLoopBackOff)", CRASH);
+        stuck(
+            &crashed,
+            "pod web-1: init container first exited with code 1, restarted 2 times (CrashLoopBackOff)",
+            CRASH,
+        );
     }
 
     #[test]

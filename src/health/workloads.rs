@@ -51,7 +51,7 @@ pub(super) fn stateful_set(set: Object<'_>, around: &Surroundings<'_>) -> Health
                 |pod: Object<'_>| pod.label("controller-revision-hash") != Some(set.text("/status/updateRevision"));
             let troubles = around.owned("Pod", set).map(|pod| match pods::assess(pod, around) {
                 Health::Doomed(on) if former(pod) => Health::Waiting { on, patience: Some(FORMER_REVISION) },
-                health => health,
+                health @ (Health::Ready { .. } | Health::Waiting { .. } | Health::Doomed(_)) => health,
             });
             let lowest = Health::gravest(troubles).map(|health| health.below(set));
             Health::gravest(lowest.into_iter().chain(creation::refused(set, around)))

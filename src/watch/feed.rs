@@ -51,7 +51,8 @@ pub(super) struct Feed {
     types: TypeMeta,
     view: Arc<watch::Sender<View>>,
     pause: Duration,
-    since: Option<Instant>,
+    /// Since when the server denies what is asked.
+    denied: Option<Instant>,
 }
 
 /// How one watch request ended.
@@ -65,7 +66,7 @@ enum Ending {
 impl Feed {
     pub(super) fn new(api: Api<Lean>, resource: &ApiResource, view: Arc<watch::Sender<View>>) -> Self {
         let types = TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
-        Self { api, types, view, pause: PAUSE.0, since: None }
+        Self { api, types, view, pause: PAUSE.0, denied: None }
     }
 
     /// Keeps the view fresh until the API server refuses for good.
@@ -186,7 +187,7 @@ impl Feed {
 
     /// The server answered as it should: what was wrong is over.
     fn well(&mut self, edit: impl FnOnce(&mut View)) {
-        self.since = None;
+        self.denied = None;
         self.pause = PAUSE.0;
         self.view.send_modify(|view| {
             view.trouble = None;
@@ -201,11 +202,20 @@ impl Feed {
 
     /// Makes a trouble known and says whether it is final.
     fn note(&mut self, error: kube::Error) -> bool {
-        let since = *self.since.get_or_insert_with(Instant::now);
         let known = self.view.borrow().objects.is_some();
-        let refused = patience(&error, known).is_some_and(|patience| since.elapsed() >= patience);
+        let refused = match patience(&error, known) {
+            Some(patience) => self.denied.get_or_insert_with(Instant::now).elapsed() >= patience,
+            None => {
+                // An outage is no denial: a server that comes back is given its time from then on.
+                self.denied = None;
+                false
+            }
+        };
         self.view.send_modify(|view| {
-            view.trouble = Some(Arc::new(error));
+            // The words of an outage change with every attempt; its first ones tell most.
+            if refused || view.trouble.is_none() {
+                view.trouble = Some(Arc::new(error));
+            }
             view.refused = refused;
         });
         refused

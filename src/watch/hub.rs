@@ -165,7 +165,7 @@ impl Window {
     pub async fn changed(&mut self) {
         if self.view.changed().await.is_err() {
             // The watch has ended with its last word, which `objects` has told; nothing will change any more.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

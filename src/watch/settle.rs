@@ -199,7 +199,7 @@ fn progress(healths: &[Health]) -> impl Iterator<Item = usize> {
 fn outwaited(cause: &Cause, lasted: Duration) -> Cause {
     let mut cause = cause.clone();
     if lasted >= Duration::from_secs(1) {
-        cause.line = format!("{} for {} s", cause.line, lasted.as_secs());
+        cause.line = format!("{}; still so after {} s", cause.line, lasted.as_secs());
     }
     cause
 }
@@ -241,7 +241,7 @@ mod tests {
         let (mut stuck, start, healths) = (Stuck::default(), Instant::now(), [on("a", Some(PATIENCE))]);
         let end = start + PATIENCE.alone;
         assert_eq!(stuck.outcome(&healths, start), waiting("a", Some(end)));
-        assert_eq!(stuck.outcome(&healths, end), Outcome::Doomed(0, cause("a for 5 s")));
+        assert_eq!(stuck.outcome(&healths, end), Outcome::Doomed(0, cause("a; still so after 5 s")));
     }
 
     #[tokio::test]
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(stuck.outcome(&both, start), waiting("a", Some(end)));
         let alone = [Health::Ready { saw: "up".to_owned() }, on("a", Some(PATIENCE))];
         assert_eq!(stuck.outcome(&alone, start + PATIENCE.alone), waiting("a", Some(end)));
-        assert_eq!(stuck.outcome(&alone, end), Outcome::Doomed(1, cause("a for 60 s")));
+        assert_eq!(stuck.outcome(&alone, end), Outcome::Doomed(1, cause("a; still so after 60 s")));
     }
 
     #[tokio::test]

@@ -13,14 +13,15 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde_json::{Value, json};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 /// The server; clones of what it keeps are held by its requests.
-pub struct Fake {
+pub(crate) struct Fake {
     world: World,
     address: SocketAddr,
-    accepting: JoinHandle<()>,
+    /// A runtime of its own, whose end ends every connection, and whose clock no test stops.
+    runtime: Option<Runtime>,
 }
 
 /// What is kept, and a number that changes with it.
@@ -54,14 +55,14 @@ struct Kept {
 }
 
 impl Fake {
-    pub async fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let kept = Kept { version: 1, code: 200, ..Kept::default() };
         let world = World { kept: Arc::new(Mutex::new(kept)), changes: watch::Sender::new(0) };
-        let (address, accepting) = serve(&world, SocketAddr::from(([127, 0, 0, 1], 0))).await;
-        Self { world, address, accepting }
+        let (address, runtime) = serve(&world, SocketAddr::from(([127, 0, 0, 1], 0)));
+        Self { world, address, runtime: Some(runtime) }
     }
 
-    pub fn client(&self) -> kube::Client {
+    pub(crate) fn client(&self) -> kube::Client {
         let uri = format!("http://{}", self.address).parse().unwrap();
         let mut config = kube::Config::new(uri);
         config.default_retry = false;
@@ -69,7 +70,7 @@ impl Fake {
     }
 
     /// Creates or replaces an object of a kind.
-    pub fn put(&self, plural: &str, mut object: Value) {
+    pub(crate) fn put(&self, plural: &str, mut object: Value) {
         self.world.edit(|kept| {
             kept.version += 1;
             object["metadata"]["resourceVersion"] = json!(kept.version.to_string());
@@ -81,7 +82,7 @@ impl Fake {
     }
 
     /// Deletes an object, and says so.
-    pub fn remove(&self, plural: &str, name: &str) {
+    pub(crate) fn remove(&self, plural: &str, name: &str) {
         self.world.edit(|kept| {
             let mut object = kept.objects.remove(&(plural.to_owned(), name.to_owned())).unwrap();
             kept.version += 1;
@@ -91,7 +92,7 @@ impl Fake {
     }
 
     /// Deletes an object and forgets the history up to then: only a new list can tell.
-    pub fn remove_unheard(&self, plural: &str, name: &str) {
+    pub(crate) fn remove_unheard(&self, plural: &str, name: &str) {
         self.world.edit(|kept| {
             kept.objects.remove(&(plural.to_owned(), name.to_owned())).unwrap();
             kept.version += 10;
@@ -100,7 +101,7 @@ impl Fake {
     }
 
     /// Sends a bookmark of a version to every watch.
-    pub fn bookmark(&self, version: u64) {
+    pub(crate) fn bookmark(&self, version: u64) {
         self.world.edit(|kept| {
             kept.version = version;
             let object = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "resourceVersion": version.to_string() } });
@@ -109,12 +110,12 @@ impl Fake {
     }
 
     /// Breaks every connection of a watch.
-    pub fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.world.edit(|kept| kept.cuts += 1);
     }
 
     /// Lets every watch that is open say that its version has expired.
-    pub fn expire(&self) {
+    pub(crate) fn expire(&self) {
         self.world.edit(|kept| {
             kept.cuts += 1;
             kept.expired_before = kept.cuts;
@@ -122,62 +123,62 @@ impl Fake {
     }
 
     /// Leaves every watch that is open without a word from now on.
-    pub fn mute(&self) {
+    pub(crate) fn mute(&self) {
         self.world.edit(|kept| {
             kept.cuts += 1;
             kept.muted_before = kept.cuts;
         });
     }
 
-    pub fn gone_as_status(&self, as_status: bool) {
+    pub(crate) fn gone_as_status(&self, as_status: bool) {
         self.world.edit(|kept| kept.gone_as_status = as_status);
     }
 
-    pub fn answer_with(&self, code: u16) {
+    pub(crate) fn answer_with(&self, code: u16) {
         self.world.edit(|kept| kept.code = code);
     }
 
-    pub fn deny(&self, plural: &str) {
-        self.world.edit(|kept| drop(kept.denied.insert(plural.to_owned())));
+    pub(crate) fn deny(&self, plural: &str) {
+        self.world.edit(|kept| kept.denied.extend([plural.to_owned()]));
     }
 
-    pub fn delay(&self, delay: Duration) {
+    pub(crate) fn delay(&self, delay: Duration) {
         self.world.edit(|kept| kept.delay = delay);
     }
 
-    pub fn log(&self, log: &str) {
+    pub(crate) fn log(&self, log: &str) {
         self.world.edit(|kept| log.clone_into(&mut kept.log));
     }
 
-    /// Stops accepting and breaks what is open.
-    pub fn stop(&mut self) {
-        self.accepting.abort();
-        self.cut();
+    /// Ends the server and every connection to it.
+    pub(crate) fn stop(&mut self) {
+        self.runtime.take().into_iter().for_each(Runtime::shutdown_background);
     }
 
-    pub async fn restart(&mut self) {
-        (_, self.accepting) = serve(&self.world, self.address).await;
+    pub(crate) fn restart(&mut self) {
+        self.runtime = Some(serve(&self.world, self.address).1);
     }
 
-    pub fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.world.kept().requests
     }
 
-    pub fn lists(&self) -> usize {
+    pub(crate) fn lists(&self) -> usize {
         self.world.kept().lists
     }
 
-    pub fn last_version(&self) -> String {
-        self.world.kept().last_version.clone()
-    }
-
     /// Until a watch is open.
-    pub async fn watched(&self) {
+    pub(crate) async fn watched(&self) {
         self.until(|kept| kept.watches > 0).await;
     }
 
+    /// Until a watch has been opened from a version.
+    pub(crate) async fn watched_from(&self, version: &str) {
+        self.until(|kept| kept.last_version == version).await;
+    }
+
     /// Until no watch is open.
-    pub async fn unwatched(&self) {
+    pub(crate) async fn unwatched(&self) {
         self.until(|kept| kept.watches == 0).await;
     }
 
@@ -205,11 +206,14 @@ impl World {
     }
 }
 
-async fn serve(world: &World, address: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
-    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+fn serve(world: &World, address: SocketAddr) -> (SocketAddr, Runtime) {
+    let listener = std::net::TcpListener::bind(address).unwrap();
+    listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
     let app = Router::new().fallback(answer).with_state(world.clone());
-    (address, tokio::spawn(async move { axum::serve(listener, app).await.unwrap() }))
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.spawn(async move { axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), app).await.unwrap() });
+    (address, runtime)
 }
 
 async fn answer(State(world): State<World>, uri: Uri, Query(query): Query<BTreeMap<String, String>>) -> Response {
