@@ -40,7 +40,7 @@ pub use self::http::{Http, HttpAnswer, HttpResponse, Trust};
 pub use self::job::{Job, JobAnswer, Ran};
 pub use self::namespace::{Namespace, NamespaceAnswer, NamespaceFound};
 pub use self::operator::{Operator, OperatorAnswer};
-pub use self::postgres::{Postgres, PostgresAnswer, PostgresFacts, PostgresRole};
+pub use self::postgres::{Guard, Postgres, PostgresAnswer, PostgresFacts, PostgresRole};
 pub use self::reach::{Obstacle, Written};
 pub use self::redis::{Redis, RedisAnswer, RedisFacts, RedisInfo, RedisRole, Replicated};
 pub use self::tcp::{Tcp, TcpAnswer};

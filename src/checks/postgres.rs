@@ -14,7 +14,8 @@ pub struct Postgres {
     pub at: Address,
     /// User.
     pub user: String,
-    /// Its password; an empty one where it is left out.
+    /// Its password; an empty one where it is left out. Forwarded connections reach the server on its loopback, which
+    /// official images trust without a password: a warning says so, and a denial is Unclear then.
     #[serde(default)]
     pub password: Option<Credential>,
     /// Database; the user's name where it is left out.
@@ -45,6 +46,8 @@ pub enum PostgresRole {
     Replica,
 }
 
+const LOOPBACK: &str = "a forward arrives on the server's loopback, from where it lets in anybody without a password";
+
 const fn yes() -> bool {
     true
 }
@@ -67,10 +70,23 @@ pub struct PostgresFacts {
     pub version: String,
     /// Its role.
     pub role: PostgresRole,
+    /// Whether it asks for a password at all.
+    pub guard: Guard,
     /// What came of writing a row; `None` where no write was asked for.
     pub written: Option<Written>,
     /// A table of ours that could not be removed, and why.
     pub leftover: Option<String>,
+}
+
+/// Whether a server asks for a password at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// It does: being let in means that ours was right.
+    Asks,
+    /// It lets in anybody.
+    Open,
+    /// It lets in anybody who comes from its own loopback, as forwarded connections do; of others nothing is known.
+    OpenToLoopback,
 }
 
 impl Claim for Postgres {
@@ -82,7 +98,7 @@ impl Claim for Postgres {
             (PostgresAnswer::Unmet(obstacle), expect) => obstacle.judge(format!("postgres {who} is let in"), expect),
             (PostgresAnswer::Refused(error), Access::Allowed) => {
                 // Not final: bootstraps and operators create users after the server has begun to accept.
-                let verb = if keeps_out(error) { "refused the login" } else { "is not ready for a login" };
+                let verb = if keeps_out(error) { "refused the login" } else { "answered the login with" };
                 Verdict::broken(format!("postgres {who} is let in"), format!("postgres {who} {verb}: {error}"))
             }
             (PostgresAnswer::Refused(error), Access::Denied) if keeps_out(error) => {
@@ -91,9 +107,12 @@ impl Claim for Postgres {
             (PostgresAnswer::Refused(error), Access::Denied) => {
                 Verdict::unclear(format!("postgres {who} answered {error}; that is no refusal of access"))
             }
-            (PostgresAnswer::Open(_), Access::Denied) => {
-                Verdict::broken(format!("postgres {who} is kept out"), format!("postgres {who} was let in"))
-            }
+            (PostgresAnswer::Open(facts), Access::Denied) => match facts.guard {
+                Guard::OpenToLoopback => Verdict::unclear(format!("postgres {who} was let in, but {LOOPBACK}")),
+                Guard::Asks | Guard::Open => {
+                    Verdict::broken(format!("postgres {who} is kept out"), format!("postgres {who} was let in"))
+                }
+            },
             (PostgresAnswer::Open(facts), Access::Allowed) => self.judge_facts(facts),
         }
     }
@@ -119,10 +138,20 @@ impl Postgres {
             self.judge_written(written, &mut faults);
         }
         let mut verdict = faults.or_held(self.sight(facts));
-        if let (Verdict::Held { warnings, .. }, Some(leftover)) = (&mut verdict, &facts.leftover) {
-            warnings.push(format!("a table of ours was left behind: {leftover}"));
+        if let Verdict::Held { warnings, .. } = &mut verdict {
+            warnings.extend(self.warnings(facts));
         }
         verdict
+    }
+
+    fn warnings(&self, facts: &PostgresFacts) -> Vec<String> {
+        let unasked = match (self.password.is_some(), facts.guard) {
+            (true, Guard::OpenToLoopback) => Some(format!("the password was not tested: {LOOPBACK}")),
+            (true, Guard::Open) => Some("the password was not tested: the server asks for none".to_owned()),
+            (true, Guard::Asks) | (false, _) => None,
+        };
+        let leftover = facts.leftover.iter().map(|left| format!("a table of ours was left behind: {left}"));
+        unasked.into_iter().chain(leftover).collect()
     }
 
     fn judge_written(&self, written: &Written, faults: &mut Faults) {
@@ -175,7 +204,13 @@ mod tests {
     }
 
     fn facts(role: PostgresRole, written: Written) -> PostgresFacts {
-        PostgresFacts { version: "17.2 (Debian)".to_owned(), role, written: Some(written), leftover: None }
+        PostgresFacts {
+            version: "17.2 (Debian)".to_owned(),
+            role,
+            guard: Guard::Asks,
+            written: Some(written),
+            leftover: None,
+        }
     }
 
     fn read_only() -> Written {
@@ -249,5 +284,19 @@ mod tests {
         facts.leftover = Some("seaworthy_x: lock timeout".to_owned());
         let verdict = claim("writes: true").judge(&PostgresAnswer::Open(facts));
         assert!(matches!(verdict, Verdict::Held { warnings, .. } if warnings.len() == 1));
+    }
+
+    #[test]
+    fn a_server_that_asks_for_no_password_has_tested_none() {
+        let answer =
+            |guard| PostgresAnswer::Open(PostgresFacts { guard, ..facts(PostgresRole::Primary, Written::Kept) });
+        let with_password = claim("password: {value: x}");
+        for (guard, warned) in [(Guard::Asks, 0), (Guard::Open, 1), (Guard::OpenToLoopback, 1)] {
+            let verdict = with_password.judge(&answer(guard));
+            assert!(matches!(verdict, Verdict::Held { warnings, .. } if warnings.len() == warned), "{guard:?}");
+        }
+        let denied = claim("expect: denied");
+        assert!(matches!(denied.judge(&answer(Guard::OpenToLoopback)), Verdict::Unclear { .. }));
+        assert!(matches!(denied.judge(&answer(Guard::Open)), Verdict::Broken { .. }));
     }
 }

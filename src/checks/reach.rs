@@ -63,7 +63,8 @@ impl Faults {
         if self.0.is_empty() {
             return Verdict::held(saw);
         }
-        let (expected, actual): (Vec<String>, Vec<String>) = self.0.into_iter().unzip();
+        let (mut expected, actual): (Vec<String>, Vec<String>) = self.0.into_iter().unzip();
+        expected.dedup();
         Verdict::broken(expected.join("; "), actual.join("; "))
     }
 }
@@ -88,7 +89,8 @@ mod tests {
         faults.unless(true, "up", "up");
         faults.unless(false, "a master", "a replica");
         faults.unless(false, "2 replicas", "none");
-        assert_eq!(faults.or_held("unused"), Verdict::broken("a master; 2 replicas", "a replica; none"));
+        faults.unless(false, "2 replicas", "none again");
+        assert_eq!(faults.or_held("unused"), Verdict::broken("a master; 2 replicas", "a replica; none; none again"));
         assert_eq!(Faults::default().or_held("all well"), Verdict::held("all well"));
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use hickory_resolver::proto::op::{Message, Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
@@ -11,6 +12,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Api;
 use kube::api::ListParams;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 use super::reach::Unmet;
 use super::{Site, Unseen};
@@ -25,6 +27,9 @@ const PORT: u16 = 53;
 
 /// The cluster's own domain.
 const DOMAIN: &str = "cluster.local.";
+
+/// Longest time for one server to answer: its own patience with the servers that it asks in turn is 6 s.
+const ANSWER: Duration = Duration::from_secs(8);
 
 /// From how many dots a name is asked for as it is before it is completed: `ndots` in the `resolv.conf` of pods.
 const NDOTS: usize = 5;
@@ -69,10 +74,9 @@ async fn lost_namespace(name: &str, site: &Site<'_>) -> Result<Option<String>, U
 
 async fn ask_server(pod: String, names: &[String], site: &Site<'_>) -> Result<DnsServer, Unseen> {
     let host = Host::Pod { name: pod.clone(), namespace: Some(NAMESPACE.to_owned()) };
-    let said = match site.dial(&Address { host, port: PORT }).await {
-        Ok(stream) => resolve(stream, names).await,
-        Err(unmet) => Err(unmet),
-    };
+    let asking = async { resolve(site.dial(&Address { host, port: PORT }).await?, names).await };
+    let late = |_| Ok(Resolution::Unmet(format!("no answer within {} s", ANSWER.as_secs())));
+    let said = timeout(ANSWER, asking).await.unwrap_or_else(late);
     let said = said.or_else(|unmet| unmet.answer(|obstacle| Resolution::Unmet(obstacle.text().to_owned())))?;
     Ok(DnsServer { pod, said })
 }
@@ -152,15 +156,19 @@ fn short(code: ResponseCode) -> String {
 }
 
 /// A name in the forms in which a pod of the namespace asks for it, in that order (`search` and `ndots` of its
-/// `resolv.conf`). A dot at the end says that it is whole.
+/// `resolv.conf`). A dot at the end says that it is whole. A single label is not asked for as it is: the root has none
+/// that a platform could mean, and a cluster without a way out would fail at it.
 fn completed(name: &str, namespace: &str) -> Vec<String> {
     if name.ends_with('.') {
         return vec![name.to_owned()];
     }
     let searched = [format!("{namespace}.svc.{DOMAIN}"), format!("svc.{DOMAIN}"), DOMAIN.to_owned()];
     let mut names: Vec<String> = searched.iter().map(|domain| format!("{name}.{domain}")).collect();
-    let as_it_is = if name.matches('.').count() >= NDOTS { 0 } else { names.len() };
-    names.insert(as_it_is, format!("{name}."));
+    match name.matches('.').count() {
+        0 => {}
+        NDOTS.. => names.insert(0, format!("{name}.")),
+        _ => names.push(format!("{name}.")),
+    }
     names
 }
 
@@ -188,7 +196,7 @@ mod tests {
     fn a_name_is_completed_as_a_pod_completes_it() {
         assert_eq!(
             completed("redis", "data"),
-            ["redis.data.svc.cluster.local.", "redis.svc.cluster.local.", "redis.cluster.local.", "redis."]
+            ["redis.data.svc.cluster.local.", "redis.svc.cluster.local.", "redis.cluster.local."]
         );
         assert_eq!(completed("redis.data.svc.cluster.local.", "data"), ["redis.data.svc.cluster.local."]);
         assert_eq!(completed("a.b.c.d.e.f", "data")[0], "a.b.c.d.e.f.");

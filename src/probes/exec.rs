@@ -106,12 +106,10 @@ fn ending(status: &Status) -> Ending {
         .filter(|cause| cause.reason.as_deref() == Some("ExitCode"))
         .find_map(|cause| cause.message.as_deref().and_then(|code| code.parse().ok()));
     let words = status.message.clone().unwrap_or_else(|| "the kubelet gives no reason".to_owned());
-    match (status.reason.as_deref(), code) {
-        (Some("NonZeroExitCode"), Some(code)) => Ending::Code(code),
-        _ if words.contains("unable to start container process") || words.contains("executable file not found") => {
-            Ending::NotStarted(words)
-        }
-        _ => Ending::Unknown(words),
+    match (status.reason.as_deref(), code, words.split_once("unable to start container process: ")) {
+        (Some("NonZeroExitCode"), Some(code), _) => Ending::Code(code),
+        (_, _, Some((_, why))) => Ending::NotStarted(why.to_owned()),
+        (_, _, None) => Ending::Unknown(words),
     }
 }
 
@@ -138,7 +136,7 @@ mod tests {
         let missing = "OCI runtime exec failed: unable to start container process: exec: \"nope\": executable file not found in $PATH";
         assert_eq!(
             of(json!({"status": "Failure", "reason": "InternalError", "message": missing})),
-            Ending::NotStarted(missing.to_owned())
+            Ending::NotStarted("exec: \"nope\": executable file not found in $PATH".to_owned())
         );
         for status in [
             json!({}),

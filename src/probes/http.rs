@@ -231,4 +231,11 @@ mod tests {
         let verdict = judged(reply, "tls: {ca: {value: nonsense}}").await;
         assert_eq!(why(&verdict), "the certificate to trust cannot be read: there is none in it");
     }
+
+    #[tokio::test]
+    async fn a_secret_that_a_server_sends_back_is_masked() {
+        let reply = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 17\r\n\r\nbad token token22";
+        let verdict = judged(reply, "bearer: {value: token22}").await;
+        assert!(actual(&verdict).ends_with("its body starts \"bad token <sensitive>\""));
+    }
 }

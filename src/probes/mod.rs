@@ -106,22 +106,38 @@ impl Prober {
         left
     }
 
-    /// One look at one check.
+    /// One look at one check. No secret value that is known is in what it says.
     pub async fn observe(&self, check: &CheckWork, notes: &Notes) -> Verdict {
-        let site = Site { prober: self, check, notes };
-        match &check.spec.check {
-            Check::Namespace(claim) => judged(claim, namespace::observe(claim, &site).await),
-            Check::Crd(claim) => judged(claim, crd::observe(claim, &site).await),
-            Check::Workload(claim) => judged(claim, workload::observe(claim, &site).await),
-            Check::Operator(claim) => judged(claim, operator::observe(claim, &site).await),
-            Check::Job(claim) => judged(claim, job::observe(claim, &site).await),
-            Check::HelmTest(claim) => judged(claim, helm_test::observe(claim, &site).await),
-            Check::Dns(claim) => judged(claim, dns::observe(claim, &site).await),
-            Check::Http(claim) => judged(claim, http::observe(claim, &site).await),
-            Check::Tcp(claim) => judged(claim, tcp::observe(claim, &site).await),
-            Check::Exec(claim) => judged(claim, exec::observe(claim, &site).await),
-            Check::Redis(claim) => judged(claim, redis::observe(claim, &site).await),
-            Check::Postgres(claim) => judged(claim, postgres::observe(claim, &site).await),
+        self.masked(self.look(&Site { prober: self, check, notes }).await)
+    }
+
+    async fn look(&self, site: &Site<'_>) -> Verdict {
+        match &site.check.spec.check {
+            Check::Namespace(claim) => judged(claim, namespace::observe(claim, site).await),
+            Check::Crd(claim) => judged(claim, crd::observe(claim, site).await),
+            Check::Workload(claim) => judged(claim, workload::observe(claim, site).await),
+            Check::Operator(claim) => judged(claim, operator::observe(claim, site).await),
+            Check::Job(claim) => judged(claim, job::observe(claim, site).await),
+            Check::HelmTest(claim) => judged(claim, helm_test::observe(claim, site).await),
+            Check::Dns(claim) => judged(claim, dns::observe(claim, site).await),
+            Check::Http(claim) => judged(claim, http::observe(claim, site).await),
+            Check::Tcp(claim) => judged(claim, tcp::observe(claim, site).await),
+            Check::Exec(claim) => judged(claim, exec::observe(claim, site).await),
+            Check::Redis(claim) => judged(claim, redis::observe(claim, site).await),
+            Check::Postgres(claim) => judged(claim, postgres::observe(claim, site).await),
+        }
+    }
+
+    fn masked(&self, verdict: Verdict) -> Verdict {
+        let mask = |text: String| self.secrets.mask(&text);
+        match verdict {
+            Verdict::Held { saw, warnings } => {
+                Verdict::Held { saw: mask(saw), warnings: warnings.into_iter().map(mask).collect() }
+            }
+            Verdict::Broken { expected, actual, outlook } => {
+                Verdict::Broken { expected: mask(expected), actual: mask(actual), outlook }
+            }
+            Verdict::Unclear { why } => Verdict::Unclear { why: mask(why) },
         }
     }
 }

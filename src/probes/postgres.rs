@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::reach::{Unmet, silent};
 use super::{Site, Unseen, credential, token};
-use crate::checks::{Access, Address, Postgres, PostgresAnswer, PostgresFacts, PostgresRole, Written};
+use crate::checks::{Access, Address, Guard, Postgres, PostgresAnswer, PostgresFacts, PostgresRole, Written};
 use crate::complaint::chain;
 use crate::tunnel::{Fate, Stream};
 
@@ -29,46 +29,55 @@ pub(super) async fn observe(claim: &Postgres, site: &Site<'_>) -> Result<Postgre
 }
 
 async fn visit(claim: &Postgres, site: &Site<'_>) -> Result<PostgresAnswer, Unmet> {
-    let login = login(claim, site).await?;
-    let server = match Server::enter(&claim.at, &login, site.dial(&claim.at).await?).await {
-        Ok(server) => server,
-        Err(Failure::Said(error)) => return Ok(PostgresAnswer::Refused(error)),
-        Err(Failure::Unmet(unmet)) => return Err(unmet),
+    let password = credential::resolve_any(claim.password.as_ref(), site).await?;
+    let mut login = login(claim);
+    // Without any, the client gives up when it is asked for one; an empty one lets the server say no.
+    login.password(password.unwrap_or_default());
+    match show(claim, &login, site).await {
+        Ok(facts) => Ok(PostgresAnswer::Open(facts)),
+        Err(Failure::Said(error)) => Ok(PostgresAnswer::Refused(error)),
+        Err(Failure::Unmet(unmet)) => Err(unmet),
+    }
+}
+
+async fn show(claim: &Postgres, login: &Config, site: &Site<'_>) -> Result<PostgresFacts, Failure> {
+    let server = Server::enter(&claim.at, login, site.dial(&claim.at).await?).await?;
+    let version = server.ask("SHOW server_version").await?;
+    let role = match server.ask("SELECT pg_is_in_recovery()").await?.as_str() {
+        "t" => PostgresRole::Replica,
+        _ => PostgresRole::Primary,
     };
-    let (version, role) = match server.ask("SHOW server_version").await {
-        Ok(version) => (version, server.ask("SELECT pg_is_in_recovery()").await),
-        Err(failure) => return failure.refusal(),
-    };
-    let role = match role {
-        Ok(recovering) if recovering == "t" => PostgresRole::Replica,
-        Ok(_) => PostgresRole::Primary,
-        Err(failure) => return failure.refusal(),
-    };
-    let mut facts = PostgresFacts { version, role, written: None, leftover: None };
+    let mut facts = PostgresFacts { version, role, guard: guard(claim, site).await?, written: None, leftover: None };
     if claim.writes && claim.expect == Access::Allowed {
-        let reader = site.dial(&claim.at).await?;
-        let reader = match Server::enter(&claim.at, &login, reader).await {
-            Ok(reader) => reader,
-            Err(failure) => return failure.refusal(),
-        };
+        let reader = Server::enter(&claim.at, login, site.dial(&claim.at).await?).await?;
         // The table is removed even where this look is dropped half-way.
-        let table = table_name(&site.prober.run);
-        let proof = tokio::spawn(prove(server, reader, table)).await;
-        let (written, leftover) =
-            proof.map_err(|error| Unseen(format!("the write was not seen through: {error}")))??;
+        let proof = tokio::spawn(prove(server, reader, table_name(&site.prober.run))).await;
+        let lost = |error| Unmet::from(Unseen(format!("the write was not seen through: {error}")));
+        let (written, leftover) = proof.map_err(lost)??;
         facts.written = Some(written);
         facts.leftover = leftover;
     }
-    Ok(PostgresAnswer::Open(facts))
+    Ok(facts)
 }
 
-async fn login(claim: &Postgres, site: &Site<'_>) -> Result<Config, Unseen> {
-    let password = credential::resolve_any(claim.password.as_ref(), site).await?;
+/// Whether a login without any password is let in as well.
+async fn guard(claim: &Postgres, site: &Site<'_>) -> Result<Guard, Unmet> {
+    if claim.password.is_none() && claim.expect == Access::Allowed {
+        return Ok(Guard::Open);
+    }
+    let stream = site.dial(&claim.at).await?;
+    let is_forwarded = stream.is_forwarded();
+    Ok(match Server::enter(&claim.at, &login(claim), stream).await {
+        Ok(_) if is_forwarded => Guard::OpenToLoopback,
+        Ok(_) => Guard::Open,
+        Err(_) => Guard::Asks,
+    })
+}
+
+fn login(claim: &Postgres) -> Config {
     let mut login = Config::new();
     login.user(&claim.user).dbname(claim.database.as_ref().unwrap_or(&claim.user)).application_name("seaworthy");
-    // Without any, the client gives up when asked for one; an empty one lets the server say no.
-    login.password(password.unwrap_or_default());
-    Ok(login)
+    login
 }
 
 /// One row, committed by one connection and read by another.
@@ -132,18 +141,17 @@ enum Failure {
     Unmet(Unmet),
 }
 
+impl From<Unmet> for Failure {
+    fn from(unmet: Unmet) -> Self {
+        Self::Unmet(unmet)
+    }
+}
+
 impl Failure {
     fn of(at: &Address, fate: &Fate, error: &Error) -> Self {
         match error.as_db_error() {
             Some(said) => Self::Said(format!("{} {}", said.code().code(), said.message())),
             None => Self::Unmet(Unmet::broke(fate, format!("postgres {at} broke off: {}", chain(error)))),
-        }
-    }
-
-    fn refusal(self) -> Result<PostgresAnswer, Unmet> {
-        match self {
-            Self::Said(error) => Ok(PostgresAnswer::Refused(error)),
-            Self::Unmet(unmet) => Err(unmet),
         }
     }
 
@@ -237,6 +245,11 @@ mod tests {
             Fault::Starting => stream.write_all(&error("57P03", "the database system is starting up")).await?,
             Fault::None | Fault::ReadOnly | Fault::Forgets | Fault::ClosesAfterLogin => {}
         }
+        // A password in the clear is asked for, and any will do.
+        stream.write_all(&message(b'R', &3_u32.to_be_bytes())).await?;
+        assert_eq!(stream.read_u8().await?, b'p');
+        let mut password = vec![0; usize::try_from(stream.read_u32().await?).unwrap() - 4];
+        stream.read_exact(&mut password).await?;
         let ready = message(b'Z', b"I");
         stream.write_all(&[message(b'R', &[0; 4]), ready.clone()].concat()).await?;
         let mut inserted = String::new();
@@ -293,7 +306,7 @@ mod tests {
     async fn each_fault_breaks_with_its_own_words() {
         for (fault, said) in [
             (Fault::WrongPassword, "refused the login: 28P01 password authentication failed for user \"app\""),
-            (Fault::Starting, "is not ready for a login: 57P03 the database system is starting up"),
+            (Fault::Starting, "answered the login with: 57P03 the database system is starting up"),
             (Fault::ReadOnly, "refused to write: 25006 cannot execute CREATE TABLE in a read-only transaction"),
             (Fault::Forgets, "committed a row and then had no row"),
             (Fault::ClosesAfterLogin, "broke off: "),

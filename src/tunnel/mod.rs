@@ -12,6 +12,8 @@ mod dialer;
 mod forward;
 mod stream;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub use self::dialer::{DialError, Dialer};
 pub use self::stream::{Fate, Stream};

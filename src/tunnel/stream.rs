@@ -53,6 +53,12 @@ impl Stream {
         self.fate.clone()
     }
 
+    /// Whether the far end sees it coming from its own loopback.
+    #[must_use]
+    pub const fn is_forwarded(&self) -> bool {
+        matches!(self.wire, Wire::Forward(_))
+    }
+
     fn wire(self: Pin<&mut Self>) -> Pin<&mut dyn Duplex> {
         match &mut self.get_mut().wire {
             Wire::Socket(socket) => Pin::new(socket),

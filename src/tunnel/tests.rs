@@ -1,0 +1,174 @@
+//! The tunnel against an API server on loopback that forwards as a kubelet does, and as one that fails.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::response::{IntoResponse, Json};
+use axum::routing::get;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
+
+use super::{DialError, Dialer, Stream};
+use crate::watch::Hub;
+
+/// What the pod's end of a forward does.
+#[derive(Clone, Copy, PartialEq)]
+enum Far {
+    Echoes,
+    Refuses,
+    Closes,
+    /// The connection to the API server is cut without a word.
+    Cut,
+}
+
+#[derive(Clone)]
+struct Kubelet {
+    far: Far,
+    ended: Arc<Notify>,
+}
+
+async fn api_server(far: Far) -> (Dialer, Arc<Notify>) {
+    let ended = Arc::new(Notify::new());
+    let routes = Router::new()
+        .route("/api/v1/namespaces/data/services/redis", get(|| async { Json(service()) }))
+        .route("/apis/discovery.k8s.io/v1/namespaces/data/endpointslices", get(|| async { Json(slices()) }))
+        .route("/api/v1/namespaces/data/pods/{pod}/portforward", get(forward))
+        .fallback(not_found)
+        .with_state(Kubelet { far, ended: Arc::clone(&ended) });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address: SocketAddr = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let config = kube::Config::new(format!("http://{address}").parse().unwrap());
+    (Dialer::forwarding(Hub::new(kube::Client::try_from(config).unwrap())), ended)
+}
+
+async fn not_found() -> impl IntoResponse {
+    let status =
+        json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "message": "not found", "code": 404});
+    (http::StatusCode::NOT_FOUND, Json(status))
+}
+
+fn service() -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "redis", "namespace": "data"},
+        "spec": {"selector": {"app": "redis"}, "ports": [{"port": 6379, "targetPort": "client"}]}})
+}
+
+fn slices() -> Value {
+    let endpoint =
+        |pod| json!({"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": pod, "namespace": "data"}});
+    json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSliceList", "metadata": {}, "items": [
+        {"metadata": {"name": "redis-x"}, "addressType": "IPv4", "ports": [{"port": 6379}],
+         "endpoints": [endpoint("redis-0"), endpoint("redis-1")]}]})
+}
+
+async fn forward(State(kubelet): State<Kubelet>, upgrade: WebSocketUpgrade, uri: http::Uri) -> impl IntoResponse {
+    let pod = uri.path().split('/').nth_back(1).unwrap_or_default().to_owned();
+    upgrade.protocols(["v4.channel.k8s.io"]).on_upgrade(move |socket| async move {
+        play(socket, kubelet.far, &pod).await;
+        kubelet.ended.notify_one();
+    })
+}
+
+/// Channel 0 carries data and channel 1 the error; each begins with the port.
+async fn play(mut socket: WebSocket, far: Far, pod: &str) -> Option<()> {
+    let port = 6379_u16.to_le_bytes();
+    for channel in [0, 1] {
+        send(&mut socket, channel, &port).await?;
+    }
+    match far {
+        Far::Refuses => {
+            let words = "failed to connect to localhost:6379: dial tcp4 127.0.0.1:6379: connect: connection refused";
+            send(&mut socket, 1, words.as_bytes()).await?;
+        }
+        Far::Closes => send(&mut socket, 0, b"half a rep").await?,
+        Far::Cut => return None,
+        Far::Echoes => {
+            send(&mut socket, 0, pod.as_bytes()).await?;
+            while let Some(Ok(Message::Binary(bytes))) = socket.recv().await {
+                send(&mut socket, 0, &bytes[1..]).await?;
+            }
+        }
+    }
+    socket.send(Message::Close(None)).await.ok()
+}
+
+async fn send(socket: &mut WebSocket, channel: u8, bytes: &[u8]) -> Option<()> {
+    socket.send(Message::Binary([&[channel], bytes].concat().into())).await.ok()
+}
+
+async fn dial(dialer: &Dialer) -> Stream {
+    dialer.dial(&"redis:6379".parse().unwrap(), "data").await.unwrap()
+}
+
+#[tokio::test]
+async fn bytes_go_both_ways_and_each_dial_meets_the_next_endpoint() {
+    let (dialer, _) = api_server(Far::Echoes).await;
+    for pod in ["redis-0", "redis-1", "redis-0"] {
+        let mut stream = dial(&dialer).await;
+        let mut said = [0; 7];
+        stream.read_exact(&mut said).await.unwrap();
+        assert_eq!(said, pod.as_bytes());
+        stream.write_all(b"ping").await.unwrap();
+        let mut said = [0; 4];
+        stream.read_exact(&mut said).await.unwrap();
+        assert_eq!(&said, b"ping");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_takes_the_place_of_the_end_and_is_known_afterwards() {
+    let (dialer, _) = api_server(Far::Refuses).await;
+    let mut stream = dial(&dialer).await;
+    let fate = stream.fate();
+    let refused = DialError::Refused("nothing listens on port 6379 of pod data/redis-0: connection refused".to_owned());
+    let error = stream.read_u8().await.unwrap_err();
+    assert_eq!(error.to_string(), refused.to_string());
+    drop(stream);
+    assert_eq!(fate.told(), Some(refused));
+}
+
+#[tokio::test]
+async fn a_server_that_closes_is_no_fault_of_the_way() {
+    let (dialer, _) = api_server(Far::Closes).await;
+    let mut stream = dial(&dialer).await;
+    let mut said = String::new();
+    stream.read_to_string(&mut said).await.unwrap();
+    assert_eq!((said.as_str(), stream.fate().told()), ("half a rep", None));
+}
+
+#[tokio::test]
+async fn a_way_that_breaks_is_told_from_a_server_that_closes() {
+    let (dialer, _) = api_server(Far::Cut).await;
+    let mut stream = dial(&dialer).await;
+    stream.read_u8().await.unwrap_err();
+    assert!(matches!(stream.fate().told(), Some(DialError::Lost(_))), "{:?}", stream.fate().told());
+}
+
+#[tokio::test]
+async fn a_knock_waits_for_the_refusal_that_would_come() {
+    let at = "redis:6379".parse().unwrap();
+    let (dialer, _) = api_server(Far::Refuses).await;
+    assert!(matches!(dialer.knock(&at, "data").await, Err(DialError::Refused(_))));
+    let (dialer, _) = api_server(Far::Echoes).await;
+    assert_eq!(dialer.knock(&at, "data").await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_dropped_stream_ends_its_forward() {
+    let (dialer, ended) = api_server(Far::Echoes).await;
+    drop(dial(&dialer).await);
+    tokio::time::timeout(Duration::from_secs(5), ended.notified()).await.expect("the forward goes on");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_missing() {
+    let (dialer, _) = api_server(Far::Echoes).await;
+    let of = async |at: &str| dialer.dial(&at.parse().unwrap(), "data").await.map(drop).unwrap_err();
+    assert_eq!(of("redsi:6379").await, DialError::Missing("there is no Service data/redsi".to_owned()));
+    assert_eq!(of("redis:1").await, DialError::Missing("Service data/redis has no TCP port 1; it has 6379".to_owned()));
+}
