@@ -96,7 +96,10 @@ impl Hub {
         let kind = format!("{}.{}", resource.plural, resource.api_version);
         let mut feeds = lock(&self.feeds);
         if let Some(view) = feeds.get(&place) {
-            return Window { kind, view: view.subscribe() };
+            let mut view = view.subscribe();
+            // What is known already is news to this window.
+            view.mark_changed();
+            return Window { kind, view };
         }
         let (view, window) = watch::channel(View::default());
         let view = Arc::new(view);
@@ -161,7 +164,7 @@ impl Window {
         self.view.borrow().refused
     }
 
-    /// Waits for a change since [`Window::objects`] was last asked.
+    /// Waits for a change since [`Window::objects`] was last asked; what was known before the first time is one.
     pub async fn changed(&mut self) {
         if self.view.changed().await.is_err() {
             // The watch has ended with its last word, which `objects` has told; nothing will change any more.

@@ -337,6 +337,31 @@ async fn settling_ends_when_the_newest_specification_is_there() {
 }
 
 #[tokio::test]
+async fn a_pod_too_big_for_every_node_is_doomed_also_where_the_nodes_are_known_already() {
+    let (fake, hub) = hub();
+    fake.put("nodes", json!({ "metadata": { "name": "n" }, "status": { "allocatable": { "cpu": "2" } } }));
+    let condition =
+        json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu" });
+    fake.put(
+        "pods",
+        json!({
+            "metadata": { "name": "web", "namespace": "ns" },
+            "spec": { "containers": [{ "name": "app", "resources": { "requests": { "cpu": "8" } } }] },
+            "status": { "phase": "Pending", "conditions": [condition] },
+        }),
+    );
+    let resource = hub.resource("Pod").await.unwrap().resource;
+    let pod = [ObjectRef { resource, namespace: Some("ns".to_owned()), name: "web".to_owned() }];
+    for _ in 0..3 {
+        let settled = timeout(SOON, hub.settle_telling(&pod, |_| ())).await.unwrap();
+        let why = settled.unwrap().unwrap_err().why;
+        assert_eq!(why, "pod web asks for more cpu than any node has (2): Insufficient cpu (Unschedulable)");
+        // The watches have been opened and are silent: the next wait hears nothing that it does not ask for.
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
 async fn reasons_that_may_not_be_read_are_done_without() {
     let (fake, hub) = hub();
     fake.deny("events");
