@@ -61,7 +61,7 @@ start_engine() {
   install -m 755 "$files/engine/runc-nocap" "$lab/engine/runc-nocap"
   sed "s#@lab@#$lab#" "$files/engine/daemon.json" >"$lab/engine/daemon.json"
   forget_dead_engine
-  # No init system does it here, and mounts do not outlive a restart of the machine. Where they are, it does nothing.
+  # Most machines have mounted them by now, and then it does nothing; without them no engine starts.
   cgroupfs-mount
   setsid dockerd --config-file "$lab/engine/daemon.json" >"$lab/logs/dockerd.log" 2>&1 </dev/null 8>&- &
   await 60 "the engine" engine_answers || {
