@@ -1,7 +1,7 @@
 # The container engine: whether the machine has one of its own, and if not, starting and stopping ours.
 # shellcheck shell=bash
 
-engine_packages=(docker.io containerd runc iptables iproute2 jq)
+engine_packages=(docker.io containerd runc cgroupfs-mount apparmor iptables iproute2 jq)
 engine_pidfile=$lab/engine/dockerd.pid
 
 engine_answers() { timeout 10 docker info --format '{{.ServerVersion}}'; }
@@ -44,7 +44,7 @@ install_engine() {
 
 engine_installed() {
   local program
-  for program in docker dockerd containerd ctr runc iptables ip jq; do
+  for program in docker dockerd containerd ctr runc cgroupfs-mount iptables ip jq; do
     command -v "$program" >/dev/null || return
   done
 }
@@ -61,6 +61,8 @@ start_engine() {
   install -m 755 "$files/engine/runc-nocap" "$lab/engine/runc-nocap"
   sed "s#@lab@#$lab#" "$files/engine/daemon.json" >"$lab/engine/daemon.json"
   forget_dead_engine
+  # Most machines have mounted them by now, and then it does nothing; without them no engine starts.
+  cgroupfs-mount
   setsid dockerd --config-file "$lab/engine/daemon.json" >"$lab/logs/dockerd.log" 2>&1 </dev/null 8>&- &
   await 60 "the engine" engine_answers || {
     tail -n 10 "$lab/logs/dockerd.log"
