@@ -64,8 +64,10 @@ pub async fn client(access: &Access) -> Result<Client, AccessError> {
 /// What the API server said, or what kept us from it; kube's own text of a refusal prints its fields as well.
 #[must_use]
 pub fn words(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
-        error => crate::complaint::chain(error),
+    if let kube::Error::Api(status) = error
+        && !status.message.is_empty()
+    {
+        return status.message.clone();
     }
+    crate::complaint::chain(error)
 }

@@ -37,7 +37,7 @@ async fn start(request: ContainerRequest<GenericImage>, port: u16) -> (Container
 async fn redis(more: &[&str]) -> (ContainerAsync<GenericImage>, String) {
     let command = [&["redis-server", "--requirepass", "hunter22"][..], more].concat();
     let image = image("SEAWORTHY_REDIS_IMAGE", "redis:7.4", 6379);
-    start(image.with_cmd(command.into_iter().map(str::to_owned)), 6379).await
+    start(image.with_network("bridge").with_cmd(command.into_iter().map(str::to_owned)), 6379).await
 }
 
 /// One look at a check in the suite file's words; there is no cluster.

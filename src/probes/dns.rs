@@ -3,11 +3,10 @@
 //! Every ready DNS pod is asked over TCP, since that is what can be forwarded; the answers are those of UDP.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use hickory_resolver::proto::op::{Message, Query, ResponseCode};
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RecordType};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Api;
 use kube::api::ListParams;
@@ -109,11 +108,12 @@ async fn look_up(stream: &mut Stream, full: &str) -> Result<Resolution, Unmet> {
         let answer = exchange(stream, full, kind)
             .await
             .map_err(|error| Unmet::broke(&fate, format!("the DNS server broke off: {error}")))?;
-        match answer.metadata.response_code {
-            ResponseCode::NoError => addresses.extend(answer.answers.iter().filter_map(|record| address(&record.data))),
-            ResponseCode::NXDomain => exists = false,
-            code => return Ok(Resolution::Failed { full: full.to_owned(), code: short(code) }),
+        let code = answer.metadata.response_code;
+        if !matches!(code, ResponseCode::NoError | ResponseCode::NXDomain) {
+            return Ok(Resolution::Failed { full: full.to_owned(), code: short(code) });
         }
+        exists &= code == ResponseCode::NoError;
+        addresses.extend(answer.answers.iter().filter_map(|record| record.data.ip_addr()));
     }
     let full = full.to_owned();
     Ok(match (addresses.is_empty(), exists) {
@@ -142,17 +142,9 @@ async fn exchange(stream: &mut Stream, full: &str, kind: RecordType) -> std::io:
     }
 }
 
-fn address(data: &RData) -> Option<IpAddr> {
-    data.ip_addr()
-}
-
 /// A response code as DNS tools print it.
 fn short(code: ResponseCode) -> String {
-    match code {
-        ResponseCode::ServFail => "SERVFAIL".to_owned(),
-        ResponseCode::Refused => "REFUSED".to_owned(),
-        other => other.to_string(),
-    }
+    format!("{code:?}").to_uppercase()
 }
 
 /// A name in the forms in which a pod of the namespace asks for it, in that order (`search` and `ndots` of its
@@ -187,7 +179,7 @@ fn namespace_of<'a>(name: &'a str, own: &'a str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use hickory_resolver::proto::rr::Record;
+    use hickory_resolver::proto::rr::{RData, Record};
 
     use super::*;
     use crate::probes::stand::{Stand, serve};

@@ -184,11 +184,12 @@ impl Server {
     /// The first column of the first row as text; empty where there is none.
     async fn ask(&self, sql: &str) -> Result<String, Failure> {
         let rows = self.client.simple_query(sql).await.map_err(|error| Failure::of(&self.at, &self.fate, &error))?;
-        let first = rows.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or_default().to_owned()),
-            _ => None,
-        });
-        Ok(first.unwrap_or_default())
+        for message in rows {
+            if let SimpleQueryMessage::Row(row) = message {
+                return Ok(row.get(0).unwrap_or_default().to_owned());
+            }
+        }
+        Ok(String::new())
     }
 }
 
@@ -240,7 +241,8 @@ mod tests {
         match fault {
             Fault::Hangs => std::future::pending().await,
             Fault::WrongPassword => {
-                stream.write_all(&error("28P01", "password authentication failed for user \"app\"")).await?
+                let words = "password authentication failed for user \"app\"";
+                stream.write_all(&error("28P01", words)).await?;
             }
             Fault::Starting => stream.write_all(&error("57P03", "the database system is starting up")).await?,
             Fault::None | Fault::ReadOnly | Fault::Forgets | Fault::ClosesAfterLogin => {}

@@ -97,10 +97,10 @@ impl<'a> Server<'a> {
     async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<Result<T, String>, Unmet> {
         match command.query_async(&mut self.connection).await {
             Ok(answer) => Ok(Ok(answer)),
-            Err(error) => match error.kind() {
-                ErrorKind::Server(_) | ErrorKind::Extension => Ok(Err(server_words(&error))),
-                _ => Err(broke(self.at, &self.fate, &error)),
-            },
+            Err(error) if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
+                Ok(Err(server_words(&error)))
+            }
+            Err(error) => Err(broke(self.at, &self.fate, &error)),
         }
     }
 

@@ -96,13 +96,13 @@ impl AsyncRead for Forward {
 
 impl AsyncWrite for Forward {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.pipe).poll_write(cx, bytes) {
-            Poll::Ready(Err(error)) => match self.poll_report(cx) {
-                Poll::Ready(reported) => Poll::Ready(Err(reported)),
-                Poll::Pending => Poll::Ready(Err(error)),
-            },
-            written => written,
+        let written = Pin::new(&mut self.pipe).poll_write(cx, bytes);
+        if matches!(written, Poll::Ready(Err(_)))
+            && let Poll::Ready(reported) = self.poll_report(cx)
+        {
+            return Poll::Ready(Err(reported));
         }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -165,11 +165,11 @@ mod tests {
 
     use super::*;
 
-    fn service(spec: Value) -> Service {
+    fn service(spec: &Value) -> Service {
         serde_json::from_value(json!({"metadata": {"name": "redis", "namespace": "data"}, "spec": spec})).unwrap()
     }
 
-    fn slice(port: Value, endpoints: Value) -> EndpointSlice {
+    fn slice(port: &Value, endpoints: &Value) -> EndpointSlice {
         serde_json::from_value(json!({
             "metadata": {"name": "redis-x", "namespace": "data"},
             "addressType": "IPv4", "ports": [port], "endpoints": endpoints,
@@ -181,44 +181,44 @@ mod tests {
         json!({"addresses": ["10.0.0.1"], "conditions": {"ready": ready}, "targetRef": {"kind": "Pod", "name": pod, "namespace": "data"}})
     }
 
-    fn pod(name: &str, status: Value) -> Pod {
+    fn pod(name: &str, status: &Value) -> Pod {
         serde_json::from_value(json!({"metadata": {"name": name}, "status": status})).unwrap()
     }
 
-    fn names(targets: Vec<Target>) -> Vec<String> {
+    fn names(targets: &[Target]) -> Vec<String> {
         targets.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn a_named_target_port_is_what_the_slice_of_each_pod_says() {
-        let service = service(json!({"selector": {"app": "redis"}, "ports": [
+        let service = service(&json!({"selector": {"app": "redis"}, "ports": [
             {"name": "metrics", "port": 9121}, {"name": "redis", "port": 6379, "targetPort": "client"}
         ]}));
         let slices = [
-            slice(json!({"name": "redis", "port": 6380}), json!([endpoint("redis-1", true)])),
+            slice(&json!({"name": "redis", "port": 6380}), &json!([endpoint("redis-1", true)])),
             slice(
-                json!({"name": "redis", "port": 6379}),
-                json!([endpoint("redis-0", true), endpoint("redis-2", false)]),
+                &json!({"name": "redis", "port": 6379}),
+                &json!([endpoint("redis-0", true), endpoint("redis-2", false)]),
             ),
-            slice(json!({"name": "metrics", "port": 9121}), json!([endpoint("redis-0", true)])),
+            slice(&json!({"name": "metrics", "port": 9121}), &json!([endpoint("redis-0", true)])),
         ];
         assert_eq!(
-            names(targets(&service, &slices, 6379).unwrap()),
+            names(&targets(&service, &slices, 6379).unwrap()),
             ["port 6379 of pod data/redis-0", "port 6380 of pod data/redis-1"]
         );
     }
 
     #[test]
     fn a_port_without_a_name_is_found_and_an_unknown_readiness_counts_as_ready() {
-        let service = service(json!({"ports": [{"port": 80, "targetPort": 8080}]}));
+        let service = service(&json!({"ports": [{"port": 80, "targetPort": 8080}]}));
         let web = json!([{"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": "web"}}]);
-        let slices = [slice(json!({"name": "", "port": 8080}), web)];
-        assert_eq!(names(targets(&service, &slices, 80).unwrap()), ["port 8080 of pod data/web"]);
+        let slices = [slice(&json!({"name": "", "port": 8080}), &web)];
+        assert_eq!(names(&targets(&service, &slices, 80).unwrap()), ["port 8080 of pod data/web"]);
     }
 
     #[test]
     fn a_port_that_is_not_there_lists_those_that_are() {
-        let dns = service(json!({"ports": [{"port": 53, "protocol": "UDP"}, {"port": 9153}]}));
+        let dns = service(&json!({"ports": [{"port": 53, "protocol": "UDP"}, {"port": 9153}]}));
         assert_eq!(
             targets(&dns, &[], 53).unwrap_err(),
             DialError::Missing("Service data/redis has no TCP port 53; it has 53/UDP, 9153".to_owned())
@@ -227,21 +227,21 @@ mod tests {
 
     #[test]
     fn what_cannot_be_forwarded_to_says_why() {
-        let external = service(json!({"type": "ExternalName", "externalName": "db.example.com"}));
+        let external = service(&json!({"type": "ExternalName", "externalName": "db.example.com"}));
         let DialError::Lost(words) = targets(&external, &[], 5432).unwrap_err() else { panic!("not lost") };
         assert_eq!(words, "Service data/redis only stands for db.example.com; dial `host/db.example.com:5432` instead");
-        let foreign = service(json!({"ports": [{"port": 80}]}));
-        let slices = [slice(json!({"port": 80}), json!([{"addresses": ["192.0.2.1"]}]))];
+        let foreign = service(&json!({"ports": [{"port": 80}]}));
+        let slices = [slice(&json!({"port": 80}), &json!([{"addresses": ["192.0.2.1"]}]))];
         assert!(matches!(targets(&foreign, &slices, 80), Err(DialError::Lost(_))));
     }
 
     #[test]
     fn a_service_without_endpoints_names_its_selector_and_the_state_of_every_pod() {
-        let redis = service(json!({"selector": {"app": "redis", "tier": "data"}, "ports": [{"port": 6379}]}));
+        let redis = service(&json!({"selector": {"app": "redis", "tier": "data"}, "ports": [{"port": 6379}]}));
         assert_eq!(targets(&redis, &[], 6379), Ok(Vec::new()));
         let waiting = json!({"phase": "Pending", "containerStatuses": [{"name": "c", "ready": false, "restartCount": 0,
             "image": "", "imageID": "", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]});
-        let pods = [pod("redis-0", waiting), pod("redis-1", json!({"phase": "Running"}))];
+        let pods = [pod("redis-0", &waiting), pod("redis-1", &json!({"phase": "Running"}))];
         assert_eq!(
             no_endpoint(&redis, &pods).to_string(),
             "Service data/redis has no ready endpoint; of its selector app=redis,tier=data 2 pods match: \
@@ -251,7 +251,7 @@ mod tests {
             no_endpoint(&redis, &[]).to_string(),
             "Service data/redis has no ready endpoint; of its selector app=redis,tier=data no pod matches"
         );
-        let bare = service(json!({"ports": [{"port": 6379}]}));
+        let bare = service(&json!({"ports": [{"port": 6379}]}));
         assert_eq!(
             no_endpoint(&bare, &[]).to_string(),
             "Service data/redis has no endpoint, and no selector that could find one"
