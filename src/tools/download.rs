@@ -67,7 +67,8 @@ async fn receive(
     file: &mut NamedTempFile,
     keep: impl Fn(io::Error) -> DownloadError,
 ) -> Result<String, DownloadError> {
-    let lost = |source: reqwest::Error| DownloadError::Fetch { url: pin.url.clone(), source: Box::new(source.without_url()) };
+    let lost =
+        |source: reqwest::Error| DownloadError::Fetch { url: pin.url.clone(), source: Box::new(source.without_url()) };
     let client = reqwest::Client::builder().connect_timeout(SILENCE).read_timeout(SILENCE).build().map_err(lost)?;
     let mut response = client.get(&pin.url).send().await.and_then(reqwest::Response::error_for_status).map_err(lost)?;
     let mut sum = Sha256::new();
