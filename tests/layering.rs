@@ -31,7 +31,18 @@ const TABLE: &[(&str, &[&str])] = &[
 
 /// What every adapter stands on.
 const ADAPTER: &[&str] = &[
-    "ports", "events", "plan", "suite", "checks", "span", "health", "process", "secrets", "complaint", "k8s", "watch",
+    "ports",
+    "events",
+    "plan",
+    "suite",
+    "checks",
+    "span",
+    "health",
+    "process",
+    "secrets",
+    "complaint",
+    "k8s",
+    "watch",
     "tunnel",
 ];
 
@@ -97,7 +108,12 @@ fn rooms_of_words_know_no_runtime_and_no_files() {
     for (room, path) in files() {
         if PURE.contains(&room.as_str()) {
             let code = code(&path);
-            wrong.extend(IMPURE.iter().filter(|word| code.contains(**word)).map(|word| format!("{} uses {word}", path.display())));
+            wrong.extend(
+                IMPURE
+                    .iter()
+                    .filter(|word| code.contains(**word))
+                    .map(|word| format!("{} uses {word}", path.display())),
+            );
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -106,6 +122,7 @@ fn rooms_of_words_know_no_runtime_and_no_files() {
 #[test]
 fn every_room_of_the_table_exists() {
     let rooms: Vec<String> = files().into_iter().map(|(room, _)| room).collect();
-    let missing: Vec<&str> = TABLE.iter().map(|(room, _)| *room).filter(|room| !rooms.iter().any(|r| r == room)).collect();
+    let missing: Vec<&str> =
+        TABLE.iter().map(|(room, _)| *room).filter(|room| !rooms.iter().any(|r| r == room)).collect();
     assert!(missing.is_empty(), "no such room: {missing:?}");
 }

@@ -9,8 +9,11 @@ use seaworthy::suite::{self, Catalog, EnvironmentName, SourceFile, Suite};
 fn main() {
     let arguments = Arguments::from_args();
     let names = environments();
-    let mut trials: Vec<Trial> =
-        names.iter().cloned().map(|name| Trial::test(format!("environment::{name}"), move || plans_and_prints(&name))).collect();
+    let mut trials: Vec<Trial> = names
+        .iter()
+        .cloned()
+        .map(|name| Trial::test(format!("environment::{name}"), move || plans_and_prints(&name)))
+        .collect();
     for suite in catalog(None).suites.into_values() {
         trials.extend(checks(&suite));
     }
@@ -33,8 +36,7 @@ fn environments() -> Vec<String> {
 
 fn catalog(environment: Option<&EnvironmentName>) -> Catalog {
     let paths = yaml(&folder()).into_iter().chain(yaml(&folder().join("environments")));
-    let files: Vec<SourceFile> =
-        paths.map(|path| SourceFile { bytes: std::fs::read(&path).unwrap(), path }).collect();
+    let files: Vec<SourceFile> = paths.map(|path| SourceFile { bytes: std::fs::read(&path).unwrap(), path }).collect();
     suite::read(&folder(), &files, environment, &|path| path.exists()).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 

@@ -12,7 +12,8 @@ use super::{WRONG, output};
 pub(super) fn read(cli: &Cli) -> Result<Catalog, u8> {
     let environment = cli.environment.as_deref().map(str::parse::<EnvironmentName>).transpose();
     let environment = environment.map_err(|why| wrong(&why))?;
-    let files = files(&cli.suites).map_err(|(path, error)| wrong(&format!("cannot read {}: {error}", path.display())))?;
+    let files =
+        files(&cli.suites).map_err(|(path, error)| wrong(&format!("cannot read {}: {error}", path.display())))?;
     let catalog = suite::read(&cli.suites, &files, environment.as_ref(), &|path: &Path| path.exists());
     catalog.map_err(|mistakes| {
         let count = mistakes.iter().count();

@@ -14,7 +14,8 @@ use crate::suite::{self, Catalog, CheckSpec, Component, Suite};
 pub(super) fn validate(cli: &Cli) -> u8 {
     match catalog::read(cli) {
         Ok(catalog) => {
-            let checks: usize = catalog.suites.values().flat_map(|suite| suite.components.values()).map(|c| c.checks.len()).sum();
+            let checks: usize =
+                catalog.suites.values().flat_map(|suite| suite.components.values()).map(|c| c.checks.len()).sum();
             output::say(&format!("{} suites with {checks} checks are in order", catalog.suites.len()));
             0
         }

@@ -9,7 +9,7 @@ use crate::report::{self, Colour};
 
 /// Where this program's own diagnostics go, and how much of them. `RUST_LOG` overrules `-vv`.
 pub(super) fn diagnostics(verbose: u8, color: Color) {
-    let level = if verbose >= 2 { "seaworthy=debug,kube=info" } else { "error" };
+    let level = if verbose >= 2 { "seaworthy=debug,kube=info" } else { "seaworthy=error" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let ansi = matches!(color, Color::Always);
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();

@@ -12,11 +12,9 @@ use tokio::sync::mpsc;
 /// Where the system does not let us listen.
 pub(super) fn requests(limit: Option<Duration>) -> std::io::Result<impl Stream<Item = String> + Send + Unpin> {
     let (requests, received) = mpsc::unbounded_channel();
-    for (kind, name) in [
-        (SignalKind::interrupt(), "SIGINT"),
-        (SignalKind::terminate(), "SIGTERM"),
-        (SignalKind::hangup(), "SIGHUP"),
-    ] {
+    for (kind, name) in
+        [(SignalKind::interrupt(), "SIGINT"), (SignalKind::terminate(), "SIGTERM"), (SignalKind::hangup(), "SIGHUP")]
+    {
         tokio::spawn(forward(signal(kind)?, name, requests.clone()));
     }
     if let Some(limit) = limit {

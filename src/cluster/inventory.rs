@@ -28,7 +28,8 @@ pub struct Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let made = self.recorded.map_or_else(String::new, |(at, _)| at.strftime(", made %Y-%m-%d %H:%M UTC").to_string());
+        let made =
+            self.recorded.map_or_else(String::new, |(at, _)| at.strftime(", made %Y-%m-%d %H:%M UTC").to_string());
         let reach = self.kubeconfig.as_ref().filter(|path| path.exists());
         let reach = reach.map_or_else(String::new, |path| format!(", KUBECONFIG={}", path.display()));
         write!(f, "{} ({}{made}): {}{reach}", self.name, self.flavour.tool().name(), self.standing)

@@ -139,7 +139,8 @@ impl Shared {
         let told = usage.run();
         assert_eq!(told.exit, Some(0), "{}", told.everything());
         let clusters = Use::of("shared-list", &["cluster", "list", "--json"]).remembering(usage.state()).run();
-        let list: Value = serde_json::from_str(&clusters.stdout).unwrap_or_else(|_| panic!("{}", clusters.everything()));
+        let list: Value =
+            serde_json::from_str(&clusters.stdout).unwrap_or_else(|_| panic!("{}", clusters.everything()));
         let cluster = list[0]["name"].as_str().unwrap().to_owned();
         let kubeconfig = PathBuf::from(list[0]["kubeconfig"].as_str().unwrap());
         Self { kubeconfig, context: format!("kind-{cluster}"), cluster, state: usage.state().to_owned() }

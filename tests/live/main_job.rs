@@ -15,7 +15,9 @@ pub fn is_green() {
     for (step, ending) in told.endings() {
         assert_eq!(ending["as"], "held", "{step}: {ending}");
     }
-    for check in ["data-plane/redis/primary-keeps-what-is-written", "data-plane/postgres/primary-keeps-what-is-committed"] {
+    for check in
+        ["data-plane/redis/primary-keeps-what-is-written", "data-plane/postgres/primary-keeps-what-is-committed"]
+    {
         assert!(told.endings().iter().any(|(step, _)| *step == check), "{check} did not run");
     }
     assert!(told.junit.contains("primary-keeps-what-is-written"), "{}", told.junit);
@@ -42,7 +44,8 @@ fn clusters(state: &Path) -> String {
 }
 
 pub fn two_at_once() {
-    let uses = ["at-once-a", "at-once-b"].map(|name| Use::of(name, &["suite", "bootstrap", "--component", "namespaces"]));
+    let uses =
+        ["at-once-a", "at-once-b"].map(|name| Use::of(name, &["suite", "bootstrap", "--component", "namespaces"]));
     let children = uses.each_ref().map(Use::start);
     for (usage, child) in uses.iter().zip(children) {
         let told = usage.told(child.wait_with_output().unwrap());
