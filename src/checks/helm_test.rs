@@ -60,9 +60,10 @@ impl Claim for HelmTest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::span::Span;
 
     fn ran(end: Result<(), Vec<String>>) -> Ran {
-        Ran { end, launched_after: None, log: Some("PONG".to_owned()), cut: None }
+        Ran { end, launched_after: Some(Span::secs(1)), log: Some("PONG".to_owned()), cut: None }
     }
 
     fn answer(ends: &[(&str, Result<(), Vec<String>>)]) -> HelmTestAnswer {
@@ -95,7 +96,10 @@ mod tests {
     fn every_hook_that_passed_is_said() {
         assert_eq!(
             claim(&[]).judge(&answer(&[("a", Ok(())), ("b", Ok(()))])),
-            Verdict::held("test hook a succeeded; its log ends: PONG; test hook b succeeded; its log ends: PONG")
+            Verdict::held(
+                "test hook a succeeded, launched after 1s; its log ends: PONG; \
+                 test hook b succeeded, launched after 1s; its log ends: PONG"
+            )
         );
     }
 }

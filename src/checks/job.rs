@@ -66,11 +66,13 @@ impl Ran {
 
     /// A pod lost after success is a warning and never a failure.
     fn warnings(&self) -> Vec<String> {
-        match (&self.log, &self.cut) {
-            (None, _) => vec!["its pod was gone before its log could be heard".to_owned()],
-            (Some(_), Some(why)) => vec![format!("its log is incomplete: {why}")],
-            (Some(_), None) => Vec::new(),
-        }
+        let log = match (&self.log, &self.cut) {
+            (None, _) => Some("its pod was gone before its log could be heard".to_owned()),
+            (Some(_), Some(why)) => Some(format!("its log is incomplete: {why}")),
+            (Some(_), None) => None,
+        };
+        let launch = self.launched_after.is_none().then(|| "its pod was gone before its launch was seen".to_owned());
+        log.into_iter().chain(launch).collect()
     }
 }
 

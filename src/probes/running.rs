@@ -1,5 +1,6 @@
 //! Running something to its end: a Job, or a pod of its own, made for one check.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +23,14 @@ const CHECK_LABEL: &str = "seaworthy.dev/check";
 /// How long the end of a log may come after the end of what wrote it.
 const LOG_TAIL: Duration = Duration::from_secs(5);
 
+/// How long the start of something may be heard after its end.
+const LAUNCH_HEARD: Duration = Duration::from_secs(1);
+
 /// Largest part of a log that is held against a claim, in bytes.
 const LOG_READ: u64 = 1 << 20;
+
+/// How something ended: well, or with its causes, the lowest first.
+type End = Result<(), Vec<String>>;
 
 /// An object that runs to its end.
 pub(super) struct Running<'a> {
@@ -81,8 +88,7 @@ impl<'a> Running<'a> {
             Err(error) => return Err(self.cannot("create", &error)),
         };
         prober.remember(self.reference(&made));
-        let (launched_after, end) = tokio::join!(self.launched(&made, begun), self.end(&made));
-        let end = end?;
+        let (launched_after, end) = self.watch(&made, begun).await?;
         let (log, cut) = self.log(&made).await;
         if end.is_ok() {
             self.delete(&made).await?;
@@ -91,25 +97,29 @@ impl<'a> Running<'a> {
         Ok(Ran { end, launched_after, log, cut })
     }
 
-    /// When its first container was seen running, or to have run; `None` where it ended without.
+    /// When it was launched, and how it ended. What ends without a container that ran was never launched.
+    async fn watch(&self, made: &DynamicObject, begun: Instant) -> Result<(Option<Span>, End), Unseen> {
+        let (mut launched, mut end) = (pin!(self.launched(made, begun)), pin!(self.end(made)));
+        let end = tokio::select! {
+            biased;
+            after = &mut launched => return Ok((after, end.await?)),
+            end = &mut end => end?,
+        };
+        // Jobs and pods are watched apart: the end of one may be heard before the start of the other.
+        let late = if end.is_ok() { timeout(LAUNCH_HEARD, launched).await.ok().flatten() } else { None };
+        Ok((late, end))
+    }
+
+    /// When its first container was seen running, or to have run.
     async fn launched(&self, made: &DynamicObject, begun: Instant) -> Option<Span> {
         let started = |pods: &[Arc<DynamicObject>]| {
-            let of_run: Vec<_> = pods.iter().filter(|pod| belongs(pod, made)).collect();
-            let running = of_run.iter().any(|pod| has_started(pod));
-            let over = of_run.iter().any(|pod| matches!(phase(pod), "Failed" | "Succeeded"));
-            (running || over).then_some(running)
+            pods.iter().any(|pod| belongs(pod, made) && has_started(pod)).then(|| Span::from(begun.elapsed()))
         };
-        let pods = pods();
-        let seen = self.site.prober.hub.until(&pods, Some(self.site.namespace()), started);
-        tokio::select! {
-            seen = seen => seen.ok().filter(|running| *running).map(|_| Span::from(begun.elapsed())),
-            // What ends without a pod has launched nothing.
-            _ = self.finished(made) => None,
-        }
+        self.site.prober.hub.until(&pods(), Some(self.site.namespace()), started).await.ok()
     }
 
     /// How it ended; what is doomed ends at once.
-    async fn end(&self, made: &DynamicObject) -> Result<Result<(), Vec<String>>, Unseen> {
+    async fn end(&self, made: &DynamicObject) -> Result<End, Unseen> {
         let hub = &self.site.prober.hub;
         let reference = [self.reference(made)];
         let doomed = async {
@@ -206,10 +216,6 @@ fn pods() -> ApiResource {
 
 fn belongs(pod: &DynamicObject, made: &DynamicObject) -> bool {
     pod.uid() == made.uid() || pod.owner_references().iter().any(|owner| Some(&owner.uid) == made.meta().uid.as_ref())
-}
-
-fn phase(pod: &DynamicObject) -> &str {
-    pod.data["status"]["phase"].as_str().unwrap_or_default()
 }
 
 fn has_started(pod: &DynamicObject) -> bool {
