@@ -29,6 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject};
 
+pub use self::running::mark;
 use crate::checks::{Check, Claim, Verdict};
 use crate::complaint;
 use crate::k8s::Access;
