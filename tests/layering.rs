@@ -19,7 +19,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("manifest", &[]),
     ("k8s", &[]),
     ("kinds", &[]),
-    ("watch", &["health", "ports", "complaint"]),
+    ("watch", &["kinds", "health", "ports", "complaint"]),
     ("logs", &["watch", "secrets", "complaint"]),
     ("tunnel", &["watch", "checks", "complaint"]),
     ("tools", &["process", "complaint"]),
