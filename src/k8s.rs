@@ -9,6 +9,9 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 /// Label on everything that a run creates; its value is the run's name.
 pub const RUN_LABEL: &str = "seaworthy.dev/run";
 
+/// Label on what a check runs; its value is the check's mark.
+pub const CHECK_LABEL: &str = "seaworthy.dev/check";
+
 /// Field manager of everything that is applied.
 pub const FIELD_MANAGER: &str = "seaworthy";
 
@@ -59,15 +62,4 @@ pub async fn client(access: &Access) -> Result<Client, AccessError> {
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
     Client::try_from(config).map_err(|source| AccessError::Client { path: path(), source: Box::new(source) })
-}
-
-/// What the API server said, or what kept us from it; kube's own text of a refusal prints its fields as well.
-#[must_use]
-pub fn words(error: &kube::Error) -> String {
-    if let kube::Error::Api(status) = error
-        && !status.message.is_empty()
-    {
-        return status.message.clone();
-    }
-    crate::complaint::chain(error)
 }

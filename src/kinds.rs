@@ -10,6 +10,8 @@ pub struct Kind {
     pub resource: ApiResource,
     /// Whether its objects live in namespaces.
     pub namespaced: bool,
+    /// Whether a status can be written to it apart from the object.
+    pub has_status: bool,
 }
 
 impl Kind {
@@ -53,15 +55,18 @@ pub async fn of_version(client: &Client, version: &str) -> Result<Vec<Kind>, Err
         list => list?,
     };
     let (group, bare) = version.split_once('/').unwrap_or(("", version));
-    let kinds = list.resources.into_iter().filter(|resource| !resource.name.contains('/'));
+    // Subresources stand in the same list as `plural/status`.
+    let has_status = |plural: &str| list.resources.iter().any(|one| one.name.strip_suffix("/status") == Some(plural));
+    let kinds = list.resources.iter().filter(|resource| !resource.name.contains('/'));
     Ok(kinds
         .map(|resource| Kind {
+            has_status: has_status(&resource.name),
             resource: ApiResource {
                 group: group.to_owned(),
                 version: bare.to_owned(),
                 api_version: version.to_owned(),
-                kind: resource.kind,
-                plural: resource.name,
+                kind: resource.kind.clone(),
+                plural: resource.name.clone(),
             },
             namespaced: resource.namespaced,
         })

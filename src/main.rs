@@ -6,5 +6,5 @@ use clap::Parser as _;
 use seaworthy::{app, cli::Cli};
 
 fn main() -> ExitCode {
-    ExitCode::from(app::run(Cli::parse()))
+    ExitCode::from(app::run(&Cli::parse()))
 }

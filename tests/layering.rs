@@ -3,22 +3,25 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Each room with the rooms it may name as `crate::room`.
+/// Each room, in the order of the map in `src/lib.rs`, with the rooms it may name as `crate::room`.
 const TABLE: &[(&str, &[&str])] = &[
     ("span", &[]),
-    ("secrets", &[]),
-    ("process", &[]),
-    ("complaint", &[]),
-    ("k8s", &[]),
-    ("health", &[]),
     ("checks", &["span"]),
+    ("health", &[]),
     ("suite", &["span", "checks"]),
     ("plan", &["span", "suite", "checks"]),
     ("events", &["span", "plan", "suite", "checks"]),
     ("ports", &["events", "plan", "checks"]),
     ("engine", &["ports", "events", "plan", "suite", "checks", "span", "complaint"]),
-    ("watch", &["k8s", "health", "ports", "complaint", "secrets"]),
-    ("tunnel", &["k8s", "watch", "checks", "complaint"]),
+    ("complaint", &[]),
+    ("secrets", &[]),
+    ("process", &[]),
+    ("manifest", &[]),
+    ("k8s", &[]),
+    ("kinds", &[]),
+    ("watch", &["kinds", "health", "ports", "complaint"]),
+    ("logs", &["watch", "secrets", "complaint"]),
+    ("tunnel", &["watch", "checks", "complaint"]),
     ("tools", &["process", "complaint"]),
     ("cluster", &["tools", "ADAPTER"]),
     ("install", &["ADAPTER"]),
@@ -29,7 +32,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("app", &["*"]),
 ];
 
-/// What every adapter stands on.
+/// What every adapter may stand on; never on another adapter, never on the engine.
 const ADAPTER: &[&str] = &[
     "ports",
     "events",
@@ -38,11 +41,14 @@ const ADAPTER: &[&str] = &[
     "checks",
     "span",
     "health",
-    "process",
-    "secrets",
     "complaint",
+    "secrets",
+    "process",
+    "manifest",
     "k8s",
+    "kinds",
     "watch",
+    "logs",
     "tunnel",
 ];
 
@@ -54,7 +60,7 @@ fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// Every source file with the room it stands in.
+/// Every source file of production code with the room it stands in.
 fn files() -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
     let mut folders = vec![source()];
@@ -70,8 +76,19 @@ fn files() -> Vec<(String, PathBuf)> {
             }
         }
     }
-    found.retain(|(room, _)| room != "lib" && room != "main");
+    let of_tests: Vec<PathBuf> = found.iter().flat_map(|(_, path)| test_files(path)).collect();
+    found.retain(|(room, path)| room != "lib" && room != "main" && !of_tests.contains(path));
     found
+}
+
+/// The files that a module brings in for its tests alone, by `#[cfg(test)]` before `mod x;`.
+fn test_files(module: &Path) -> Vec<PathBuf> {
+    let folder =
+        if module.ends_with("mod.rs") { module.parent().unwrap().to_owned() } else { module.with_extension("") };
+    let text = std::fs::read_to_string(module).unwrap();
+    let declared = text.split("#[cfg(test)]\nmod ").skip(1);
+    let names = declared.filter_map(|rest| rest.lines().next().unwrap().strip_suffix(';'));
+    names.map(|name| folder.join(name).with_extension("rs")).collect()
 }
 
 /// The code of a file without its comments and unit tests.
@@ -125,4 +142,18 @@ fn every_room_of_the_table_exists() {
     let missing: Vec<&str> =
         TABLE.iter().map(|(room, _)| *room).filter(|room| !rooms.iter().any(|r| r == room)).collect();
     assert!(missing.is_empty(), "no such room: {missing:?}");
+}
+
+#[test]
+fn the_map_names_every_room_in_the_order_of_the_table() {
+    let map = std::fs::read_to_string(source().join("lib.rs")).unwrap();
+    let shown: Vec<&str> = map
+        .lines()
+        .filter(|line| line.starts_with("//! - "))
+        .filter_map(|line| line.strip_prefix("//! - [`")?.split('`').next())
+        .collect();
+    let declared: Vec<&str> = map.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let rooms: Vec<&str> = TABLE.iter().map(|(room, _)| *room).collect();
+    assert_eq!(shown, rooms);
+    assert_eq!(declared, rooms);
 }

@@ -29,21 +29,21 @@ const OURS: u8 = 70;
 
 /// Carries out a command; the number is the exit code (see `--help`).
 #[must_use]
-pub fn run(cli: Cli) -> u8 {
+pub fn run(cli: &Cli) -> u8 {
     output::diagnostics(cli.verbose, cli.color);
     // Some clients take the process's provider of cryptography; one that is set already is as good.
     rustls::crypto::ring::default_provider().install_default().ok();
     match &cli.command {
-        Command::Validate => inform::validate(&cli),
-        Command::List(list) => inform::list(&cli, list),
+        Command::Validate => inform::validate(cli),
+        Command::List(list) => inform::list(cli, list),
         Command::Schema { of } => inform::schema(*of),
-        Command::Replay(replay) => inform::replay(&cli, replay),
+        Command::Replay(replay) => inform::replay(cli, replay),
         Command::Completion { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "seaworthy", &mut std::io::stdout());
             0
         }
-        Command::Suite(arguments) if arguments.dry_run => suite::dry_run(&cli, arguments),
-        Command::Suite(arguments) => waiting(suite::run(&cli, arguments)),
+        Command::Suite(arguments) if arguments.dry_run => suite::dry_run(cli, arguments),
+        Command::Suite(arguments) => waiting(suite::run(cli, arguments)),
         Command::Cluster { command: ClusterCommand::List { json } } => waiting(clusters::list(*json)),
         Command::Cluster { command: ClusterCommand::Down { names, all, force } } => {
             waiting(clusters::down(names, *all, *force))

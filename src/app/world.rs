@@ -15,6 +15,7 @@ use crate::evidence::{EvidenceStore, Scene};
 use crate::install::{self, Installed, Installer, Rendered};
 use crate::plan::{CheckWork, ClusterWork, ComponentKey, ComponentWork, Step, Work};
 use crate::ports::{Done, Notes, Trouble, World};
+use crate::probes;
 use crate::secrets::Secrets;
 use crate::suite::Install;
 use crate::watch::ObjectRef;
@@ -69,6 +70,9 @@ impl World for Platform {
         if let Some(site) = self.memory.site.get() {
             scene.hub = Some(site.hub.clone());
             scene.logs = Some(site.logs.clone());
+        }
+        if let Work::Check(check) = &step.work {
+            scene.check = Some(probes::mark(check));
         }
         if let Some((key, namespace)) = component(step) {
             scene.namespace = Some(namespace.to_owned());

@@ -65,8 +65,8 @@ impl FromStr for Address {
     }
 }
 
-/// RFC 1123 label, as Kubernetes validates the names of Services and namespaces.
-fn is_dns_label(name: &str) -> bool {
+/// Whether this is an RFC 1123 label, as Kubernetes validates the names of Services and namespaces.
+pub(crate) fn is_dns_label(name: &str) -> bool {
     let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
     !name.is_empty() && name.len() <= 63 && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-')
 }

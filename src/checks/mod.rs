@@ -28,6 +28,7 @@ mod workload;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::address::is_dns_label;
 pub use self::address::{Address, Host};
 pub use self::admission::Admission;
 pub use self::crd::{Crd, CrdAnswer, CrdState};

@@ -3,11 +3,14 @@
 use std::path::Path;
 
 use futures::StreamExt as _;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, TypeMeta};
 use kube::{Client, ResourceExt as _};
 
+use super::{Log, Scene};
 use crate::complaint;
+use crate::k8s::CHECK_LABEL;
 use crate::watch::ObjectRef;
 
 /// Most objects, events and pods that are kept: a namespace may hold thousands.
@@ -19,43 +22,87 @@ const LOG_TAIL: usize = 64 << 10;
 /// How many requests are under way at once.
 const AT_ONCE: usize = 8;
 
-/// What the API server gave.
+/// What could be had, and what could not.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     pub(super) objects: Vec<DynamicObject>,
     /// Oldest first.
     pub(super) events: Vec<Event>,
+    pub(super) logs: Vec<Log>,
     pub(super) troubles: Vec<String>,
 }
 
-pub(super) async fn from_cluster(client: &Client, namespace: &str, objects: &[ObjectRef]) -> Gathered {
+/// Everything of the scene's namespace.
+pub(super) async fn from(scene: &Scene) -> Gathered {
     let mut gathered = Gathered::default();
-    let gets = objects.iter().take(MOST as usize).cloned().map(|object| get(client.clone(), object));
-    for got in futures::stream::iter(gets).buffered(AT_ONCE).collect::<Vec<_>>().await {
-        match got {
-            Ok(Some(object)) => gathered.objects.push(object),
-            Ok(None) => {}
-            Err(trouble) => gathered.troubles.push(trouble),
-        }
+    let Some(namespace) = &scene.namespace else { return gathered };
+    if let Some(hub) = &scene.hub {
+        gathered.objects(hub.client(), &scene.objects).await;
+        gathered.around(hub.client(), namespace, scene.check.as_deref()).await;
     }
-    let pods: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<Pod>(&()));
-    let events: Api<Event> = Api::namespaced(client.clone(), namespace);
-    let few = ListParams::default().limit(MOST);
-    let (pods, events) = tokio::join!(pods.list(&few), events.list(&few));
-    match pods {
-        Ok(list) => {
-            let known: Vec<_> = gathered.objects.iter().map(|object| object.uid()).collect();
-            let typed = list.items.into_iter().filter(|pod| !known.contains(&pod.uid())).map(as_pod);
-            gathered.objects.extend(typed);
-        }
-        Err(error) => gathered.troubles.push(format!("pods of {namespace}: {}", complaint::chain(&error))),
+    if let Some(logs) = &scene.logs {
+        gathered.logs = log_tails(&logs.folder(namespace)).await;
     }
-    match events {
-        Ok(list) => gathered.events = list.items,
-        Err(error) => gathered.troubles.push(format!("events of {namespace}: {}", complaint::chain(&error))),
-    }
-    gathered.events.sort_by_key(time);
     gathered
+}
+
+impl Gathered {
+    /// The component's own objects.
+    async fn objects(&mut self, client: &Client, objects: &[ObjectRef]) {
+        let gets = objects.iter().take(MOST as usize).cloned().map(|object| get(client.clone(), object));
+        for got in futures::stream::iter(gets).buffered(AT_ONCE).collect::<Vec<_>>().await {
+            match got {
+                Ok(Some(object)) => self.objects.push(object),
+                Ok(None) => {}
+                Err(trouble) => self.troubles.push(trouble),
+            }
+        }
+    }
+
+    /// The namespace's pods and events, and the Jobs that the check ran.
+    async fn around(&mut self, client: &Client, namespace: &str, check: Option<&str>) {
+        let few = ListParams::default().limit(MOST);
+        let pods = listed(client, namespace, ApiResource::erase::<Pod>(&()), &few);
+        let mark = check.map(|check| few.clone().labels(&format!("{CHECK_LABEL}={check}")));
+        let jobs = async {
+            match &mark {
+                Some(mark) => listed(client, namespace, ApiResource::erase::<Job>(&()), mark).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        let events: Api<Event> = Api::namespaced(client.clone(), namespace);
+        let (pods, jobs, events) = tokio::join!(pods, jobs, events.list(&few));
+        for found in [pods, jobs] {
+            match found {
+                Ok(found) => self.add(found),
+                Err(trouble) => self.troubles.push(trouble),
+            }
+        }
+        match events {
+            Ok(list) => self.events = list.items,
+            Err(error) => self.troubles.push(format!("events of {namespace}: {}", complaint::chain(&error))),
+        }
+        self.events.sort_by_key(time);
+    }
+
+    fn add(&mut self, found: Vec<DynamicObject>) {
+        let known: Vec<_> = self.objects.iter().map(|object| object.uid()).collect();
+        self.objects.extend(found.into_iter().filter(|object| !known.contains(&object.uid())));
+    }
+}
+
+/// The objects of one kind in a namespace. The items of a list carry no kind of their own.
+async fn listed(
+    client: &Client,
+    namespace: &str,
+    resource: ApiResource,
+    which: &ListParams,
+) -> Result<Vec<DynamicObject>, String> {
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+    let list = api.list(which).await;
+    let list = list.map_err(|error| format!("{} of {namespace}: {}", resource.plural, complaint::chain(&error)))?;
+    let types = Some(TypeMeta { api_version: resource.api_version, kind: resource.kind });
+    Ok(list.items.into_iter().map(|object| DynamicObject { types: types.clone(), ..object }).collect())
 }
 
 async fn get(client: Client, object: ObjectRef) -> Result<Option<DynamicObject>, String> {
@@ -68,12 +115,6 @@ async fn get(client: Client, object: ObjectRef) -> Result<Option<DynamicObject>,
         .map_err(|error| format!("{} {}: {}", object.resource.kind, object.name, complaint::chain(&error)))
 }
 
-/// The items of a list carry no kind.
-fn as_pod(mut pod: DynamicObject) -> DynamicObject {
-    pod.types = Some(kube::api::TypeMeta { api_version: "v1".to_owned(), kind: "Pod".to_owned() });
-    pod
-}
-
 /// When an event was last seen, by whichever of its times is set.
 pub(super) fn time(event: &Event) -> Option<jiff::Timestamp> {
     let last = event.last_timestamp.as_ref().map(|time| time.0);
@@ -82,7 +123,7 @@ pub(super) fn time(event: &Event) -> Option<jiff::Timestamp> {
 }
 
 /// The end of every log of a namespace, by `pod/file`.
-pub(super) async fn log_tails(folder: &Path) -> Vec<(String, String)> {
+async fn log_tails(folder: &Path) -> Vec<Log> {
     let mut tails = Vec::new();
     let Ok(mut pods) = tokio::fs::read_dir(folder).await else { return tails };
     while let Ok(Some(pod)) = pods.next_entry().await {

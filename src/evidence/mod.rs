@@ -2,7 +2,9 @@
 //!
 //! - Purpose: the reader of a report need not have the cluster any more.
 //! - Never: a secret value, a failure of its own (what cannot be had is said in the folder), anything unbounded.
+//! - Why sorted: components share namespaces, and a neighbour's warnings would be read as this step's reason.
 
+mod belonging;
 mod gather;
 mod words;
 
@@ -15,7 +17,8 @@ use crate::ports::Last;
 use crate::secrets::Secrets;
 use crate::watch::{Hub, ObjectRef};
 
-use self::gather::Gathered;
+/// A log by `pod/file`, and its end.
+type Log = (String, String);
 
 /// Keeps evidence below one folder.
 #[derive(Clone)]
@@ -37,6 +40,8 @@ pub struct Scene {
     pub namespace: Option<String>,
     /// The objects of the component.
     pub objects: Vec<ObjectRef>,
+    /// The mark ([`crate::k8s::CHECK_LABEL`]) of what the check ran, where the step is one.
+    pub check: Option<String>,
     /// Texts of tools, by file name: helm's output, the rendered objects.
     pub texts: Vec<(String, String)>,
 }
@@ -46,14 +51,8 @@ impl EvidenceStore {
     pub async fn keep(&self, step: &StepId, last: &Last, scene: &Scene) -> Option<Evidence> {
         let folder = self.folder.join(step.as_str());
         tokio::fs::create_dir_all(&folder).await.ok()?;
-        let gathered = match (&scene.hub, &scene.namespace) {
-            (Some(hub), Some(namespace)) => gather::from_cluster(hub.client(), namespace, &scene.objects).await,
-            (Some(_) | None, _) => Gathered::default(),
-        };
-        let logs = match (&scene.logs, &scene.namespace) {
-            (Some(logs), Some(namespace)) => gather::log_tails(&logs.folder(namespace)).await,
-            (Some(_) | None, _) => Vec::new(),
-        };
+        let mut gathered = gather::from(scene).await;
+        let excerpt = words::excerpt(&belonging::first(&mut gathered, scene));
         let mut files = vec![
             ("last-seen.txt".to_owned(), words::last_seen(last)),
             ("objects.yaml".to_owned(), words::objects(&gathered.objects)),
@@ -61,11 +60,10 @@ impl EvidenceStore {
             ("could-not-look.txt".to_owned(), gathered.troubles.join("\n")),
         ];
         files.extend(scene.texts.iter().cloned());
-        files.extend(logs.iter().map(|(name, text)| (format!("logs/{name}"), text.clone())));
+        files.extend(gathered.logs.iter().map(|(name, text)| (format!("logs/{name}"), text.clone())));
         for (name, text) in files.into_iter().filter(|(_, text)| !text.trim().is_empty()) {
             self.write(folder.join(name), &text).await;
         }
-        let excerpt = words::excerpt(&gathered.events, &gathered.objects, &logs);
         Some(Evidence { folder, excerpt: excerpt.iter().map(|line| self.secrets.mask(line)).collect() })
     }
 

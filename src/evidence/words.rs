@@ -5,6 +5,7 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
+use super::belonging::{Telling, is_pod};
 use super::gather::time;
 use crate::checks::Verdict;
 use crate::ports::Last;
@@ -67,7 +68,8 @@ fn line(event: &Event) -> String {
 }
 
 /// The few lines worth having in a report: the last warnings, and the end of the logs of pods that are not ready.
-pub(super) fn excerpt(events: &[Event], objects: &[DynamicObject], logs: &[(String, String)]) -> Vec<String> {
+pub(super) fn excerpt(telling: &Telling<'_>) -> Vec<String> {
+    let Telling { objects, events, logs } = telling;
     let warnings: Vec<String> =
         events.iter().filter(|event| event.type_.as_deref() == Some("Warning")).map(line).collect();
     let mut lines = warnings[warnings.len().saturating_sub(EXCERPT)..].to_vec();
@@ -75,17 +77,21 @@ pub(super) fn excerpt(events: &[Event], objects: &[DynamicObject], logs: &[(Stri
     for (name, text) in logs.iter().filter(|(name, _)| unwell.iter().any(|pod| name.starts_with(&format!("{pod}/")))) {
         let said: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         let last = &said[said.len().saturating_sub(EXCERPT)..];
-        lines.extend(last.iter().map(|line| format!("{name}: {line}")));
+        lines.extend(last.iter().map(|line| format!("{name}: {}", untimed(line))));
     }
     lines
 }
 
+/// A kept log has the API server's time before each line.
+fn untimed(line: &str) -> &str {
+    line.split_once(' ').filter(|(time, _)| time.parse::<jiff::Timestamp>().is_ok()).map_or(line, |(_, words)| words)
+}
+
 fn is_unwell(object: &DynamicObject) -> bool {
-    let is_pod = object.types.as_ref().is_some_and(|types| types.kind == "Pod");
     let ready = object.data["status"]["conditions"]
         .as_array()
         .is_some_and(|all| all.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True"));
-    is_pod && !ready && object.data["status"]["phase"] != "Succeeded"
+    is_pod(object) && !ready && object.data["status"]["phase"] != "Succeeded"
 }
 
 #[cfg(test)]
@@ -123,13 +129,13 @@ mod tests {
                 "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": ready }] }
             }))
         };
-        let logs = [("well/c.0.log", "fine"), ("ill/c.0.log", "one\n\ntwo\n")]
+        let logs = [("well/c.0.log", "fine"), ("ill/c.0.log", "one\n\n2026-01-02T03:04:05.678Z two\n")]
             .map(|(name, text)| (name.to_owned(), text.to_owned()));
-        let lines = excerpt(
-            &[event("Normal", "pulled"), event("Warning", "cannot pull")],
-            &[pod("well", "True"), pod("ill", "False")],
-            &logs,
-        );
+        let lines = excerpt(&Telling {
+            events: &[event("Normal", "pulled"), event("Warning", "cannot pull")],
+            objects: &[pod("well", "True"), pod("ill", "False")],
+            logs: &logs,
+        });
         assert_eq!(lines, ["Warning R /: cannot pull", "ill/c.0.log: one", "ill/c.0.log: two"]);
     }
 }

@@ -122,7 +122,7 @@ impl Inner {
         let follow = Follow { pods, instance: instance.clone(), file, secrets: self.secrets.clone(), previous };
         let stop = self.stop.clone();
         tokio::spawn(stop.run_until_cancelled_owned(async move {
-            let end = follow.to_the_end().await;
+            let end = follow.until_the_end().await;
             self.heard.send_modify(|all| drop(all.insert(instance, Some(end))));
         }));
     }

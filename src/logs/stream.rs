@@ -41,7 +41,7 @@ pub(super) struct Follow {
 
 impl Follow {
     /// Follows until the log is over, or cannot be had any more. Returns why it was cut, if it was.
-    pub(super) async fn to_the_end(self) -> Result<(), String> {
+    pub(super) async fn until_the_end(self) -> Result<(), String> {
         let mut file = File::create(&self.file).await.map_err(|error| complaint::chain(&error))?;
         let mut mark = Mark::default();
         let mut barren = 0;
@@ -127,10 +127,8 @@ enum Cut {
 impl From<kube::Error> for Cut {
     fn from(error: kube::Error) -> Self {
         let why = complaint::chain(&error);
-        match error {
-            // 400 while the container is still waiting to start, or has just been replaced.
-            kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404) => Self::Gone(why),
-            _ => Self::Dropped(why),
-        }
+        // 400 while the container is still waiting to start, or has just been replaced.
+        let gone = matches!(&error, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404));
+        if gone { Self::Gone(why) } else { Self::Dropped(why) }
     }
 }

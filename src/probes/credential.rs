@@ -5,7 +5,7 @@ use kube::Api;
 
 use super::{Site, Unseen};
 use crate::checks::{Credential, SecretKey};
-use crate::k8s::words;
+use crate::complaint::chain;
 
 /// The value of a credential.
 ///
@@ -46,7 +46,7 @@ async fn of_cluster(key: &SecretKey, site: &Site<'_>) -> Result<String, Unseen> 
     let secret = secrets
         .get_opt(&key.name)
         .await
-        .map_err(|error| Unseen(format!("cannot read Secret {name}: {}", words(&error))))?
+        .map_err(|error| Unseen(format!("cannot read Secret {name}: {}", chain(&error))))?
         .ok_or_else(|| Unseen(format!("there is no Secret {name}, whose key `{}` is needed", key.key)))?;
     let mut data = secret.data.unwrap_or_default();
     let value = data.remove(&key.key).ok_or_else(|| {

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::reach::Unmet;
 use super::{Site, Unseen};
 use crate::checks::{Absence, Address, Dns, DnsAnswer, DnsServer, Host, Resolution};
-use crate::k8s::words;
+use crate::complaint::chain;
 use crate::tunnel::Stream;
 
 /// Where every distribution keeps its DNS, and by which label: the one that its Service selects by.
@@ -50,7 +50,7 @@ async fn ready_servers(site: &Site<'_>) -> Result<Vec<String>, Unseen> {
     let pods = pods
         .list(&ListParams::default().labels(LABEL))
         .await
-        .map_err(|error| Unseen(format!("cannot list the DNS pods in {NAMESPACE}: {}", words(&error))))?;
+        .map_err(|error| Unseen(format!("cannot list the DNS pods in {NAMESPACE}: {}", chain(&error))))?;
     Ok(pods.items.into_iter().filter(is_ready).filter_map(|pod| pod.metadata.name).collect())
 }
 
@@ -67,7 +67,7 @@ async fn lost_namespace(name: &str, site: &Site<'_>) -> Result<Option<String>, U
     match namespaces.get_opt(namespace).await {
         Ok(Some(_)) => Ok(None),
         Ok(None) => Ok(Some(namespace.to_owned())),
-        Err(error) => Err(Unseen(format!("cannot look for the namespace {namespace}: {}", words(&error)))),
+        Err(error) => Err(Unseen(format!("cannot look for the namespace {namespace}: {}", chain(&error)))),
     }
 }
 

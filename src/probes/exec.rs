@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::{Site, Unseen};
 use crate::checks::{Exec, ExecAnswer, ExecEnd};
-use crate::k8s::words;
+use crate::complaint::chain;
 
 /// The most that is kept of each output, in bytes; the rest is read and dropped, so that the command can end.
 const KEPT: usize = 64 << 10;
@@ -19,7 +19,7 @@ pub(super) async fn observe(claim: &Exec, site: &Site<'_>) -> Result<ExecAnswer,
     let selected = pods
         .list(&ListParams::default().labels(&labels.join(",")))
         .await
-        .map_err(|error| Unseen(format!("cannot list pods in {}: {}", site.namespace(), words(&error))))?;
+        .map_err(|error| Unseen(format!("cannot list pods in {}: {}", site.namespace(), chain(&error))))?;
     let Some(pod) = first_running(&selected.items) else {
         return Ok(ExecAnswer::NoPod(selected.items.iter().map(standing).collect()));
     };
@@ -27,7 +27,7 @@ pub(super) async fn observe(claim: &Exec, site: &Site<'_>) -> Result<ExecAnswer,
     let mut how = AttachParams::default().stdin(false).stdout(true).stderr(true);
     how.container = claim.container.clone().or_else(|| default_container(pod));
     let mut process = pods.exec(&name, &claim.command, &how).await.map_err(|error| {
-        Unseen(format!("cannot run a command in pod {}/{name}: {}", site.namespace(), words(&error)))
+        Unseen(format!("cannot run a command in pod {}/{name}: {}", site.namespace(), chain(&error)))
     })?;
     see_through(&mut process, name).await
 }

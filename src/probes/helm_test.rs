@@ -32,7 +32,7 @@ pub(super) async fn observe(claim: &HelmTest, site: &Site<'_>) -> Result<HelmTes
         let name = hook.name_any();
         let running = Running::new(site, hook)?;
         running.prune().await?;
-        let end = running.to_the_end().await?;
+        let end = running.until_the_end().await?;
         let failed = end.end.is_err();
         ran.insert(name, end);
         // As helm does: what comes after a failed hook may build on it.

@@ -29,7 +29,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject};
 
+pub use self::running::mark;
 use crate::checks::{Check, Claim, Verdict};
+use crate::complaint;
 use crate::k8s::Access;
 use crate::logs::LogKeeper;
 use crate::plan::CheckWork;
@@ -100,7 +102,10 @@ impl Prober {
             match api.delete(&object.name, &DeleteParams::background()).await {
                 Ok(_) => {}
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => left.push(format!("{} {namespace}/{}: {error}", object.resource.kind, object.name)),
+                Err(error) => {
+                    let why = complaint::chain(&error);
+                    left.push(format!("{} {namespace}/{}: {why}", object.resource.kind, object.name));
+                }
             }
         }
         left

@@ -8,9 +8,11 @@ use kube::api::{Api, ApiResource, DynamicObject, ListParams, PostParams};
 
 use super::{Site, Unseen};
 use crate::checks::{Admission, Claim, Operator, OperatorAnswer, Verdict};
+use crate::complaint;
 use crate::k8s::FIELD_MANAGER;
+use crate::kinds;
+use crate::manifest;
 use crate::watch::ObjectRef;
-use crate::{complaint, kinds, manifest};
 
 pub(super) async fn observe(claim: &Operator, site: &Site<'_>) -> Result<OperatorAnswer, Unseen> {
     site.notes.stands(Verdict::broken(claim.wants_workloads(), "not all of them are ready"));

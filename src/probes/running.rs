@@ -12,13 +12,11 @@ use tokio::time::{Instant, timeout};
 use super::{Site, Unseen};
 use crate::checks::Ran;
 use crate::complaint;
-use crate::k8s::RUN_LABEL;
+use crate::k8s::{CHECK_LABEL, RUN_LABEL};
 use crate::logs::Heard;
+use crate::plan::CheckWork;
 use crate::span::Span;
 use crate::watch::ObjectRef;
-
-/// Label on what a check runs: `suite.component.check`, so that what an earlier run left is found and pruned.
-const CHECK_LABEL: &str = "seaworthy.dev/check";
 
 /// How long the end of a log may come after the end of what wrote it.
 const LOG_TAIL: Duration = Duration::from_secs(5);
@@ -52,14 +50,14 @@ impl<'a> Running<'a> {
         object.metadata.namespace = Some(site.namespace().to_owned());
         let labels = object.labels_mut();
         labels.insert(RUN_LABEL.to_owned(), site.prober.run.clone());
-        labels.insert(CHECK_LABEL.to_owned(), label(site));
+        labels.insert(CHECK_LABEL.to_owned(), mark(site.check));
         let api = Api::namespaced_with(site.prober.hub.client().clone(), site.namespace(), &resource);
         Ok(Self { site, object, resource, api })
     }
 
     /// Removes what an earlier run of the same check left behind, and waits until it is gone.
     pub(super) async fn prune(&self) -> Result<(), Unseen> {
-        let selector = kube::api::ListParams::default().labels(&format!("{CHECK_LABEL}={}", label(self.site)));
+        let selector = kube::api::ListParams::default().labels(&format!("{CHECK_LABEL}={}", mark(self.site.check)));
         let stale = self.api.list(&selector).await.map_err(|error| self.cannot("list earlier runs", &error))?;
         let named = self.object.metadata.name.clone();
         let same = match &named {
@@ -75,7 +73,7 @@ impl<'a> Running<'a> {
 
     /// Creates it, follows it to its end, and removes it again if it succeeded; one that failed stays as evidence
     /// until the run is taken down or the next run prunes it.
-    pub(super) async fn to_the_end(self) -> Result<Ran, Unseen> {
+    pub(super) async fn until_the_end(self) -> Result<Ran, Unseen> {
         let prober = self.site.prober;
         prober.logs.follow(self.site.namespace());
         let begun = Instant::now();
@@ -203,11 +201,13 @@ fn skip_until_known<T>(
     }
 }
 
-/// `suite.component.check` as a label's value, which has at most 63 characters.
-fn label(site: &Site<'_>) -> String {
-    let mut label = format!("{}.{}.{}", site.check.key.suite, site.check.key.component, site.check.spec.name);
-    label.truncate(63);
-    label.trim_end_matches(['.', '-']).to_owned()
+/// The mark on what a check runs, so that what an earlier run left is found and pruned: `suite.component.check` as a
+/// label's value, which has at most 63 characters.
+#[must_use]
+pub fn mark(check: &CheckWork) -> String {
+    let mut mark = format!("{}.{}.{}", check.key.suite, check.key.component, check.spec.name);
+    mark.truncate(63);
+    mark.trim_end_matches(['.', '-']).to_owned()
 }
 
 fn pods() -> ApiResource {

@@ -5,7 +5,8 @@ use kube::api::DynamicObject;
 use super::{Site, Unseen};
 use crate::checks::{Absence, Claim, Workload, WorkloadAnswer};
 use crate::complaint::chain;
-use crate::watch::{Hub, ObjectRef, Served, WatchError};
+use crate::kinds::Kind;
+use crate::watch::{Hub, ObjectRef, WatchError};
 
 pub(super) async fn observe(claim: &Workload, site: &Site<'_>) -> Result<WorkloadAnswer, Unseen> {
     let hub = &site.prober.hub;
@@ -23,7 +24,7 @@ pub(super) async fn observe(claim: &Workload, site: &Site<'_>) -> Result<Workloa
     }
 }
 
-fn object(claim: &Workload, site: &Site<'_>, served: Served) -> ObjectRef {
+fn object(claim: &Workload, site: &Site<'_>, served: Kind) -> ObjectRef {
     let namespace = served.namespaced.then(|| claim.namespace.as_deref().unwrap_or(site.namespace()).to_owned());
     ObjectRef { resource: served.resource, namespace, name: claim.name.clone() }
 }

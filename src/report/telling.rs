@@ -68,7 +68,7 @@ pub(super) fn particulars(step: &StepRecord) -> Vec<Particular> {
     let mut all = vec![
         Particular { label: "expected", lines: plain_lines(claim) },
         Particular { label: "also", lines: beneath_the_headline(cause) },
-        Particular { label: "excerpt", lines: excerpt(step, &details) },
+        Particular { label: "excerpt", lines: excerpt(step, cause, &details) },
         Particular { label: "looks", lines: looks(step) },
         Particular { label: "serves", lines: serves(step) },
         Particular { label: "evidence", lines: folder(step) },
@@ -82,10 +82,15 @@ fn beneath_the_headline(cause: &str) -> Vec<String> {
     plain_lines(cause).into_iter().filter(|line| !line.trim().is_empty()).skip(1).collect()
 }
 
-/// The evidence's few lines, without those that the details have already said.
-fn excerpt(step: &StepRecord, said: &[String]) -> Vec<String> {
+/// The evidence's few lines (`where it was said: words`), without those whose words the cause or the details have.
+fn excerpt(step: &StepRecord, cause: &str, details: &[String]) -> Vec<String> {
+    let said: Vec<String> = plain_lines(cause).into_iter().chain(details.iter().cloned()).collect();
+    let is_news = |line: &String| {
+        let words = line.split_once(": ").map_or(line.as_str(), |(_, words)| words);
+        !said.iter().any(|said| said.contains(words))
+    };
     let kept = step.evidence.iter().flat_map(|evidence| &evidence.excerpt).flat_map(|line| plain_lines(line));
-    kept.filter(|line| !said.contains(line)).collect()
+    kept.filter(is_news).collect()
 }
 
 /// The last few different things that a check saw; one alone is the headline again.

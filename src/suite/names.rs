@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::checks::is_dns_label;
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $valid:path, $rule:literal, $pattern:literal) => {
         $(#[$doc])*
@@ -95,11 +97,6 @@ name!(
 fn is_label(text: &str) -> bool {
     let part = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     text.len() <= 40 && text.split('-').all(part)
-}
-
-fn is_dns_label(text: &str) -> bool {
-    let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
-    !text.is_empty() && text.len() <= 63 && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 fn is_requirement(text: &str) -> bool {

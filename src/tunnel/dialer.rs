@@ -17,7 +17,7 @@ use super::Stream;
 use super::forward::Forward;
 use super::target::{self, Target};
 use crate::checks::{Address, Host};
-use crate::k8s::words;
+use crate::complaint::chain;
 use crate::watch::Hub;
 
 /// Longest time for one question to the API server, and for a socket to connect.
@@ -190,9 +190,9 @@ async fn asked<T>(question: impl Future<Output = Result<T, kube::Error>>, doing:
     match timeout(CONNECT, question).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error @ kube::Error::Api(_))) if is_not_found(&error) => {
-            Err(DialError::Missing(format!("cannot {doing}: {}", words(&error))))
+            Err(DialError::Missing(format!("cannot {doing}: {}", chain(&error))))
         }
-        Ok(Err(error)) => Err(DialError::Lost(format!("cannot {doing}: {}", words(&error)))),
+        Ok(Err(error)) => Err(DialError::Lost(format!("cannot {doing}: {}", chain(&error)))),
         Err(_) => Err(DialError::Lost(format!("cannot {doing}: no answer within {} s", CONNECT.as_secs()))),
     }
 }

@@ -1,4 +1,4 @@
-//! From a kind's name to what the API server serves under it.
+//! From a kind's name, as a suite writes it, to what the API server serves under it.
 //!
 //! Why a table: the built-in kinds have not moved in years, so naming them costs no request. Every other kind is
 //! looked up once, and looked up again for as long as it is not found: a CustomResourceDefinition may be on its way.
@@ -7,27 +7,16 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use kube::Client;
-use kube::api::ApiResource;
-use kube::core::GroupVersionKind;
-use kube::discovery::{ApiCapabilities, Discovery, Scope, pinned_kind};
+use kube::api::{ApiResource, TypeMeta};
+use kube::discovery::{ApiCapabilities, Discovery, Scope};
 
 use super::{Hub, WatchError};
-
-/// A kind as the API server serves it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Served {
-    /// Its group, version and plural.
-    pub resource: ApiResource,
-    /// Whether its objects live in namespaces.
-    pub namespaced: bool,
-    /// Whether a status can be written to it apart from the object.
-    pub has_status: bool,
-}
+use crate::kinds::{self, Kind};
 
 /// Kinds looked up so far.
 pub(super) struct Kinds {
     client: Client,
-    known: Mutex<BTreeMap<String, Served>>,
+    known: Mutex<BTreeMap<String, Kind>>,
 }
 
 impl Hub {
@@ -37,7 +26,7 @@ impl Hub {
     /// # Errors
     /// [`WatchError::Unknown`] where nothing or more than one thing is served under it, [`WatchError::Discovery`]
     /// where the API server does not say.
-    pub async fn resource(&self, kind: &str) -> Result<Served, WatchError> {
+    pub async fn resource(&self, kind: &str) -> Result<Kind, WatchError> {
         if let Some(served) = built_in(kind) {
             return Ok(served);
         }
@@ -61,31 +50,21 @@ impl Kinds {
     }
 }
 
-impl Served {
-    fn new((resource, can): (ApiResource, ApiCapabilities)) -> Self {
-        let has_status = can.subresources.iter().any(|(subresource, _)| subresource.plural.ends_with("status"));
-        Self { resource, namespaced: can.scope == Scope::Namespaced, has_status }
-    }
-}
-
 /// One kind of one version of one group: a single request.
-async fn pinned(client: &Client, kind: &str, version: &str, name: &str) -> Result<Served, WatchError> {
-    let (group, version) = version.rsplit_once('/').unwrap_or(("", version));
-    match pinned_kind(client, &GroupVersionKind::gvk(group, version, name)).await {
-        Ok(found) => Ok(Served::new(found)),
-        Err(kube::Error::Discovery(_)) => Err(WatchError::unknown(kind, "")),
-        Err(kube::Error::Api(status)) if status.code == 404 => Err(WatchError::unknown(kind, "")),
-        Err(source) => Err(WatchError::Discovery { kind: kind.to_owned(), source: Box::new(source) }),
-    }
+async fn pinned(client: &Client, kind: &str, version: &str, name: &str) -> Result<Kind, WatchError> {
+    let types = TypeMeta { api_version: version.to_owned(), kind: name.to_owned() };
+    let served = kinds::served(client, &types).await;
+    let served = served.map_err(|source| WatchError::Discovery { kind: kind.to_owned(), source: Box::new(source) })?;
+    served.ok_or_else(|| WatchError::unknown(kind, ""))
 }
 
 /// A kind by its name alone, in whichever group has it.
-async fn anywhere(client: &Client, kind: &str) -> Result<Served, WatchError> {
+async fn anywhere(client: &Client, kind: &str) -> Result<Kind, WatchError> {
     let failed = |source| WatchError::Discovery { kind: kind.to_owned(), source: Box::new(source) };
     let discovery = Discovery::new(client.clone()).run_aggregated().await.map_err(failed)?;
     let mut found: Vec<_> = discovery.groups().filter_map(|group| group.recommended_kind(kind)).collect();
     match found.len() {
-        1 => Ok(Served::new(found.remove(0))),
+        1 => Ok(discovered(found.remove(0))),
         0 => Err(WatchError::unknown(kind, "")),
         _ => {
             let names = found.iter().map(|(resource, _)| format!("{}/{kind}", resource.api_version));
@@ -94,8 +73,13 @@ async fn anywhere(client: &Client, kind: &str) -> Result<Served, WatchError> {
     }
 }
 
+fn discovered((resource, can): (ApiResource, ApiCapabilities)) -> Kind {
+    let has_status = can.subresources.iter().any(|(subresource, _)| subresource.plural.ends_with("status"));
+    Kind { resource, namespaced: can.scope == Scope::Namespaced, has_status }
+}
+
 /// The kinds that every API server has, by name or with their API version.
-pub(super) fn built_in(kind: &str) -> Option<Served> {
+pub(super) fn built_in(kind: &str) -> Option<Kind> {
     let (version, name) = kind.rsplit_once('/').map_or((None, kind), |(version, name)| (Some(version), name));
     let (api_version, kind, plural, namespaced) =
         BUILT_IN.into_iter().find(|(api, kind, ..)| *kind == name && version.is_none_or(|version| version == *api))?;
@@ -107,7 +91,7 @@ pub(super) fn built_in(kind: &str) -> Option<Served> {
         kind: kind.to_owned(),
         plural: plural.to_owned(),
     };
-    Some(Served { resource, namespaced, has_status: true })
+    Some(Kind { resource, namespaced, has_status: true })
 }
 
 /// API version, kind, plural, whether it is namespaced.

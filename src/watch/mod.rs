@@ -17,6 +17,5 @@ mod settle;
 pub use self::error::WatchError;
 pub use self::feed::Objects;
 pub use self::hub::{Hub, ObjectRef, Window};
-pub use self::kinds::Served;
 pub use self::scene::view;
 pub use self::settle::Doom;
