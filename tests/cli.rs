@@ -107,7 +107,7 @@ fn a_context_must_be_confirmed_by_its_own_name() {
 
 #[test]
 fn a_transcript_that_is_none_is_refused_with_its_line() {
-    check(&["replay", "README.md"], 2, &["README.md", "1"]);
+    check(&["replay", "Cargo.toml"], 2, &["Cargo.toml", "line 1"]);
     check(&["replay", "/nowhere/run.jsonl"], 2, &["/nowhere/run.jsonl"]);
 }
 

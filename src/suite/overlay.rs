@@ -24,6 +24,9 @@ pub(super) struct EnvironmentDocument {
     pub(super) cluster: Field<ClusterDocument>,
     /// Whether the images of components are loaded into the cluster before installs.
     pub(super) preload: Field<bool>,
+    /// Images to use in place of those that suites and their manifests name: whole references. A change to a single
+    /// component wins over these.
+    pub(super) images: Field<Entries<String, String>>,
     /// Changes to suites, by name.
     pub(super) suites: Field<Entries<SuiteName, SuiteOverlay>>,
 }

@@ -39,9 +39,30 @@ pub(super) fn lay(
         name: name.clone(),
         title: title.unwrap_or_else(|| spaced(name.as_str())),
         requirements: document.requirements.items().map(|requirement| requirement.value.clone()).collect(),
-        check: probe.value.clone(),
+        check: with_images(cx, probe.value.clone()),
         patience: patience(cx, document, probe, change),
     })
+}
+
+/// The claim with the environment's images, where it names a manifest.
+fn with_images(cx: &Cx<'_>, check: Check) -> Check {
+    match check {
+        Check::Job(mut job) => {
+            job.images = cx.images.beside(job.images);
+            Check::Job(job)
+        }
+        Check::Namespace(_)
+        | Check::Crd(_)
+        | Check::Workload(_)
+        | Check::Operator(_)
+        | Check::HelmTest(_)
+        | Check::Dns(_)
+        | Check::Http(_)
+        | Check::Tcp(_)
+        | Check::Exec(_)
+        | Check::Redis(_)
+        | Check::Postgres(_) => check,
+    }
 }
 
 /// The files that a claim names, and the keys that lead to each.

@@ -41,11 +41,7 @@ pub(super) fn lay(
     if let (Some(Install::Helm(helm)), Some(namespace), None) = (&installed, &namespace, &off) {
         install::claim_release(cx, source?, namespace, &helm.release);
     }
-    let images = match changes.map(|changes| &changes.images) {
-        Some(images @ Field::Is(_)) => images,
-        Some(Field::Missing | Field::Broken) | None => &written.images,
-    };
-    let preload = images.items().map(|image| install::image(cx, image)).collect();
+    let preload = preload(cx, written, changes);
     let ready_within = ready(cx, around, written, changes);
     let checks = checks(cx, component, changes);
     Some(Component {
@@ -90,6 +86,15 @@ fn namespace(
     }
     let namespace = cx.want(component.place, field, "namespace", "say where it lives: `namespace: …`");
     namespace.map(|namespace| namespace.value.clone())
+}
+
+/// Images to load beforehand: the environment's for this very component, or the suite's as the environment maps them.
+fn preload(cx: &mut Cx<'_>, component: &ComponentDocument, changes: Option<&ComponentOverlay>) -> Vec<String> {
+    if let Some(Field::Is(own)) = changes.map(|changes| &changes.images) {
+        return own.value.iter().filter_map(Field::get).map(|image| install::image(cx, image)).collect();
+    }
+    let written: Vec<String> = component.images.items().map(|image| install::image(cx, image)).collect();
+    written.into_iter().map(|image| cx.images.in_place_of(image)).collect()
 }
 
 /// How long it may take to be ready. The times of a chain of components are ceilings and may add up to more than the

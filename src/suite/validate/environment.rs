@@ -40,9 +40,14 @@ impl Overlays<'_> {
 }
 
 impl<'d> Overlay<'d> {
+    /// What is written of it.
+    pub(super) fn document(self) -> Option<&'d EnvironmentDocument> {
+        self.document.map(|document| &document.value)
+    }
+
     /// What it changes in a suite.
     pub(super) fn of(self, suite: &SuiteName) -> Option<&'d SuiteOverlay> {
-        entry(&self.document?.value.suites, suite)
+        entry(&self.document()?.suites, suite)
     }
 }
 
@@ -129,7 +134,7 @@ fn unknown<K: std::fmt::Display, V>(cx: &mut Cx<'_>, what: &str, changes: &Field
 
 /// What an environment says of the cluster.
 pub(super) fn lay(cx: &mut Cx<'_>, overlay: Overlay<'_>) -> Environment {
-    let written = overlay.document.map(|document| &document.value);
+    let written = overlay.document();
     let cluster = written.and_then(|written| written.cluster.value());
     let node_image = cluster.and_then(|cluster| cluster.node_image.get());
     let config = cluster.and_then(|cluster| cluster.config.get());

@@ -66,7 +66,11 @@ fn helm(
     let release = cx.want(place, &written.release, "release", "name the release: `release: …`");
     let release = release.map(|name| release_name(cx, name));
     let mut values = files(cx, &written.values);
+    let own = changes.is_none_or(|changes| changes.install.get().is_none());
     let mut set = texts(&written.set);
+    if own {
+        set.values_mut().for_each(|value| *value = cx.images.in_place_of(std::mem::take(value)));
+    }
     if let Some(changes) = changes {
         values.extend(files(cx, &changes.values));
         set.extend(texts(&changes.set));
@@ -155,7 +159,8 @@ fn manifests_of(cx: &mut Cx<'_>, source: &Placed<InstallDocument>, written: &Man
             image(cx, to);
         }
     }
-    Some(Install::Manifests { paths: files(cx, &written.paths), images: texts(&written.images) })
+    let images = cx.images.beside(texts(&written.images));
+    Some(Install::Manifests { paths: files(cx, &written.paths), images })
 }
 
 fn crds_of(cx: &mut Cx<'_>, source: &Placed<InstallDocument>, written: &CrdsDocument) -> Option<Install> {

@@ -7,6 +7,7 @@
 mod check;
 mod component;
 mod environment;
+mod images;
 mod install;
 mod needs;
 mod suite;
@@ -41,7 +42,7 @@ pub fn read(
     if documents.suites.is_empty() {
         return Err(Mistakes::no_suites(folder));
     }
-    let mut cx = Cx { sources: &sources, exists, ledger, releases: BTreeMap::new() };
+    let mut cx = Cx { sources: &sources, exists, ledger, releases: BTreeMap::new(), images: images::Images::default() };
     let overlays = environment::names(&mut cx, &documents.environments);
     let layers = suite::names(&mut cx, &documents.suites);
     let chosen = environment::chosen(&mut cx, environment, &overlays);
@@ -102,6 +103,8 @@ struct Cx<'a> {
     ledger: Ledger,
     /// Helm releases of the environment being laid, by namespace and name, and where each is written.
     releases: BTreeMap<(NamespaceName, String), Place>,
+    /// Images of the environment being laid.
+    images: images::Images,
 }
 
 impl Cx<'_> {
@@ -180,6 +183,7 @@ fn joined(folder: &Path, path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::Check;
     use crate::span::Span;
     use crate::suite::model::{ChartSource, Component, Install};
     use crate::suite::names::ComponentName;
@@ -222,7 +226,10 @@ mod tests {
         assert_eq!(helm.values, ["suites/values/redis.yaml", "suites/environments/lab/redis.yaml"].map(PathBuf::from));
         assert_eq!(helm.set["image.tag"], "7.0");
         assert_eq!(helm.set["replicas"], "1");
+        // A change to the component itself wins over the environment's images; what it leaves alone is mapped.
         assert_eq!(redis.preload, ["lab/redis:7.0"]);
+        assert_eq!(helm.set["sidecar"], "lab/busybox:1.35");
+        assert_eq!(component(&catalog, "nodes").preload, ["lab/busybox:1.35"]);
         assert_eq!(redis.ready_within, Span::secs(120));
         assert_eq!(redis.checks[0].patience.within, Span::secs(60));
         assert_eq!(redis.checks[0].patience.look, Span::secs(5));
@@ -232,6 +239,18 @@ mod tests {
         let off = component(&catalog, "definitions").off;
         assert_eq!(off.as_deref(), Some("no registry is reachable from the lab"));
         assert_eq!(catalog.environment.cluster_config, Some("kind-configs/lab.yaml".into()));
+    }
+
+    #[test]
+    fn images_of_an_environment_reach_the_manifests_of_installs_and_claims() {
+        let catalog = laid(Some("lab"));
+        let Check::Job(job) = &component(&catalog, "redis").checks[1].check else { panic!("no Job") };
+        assert_eq!(job.images["docker.io/library/redis:7.4"], "lab/redis:7.1");
+        let Install::Manifests { images, .. } = component(&catalog, "proxy").install else { panic!("no manifests") };
+        assert_eq!(images["docker.io/library/busybox:1.37"], "lab/busybox:1.35");
+        assert_eq!(images["busybox:1"], "lab/busybox:1.35", "a replacement of the suite's own is led on");
+        let Install::Manifests { images, .. } = component(&laid(None), "proxy").install else { panic!("no manifests") };
+        assert_eq!(images["busybox:1"], "docker.io/library/busybox:1.37");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 
 use super::environment::Overlay;
+use super::images::Images;
 use super::{Cx, Filed, component, environment, needs};
 use crate::span::Span;
 use crate::suite::document::SuiteDocument;
@@ -59,6 +60,7 @@ fn has_no_name(suite: &SuiteDocument) -> bool {
 /// All suites with one environment laid over them.
 pub(super) fn lay(cx: &mut Cx<'_>, layers: &Layers<'_>, overlay: Overlay<'_>) -> Catalog {
     cx.releases.clear();
+    cx.images = Images::of(cx, layers, overlay);
     environment::check_names(cx, layers, overlay);
     let suites = layers.ordered.iter().filter_map(|(name, suite)| {
         let suite = one(cx, name, suite, overlay.of(name))?;
