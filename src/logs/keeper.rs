@@ -1,13 +1,13 @@
 //! Who is followed: every container instance of the namespaces in use.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::{ApiResource, DynamicObject};
 use kube::{Api, ResourceExt as _};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::stream::{Follow, Instance};
@@ -26,9 +26,22 @@ struct Inner {
     folder: PathBuf,
     secrets: Secrets,
     followed: Mutex<BTreeSet<String>>,
-    heard: watch::Sender<BTreeMap<Instance, Option<Result<(), String>>>>,
+    heard: watch::Sender<BTreeMap<Instance, Entry>>,
+    /// Turns to hold a stream open.
+    turns: Arc<Semaphore>,
     stop: CancellationToken,
 }
+
+/// One log.
+struct Entry {
+    file: PathBuf,
+    /// Once it is over: why it is incomplete, if it is.
+    end: Option<Result<(), String>>,
+}
+
+/// How many streams are open at once. Each is a connection; the logs beyond are opened as others end, and until then lie
+/// on their nodes.
+const STREAMS: usize = 100;
 
 /// What is known of one pod's logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,13 +53,15 @@ pub struct Heard {
 }
 
 impl LogKeeper {
-    /// Logs go to `folder/<namespace>/<pod>/<container>.<restart>.log`.
+    /// Logs go to `folder/<namespace>/<pod>/<container>.<restart>.log`; a later pod of the same name to
+    /// `<pod>@<first part of its uid>`.
     #[must_use]
     pub fn new(hub: Hub, folder: PathBuf, secrets: Secrets) -> Self {
         let stop = CancellationToken::new();
         let alive = Arc::new(stop.clone().drop_guard());
         let (followed, heard) = (Mutex::default(), watch::Sender::new(BTreeMap::new()));
-        Self { inner: Arc::new(Inner { hub, folder, secrets, followed, heard, stop }), _alive: alive }
+        let turns = Arc::new(Semaphore::new(STREAMS));
+        Self { inner: Arc::new(Inner { hub, folder, secrets, followed, heard, turns, stop }), _alive: alive }
     }
 
     /// From now on every container of the namespace is followed. Asking twice is asking once.
@@ -64,7 +79,7 @@ impl LogKeeper {
         let mut heard = self.inner.heard.subscribe();
         let of_pod = |instance: &Instance| instance.pod == pod && instance.uid == uid;
         // The sender lives in `self`, so the wait cannot fail.
-        heard.wait_for(|all| all.iter().filter(|(one, _)| of_pod(one)).all(|(_, end)| end.is_some())).await.ok();
+        heard.wait_for(|all| all.iter().filter(|(one, _)| of_pod(one)).all(|(_, log)| log.end.is_some())).await.ok();
         self.so_far(of_pod)
     }
 
@@ -82,9 +97,9 @@ impl LogKeeper {
 
     fn so_far(&self, which: impl Fn(&Instance) -> bool) -> Heard {
         let mut known = Heard::default();
-        for (instance, end) in self.inner.heard.borrow().iter().filter(|(instance, _)| which(instance)) {
-            known.files.push(self.inner.file(instance));
-            if let Some(Err(why)) = end {
+        for (instance, log) in self.inner.heard.borrow().iter().filter(|(instance, _)| which(instance)) {
+            known.files.push(log.file.clone());
+            if let Some(Err(why)) = &log.end {
                 known.cut.insert(instance.container.clone(), why.clone());
             }
         }
@@ -106,36 +121,42 @@ impl Inner {
             // A namespace whose pods may not be watched has no logs for us either.
             let Ok(fresh) = self.hub.until(&pods, Some(namespace), fresh).await else { return };
             for (instance, previous) in fresh {
-                Arc::clone(&self).begin(namespace, instance, previous).await;
+                Arc::clone(&self).begin(instance, previous).await;
             }
         }
     }
 
-    async fn begin(self: Arc<Self>, namespace: &str, instance: Instance, previous: bool) {
-        let file = self.folder.join(namespace).join(relative(&instance));
+    async fn begin(self: Arc<Self>, instance: Instance, previous: bool) {
+        let file = self.file(&instance);
         if let Some(folder) = file.parent() {
             // A folder that cannot be made shows as a file that cannot be written.
             tokio::fs::create_dir_all(folder).await.ok();
         }
-        self.heard.send_modify(|all| drop(all.insert(instance.clone(), None)));
-        let pods = Api::namespaced(self.hub.client().clone(), namespace);
+        let entry = Entry { file: file.clone(), end: None };
+        self.heard.send_modify(|all| drop(all.insert(instance.clone(), entry)));
+        let pods = Api::namespaced(self.hub.client().clone(), &instance.namespace);
         let follow = Follow { pods, instance: instance.clone(), file, secrets: self.secrets.clone(), previous };
         let stop = self.stop.clone();
         tokio::spawn(stop.run_until_cancelled_owned(async move {
+            // Never closed, so there is always a turn to come.
+            let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
             let end = follow.until_the_end().await;
-            self.heard.send_modify(|all| drop(all.insert(instance, Some(end))));
+            drop(turn);
+            self.heard.send_modify(|all| {
+                all.entry(instance).and_modify(|log| log.end = Some(end));
+            });
         }));
     }
 
     fn file(&self, instance: &Instance) -> PathBuf {
-        let namespaces = self.followed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let places = namespaces.into_iter().map(|namespace| self.folder.join(namespace).join(relative(instance)));
-        places.into_iter().find(|path| path.exists()).unwrap_or_else(|| self.folder.join(relative(instance)))
+        let namesake =
+            |one: &Instance| one.namespace == instance.namespace && one.pod == instance.pod && one.uid != instance.uid;
+        let taken = self.heard.borrow().keys().any(namesake);
+        let uid = instance.uid.split('-').next().unwrap_or_default();
+        let pod = if taken { format!("{}@{uid}", instance.pod) } else { instance.pod.clone() };
+        let log = format!("{}.{}.log", instance.container, instance.restart);
+        self.folder.join(&instance.namespace).join(pod).join(log)
     }
-}
-
-fn relative(instance: &Instance) -> PathBuf {
-    Path::new(&instance.pod).join(format!("{}.{}.log", instance.container, instance.restart))
 }
 
 /// The instances of a pod that have started, and whether each is had with `previous`.
@@ -143,10 +164,11 @@ fn relative(instance: &Instance) -> PathBuf {
 /// An instance of which nothing was seen while it ran shows in `lastState` once its successor is there.
 fn instances(object: &DynamicObject) -> Vec<(Instance, bool)> {
     let Ok(pod) = object.clone().try_parse::<Pod>() else { return Vec::new() };
-    let (name, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
+    let (namespace, name, uid) = (pod.namespace().unwrap_or_default(), pod.name_any(), pod.uid().unwrap_or_default());
     let status = pod.status.unwrap_or_default();
     let statuses = [status.init_container_statuses, status.container_statuses, status.ephemeral_container_statuses];
     let instance = |status: &ContainerStatus, restart: i32| Instance {
+        namespace: namespace.clone(),
         pod: name.clone(),
         uid: uid.clone(),
         container: status.name.clone(),
@@ -156,10 +178,12 @@ fn instances(object: &DynamicObject) -> Vec<(Instance, bool)> {
     for status in statuses.into_iter().flatten().flatten() {
         let state = status.state.clone().unwrap_or_default();
         let before = status.last_state.clone().unwrap_or_default().terminated;
-        if before.is_some_and(|ended| ended.container_id.is_some()) && status.restart_count > 0 {
-            found.push((instance(&status, status.restart_count - 1), true));
+        if before.is_some_and(|ended| ended.container_id.is_some()) {
+            // The count goes up when the next instance starts: while a crash loop waits, the last one has its number.
+            let waits = state.waiting.is_some();
+            let restart = if waits { status.restart_count } else { status.restart_count - 1 };
+            found.extend((restart >= 0).then(|| (instance(&status, restart), true)));
         }
-        // While a crash loop waits, the instance that ended last is still the current one.
         if state.running.is_some() || state.terminated.is_some_and(|ended| ended.container_id.is_some()) {
             found.push((instance(&status, status.restart_count), false));
         }
@@ -213,6 +237,6 @@ mod tests {
     fn a_crash_loop_that_waits_is_heard_through_its_last_instance() {
         let ended = json!({ "terminated": { "exitCode": 1, "containerID": "x" } });
         let looping = container("c", 3, &json!({ "waiting": { "reason": "CrashLoopBackOff" } }), &ended);
-        assert_eq!(named(&pod(&json!({ "containerStatuses": [looping] }))), [("c".to_owned(), 2, true)]);
+        assert_eq!(named(&pod(&json!({ "containerStatuses": [looping] }))), [("c".to_owned(), 3, true)]);
     }
 }

@@ -1,6 +1,53 @@
-//! The seam between two streams of one log: what has been kept is not kept again.
+//! Lines of a log: how much of one is held, and the seam between two streams, where what has been kept is not kept again.
 
 use jiff::Timestamp;
+
+use crate::secrets::Secrets;
+
+/// How much of a line is kept, in bytes.
+const LONGEST: usize = 256 << 10;
+
+/// How much more is held, in bytes, so that a secret across the cut is seen whole, and masked.
+const MARGIN: usize = 4 << 10;
+
+/// A line as it comes in, however long it gets.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    held: Vec<u8>,
+    length: usize,
+}
+
+impl Line {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let room = (LONGEST + MARGIN).saturating_sub(self.held.len());
+        self.held.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.length += bytes.len();
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    pub(super) fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.held)
+    }
+
+    /// The line without secrets; of one that is too long its beginning, and how much is left out.
+    pub(super) fn masked(&self, secrets: &Secrets) -> String {
+        let mut text = secrets.mask(&self.text());
+        if self.length > LONGEST {
+            text.truncate(text.floor_char_boundary(LONGEST));
+            text += &format!(" … (a line of {} bytes, cut here)", self.length);
+        }
+        text
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.held.clear();
+        self.length = 0;
+    }
+}
 
 /// Where a log was left: the time of its last line, and how many lines carried that time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,9 +67,9 @@ pub(super) struct Seam {
 }
 
 impl Mark {
-    /// The time to ask the API server to start from.
-    pub(super) const fn since(&self) -> Option<Timestamp> {
-        self.at
+    /// The time to ask the API server to start from: cut to its whole second, as a client that rounds would skip lines.
+    pub(super) fn since(&self) -> Option<Timestamp> {
+        self.at.and_then(|at| Timestamp::from_second(at.as_second()).ok())
     }
 
     /// A seam at this mark.
@@ -83,6 +130,23 @@ mod tests {
         for cut in 0..=LOG.len() {
             assert_eq!(heard(cut), LOG, "cut after {cut} lines");
         }
+    }
+
+    #[test]
+    fn of_a_huge_line_only_its_beginning_is_held_and_no_secret_lies_across_the_cut() {
+        let (secrets, mut line) = (Secrets::default(), Line::default());
+        secrets.learn("hunter2hunter2");
+        line.push(&vec![b'x'; LONGEST - 5]);
+        line.push(b"hunter2hunter2");
+        (0..100).for_each(|_| line.push(&[b'y'; 1 << 20]));
+        assert!(line.held.len() <= LONGEST + MARGIN);
+        let text = line.masked(&secrets);
+        assert!(!text.contains("hunt"), "{}", &text[LONGEST - 20..]);
+        assert!(
+            text.ends_with("bytes, cut here)") && text.contains("a line of 105119753 bytes"),
+            "{}",
+            &text[LONGEST..]
+        );
     }
 
     #[test]

@@ -3,26 +3,28 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use futures::io::{AsyncBufReadExt as _, BufReader};
-use k8s_openapi::api::core::v1::Pod;
+use futures::io::AsyncBufReadExt as _;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::Api;
 use kube::api::LogParams;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
+use tokio::time::Instant;
 
-use super::lines::Mark;
+use super::lines::{Line, Mark};
 use crate::complaint;
 use crate::secrets::Secrets;
 
-/// Streams in a row that may fail without bringing a new line before the log is given up.
-const BARREN: u32 = 5;
+/// How long a log that cannot be opened is asked for again: the API server may be restarting, the container starting.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The pause before a log is opened again; the API server may be restarting.
+/// The pause before a log that brought nothing new is opened again.
 const REOPEN: Duration = Duration::from_millis(500);
 
 /// Which instance of which container.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Instance {
+    pub(super) namespace: String,
     pub(super) pod: String,
     pub(super) uid: String,
     pub(super) container: String,
@@ -35,34 +37,71 @@ pub(super) struct Follow {
     pub(super) instance: Instance,
     pub(super) file: PathBuf,
     pub(super) secrets: Secrets,
-    /// The instance has ended and a newer one runs: its log is had with `previous`.
+    /// A newer instance is there: this one's log is had with `previous`.
     pub(super) previous: bool,
+}
+
+/// What has become of the instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    Running,
+    Ended,
+    /// Its successor is there, and answers for it to who does not ask for `previous`.
+    Replaced,
+    /// Pod or instance are no more; what is there by its name is another.
+    Gone,
 }
 
 impl Follow {
     /// Follows until the log is over, or cannot be had any more. Returns why it was cut, if it was.
-    pub(super) async fn until_the_end(self) -> Result<(), String> {
+    pub(super) async fn until_the_end(mut self) -> Result<(), String> {
         let mut file = File::create(&self.file).await.map_err(|error| complaint::chain(&error))?;
-        let mut mark = Mark::default();
-        let mut barren = 0;
+        let (mut mark, mut heard) = (Mark::default(), Instant::now());
+        // Whether the stream before ended by itself, after the instance had, and with a whole line.
+        let (mut over, mut whole) = (false, false);
         loop {
             let before = mark;
-            match self.once(&mut file, &mut mark).await {
-                // A stream that ended may have been cut by a rotation or a restart: it is over once another one
-                // brings nothing new and the container no longer runs.
-                Ok(tail) if before == mark && !self.runs().await => return self.keep(&mut file, &tail).await,
-                Ok(_) => barren = 0,
-                Err(Cut::Gone(why)) => return Err(why),
-                Err(Cut::Dropped(why)) if barren >= BARREN => return Err(why),
-                Err(Cut::Dropped(_)) => barren = if before == mark { barren + 1 } else { 0 },
+            let stream = self.once(&mut file, &mut mark).await;
+            if stream.is_ok() || mark != before {
+                heard = Instant::now();
             }
-            if before == mark {
+            let stand = match &stream {
+                Err(Cut::Refused(why)) => return Err(why.clone()),
+                Ok(_) | Err(Cut::Dropped(_)) => self.stand().await,
+            };
+            match (stream, stand) {
+                // The end was heard before the pod went.
+                (Err(_), Ok(Stand::Gone)) if whole => return Ok(()),
+                (Err(Cut::Dropped(why) | Cut::Refused(why)), Ok(Stand::Gone)) => return Err(why),
+                (Ok(tail), Ok(Stand::Gone)) => return self.last(&mut file, &tail).await,
+                // A stream may end before its log does: a rotation, an API server that is restarted. The log is over
+                // once the instance has ended and one more stream brings nothing new.
+                (Ok(tail), Ok(Stand::Ended | Stand::Replaced)) if over && before == mark => {
+                    return self.append(&mut file, &tail).await;
+                }
+                (Ok(tail), Ok(stand)) => {
+                    over = stand == Stand::Ended || self.previous;
+                    whole = over && tail.is_empty();
+                    self.previous |= stand == Stand::Replaced;
+                }
+                (Err(_), Ok(stand)) => {
+                    over = false;
+                    self.previous |= stand == Stand::Replaced;
+                }
+                (_, Err(why)) if heard.elapsed() > PATIENCE => return Err(why),
+                (_, Err(_)) => over = false,
+            }
+            if heard.elapsed() > PATIENCE {
+                return Err(format!("its log could not be had for {} s", PATIENCE.as_secs()));
+            }
+            if before == mark && !over {
                 tokio::time::sleep(REOPEN).await;
             }
         }
     }
 
-    /// One stream, appended to the file. Returns what came after the last whole line.
+    /// One stream, appended to the file. Returns what came after the last whole line: the log's last one, or one that
+    /// was cut; the next stream will tell.
     async fn once(&self, file: &mut File, mark: &mut Mark) -> Result<String, Cut> {
         let params = LogParams {
             container: Some(self.instance.container.clone()),
@@ -72,63 +111,89 @@ impl Follow {
             since_time: mark.since(),
             ..LogParams::default()
         };
-        let mut stream = BufReader::new(self.pods.log_stream(&self.instance.pod, &params).await.map_err(Cut::from)?);
-        let mut seam = mark.seam();
+        let opened = self.pods.log_stream(&self.instance.pod, &params).await;
+        let mut stream = Box::pin(opened.map_err(|error| self.unopened(&error))?);
+        let (mut seam, mut line) = (mark.seam(), Line::default());
         loop {
-            let mut bytes = Vec::new();
-            let read = stream.read_until(b'\n', &mut bytes).await;
-            read.map_err(|error| Cut::Dropped(complaint::chain(&error)))?;
-            let line = String::from_utf8_lossy(&bytes).into_owned();
-            // A line without its end is either the log's last one or one that was cut: the next stream will tell.
-            let Some(line) = line.strip_suffix('\n') else {
-                return Ok(if seam.is_new(&line) { line } else { String::new() });
-            };
-            if seam.is_new(line) {
-                self.keep(file, line).await.map_err(Cut::Gone)?;
-                *mark = seam.mark();
+            let chunk = stream.fill_buf().await.map_err(|error| Cut::Dropped(complaint::chain(&error)))?;
+            if chunk.is_empty() {
+                return Ok(if line.is_empty() || !seam.is_new(&line.text()) {
+                    String::new()
+                } else {
+                    line.masked(&self.secrets)
+                });
             }
+            let (read, mut fresh) = (chunk.len(), String::new());
+            for part in chunk.split_inclusive(|byte| *byte == b'\n') {
+                line.push(part);
+                if part.ends_with(b"\n") {
+                    if seam.is_new(&line.text()) {
+                        fresh.push_str(&line.masked(&self.secrets));
+                        fresh.push('\n');
+                    }
+                    line.clear();
+                }
+            }
+            stream.consume_unpin(read);
+            write(file, &fresh).await.map_err(Cut::Refused)?;
+            *mark = seam.mark();
         }
     }
 
-    async fn keep(&self, file: &mut File, line: &str) -> Result<(), String> {
-        if line.is_empty() {
-            return Ok(());
-        }
-        let line = format!("{}\n", self.secrets.mask(line));
-        let written = async { file.write_all(line.as_bytes()).await.and(file.flush().await) };
-        written.await.map_err(|error| complaint::chain(&error))
+    /// The end of a log whose pod went in the same moment.
+    async fn last(&self, file: &mut File, tail: &str) -> Result<(), String> {
+        self.append(file, tail).await?;
+        if tail.is_empty() { Ok(()) } else { Err("the pod was gone in the middle of a line".to_owned()) }
     }
 
-    /// Whether this very instance is still running. A pod that cannot be read is taken for gone.
-    async fn runs(&self) -> bool {
-        if self.previous {
-            return false;
-        }
-        let Ok(pod) = self.pods.get(&self.instance.pod).await else { return false };
+    async fn append(&self, file: &mut File, tail: &str) -> Result<(), String> {
+        if tail.is_empty() { Ok(()) } else { write(file, &format!("{tail}\n")).await }
+    }
+
+    /// Asks for the pod itself: a watch may be behind the log. Fails where the API server cannot be asked.
+    async fn stand(&self) -> Result<Stand, String> {
+        let pod = self.pods.get_opt(&self.instance.pod).await.map_err(|error| complaint::chain(&error))?;
+        let Some(pod) = pod.filter(|pod| pod.metadata.uid.as_deref() == Some(self.instance.uid.as_str())) else {
+            return Ok(Stand::Gone);
+        };
         let status = pod.status.unwrap_or_default();
         let all = [status.init_container_statuses, status.container_statuses, status.ephemeral_container_statuses];
-        pod.metadata.uid.as_deref() == Some(self.instance.uid.as_str())
-            && all.into_iter().flatten().flatten().any(|container| {
-                container.name == self.instance.container
-                    && container.restart_count == self.instance.restart
-                    && container.state.is_some_and(|state| state.running.is_some())
-            })
+        let mut all = all.into_iter().flatten().flatten();
+        let own = all.find(|container| container.name == self.instance.container);
+        Ok(own.map_or(Stand::Gone, |container| stand(&container, self.instance.restart)))
     }
+
+    fn unopened(&self, error: &kube::Error) -> Cut {
+        let why = complaint::chain(error);
+        match error {
+            kube::Error::Api(status) if matches!(status.code, 401 | 403) => Cut::Refused(why),
+            // There is no such instance any more. Otherwise 400 says that the container is still waiting to start.
+            kube::Error::Api(status) if status.code == 400 && self.previous => Cut::Refused(why),
+            _ => Cut::Dropped(why),
+        }
+    }
+}
+
+fn stand(container: &ContainerStatus, restart: i32) -> Stand {
+    let state = container.state.clone().unwrap_or_default();
+    match container.restart_count - restart {
+        // One that waits to be restarted is still this one, and its log is had as such.
+        ..=0 if state.running.is_some() => Stand::Running,
+        ..=0 => Stand::Ended,
+        1 if state.waiting.is_none() => Stand::Replaced,
+        _ => Stand::Gone,
+    }
+}
+
+async fn write(file: &mut File, text: &str) -> Result<(), String> {
+    let written = async { file.write_all(text.as_bytes()).await.and(file.flush().await) };
+    if text.is_empty() { Ok(()) } else { written.await.map_err(|error| complaint::chain(&error)) }
 }
 
 /// Why a stream ended early.
 enum Cut {
     /// It may be opened again.
     Dropped(String),
-    /// It may not: the pod or its log is gone.
-    Gone(String),
-}
-
-impl From<kube::Error> for Cut {
-    fn from(error: kube::Error) -> Self {
-        let why = complaint::chain(&error);
-        // 400 while the container is still waiting to start, or has just been replaced.
-        let gone = matches!(&error, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404));
-        if gone { Self::Gone(why) } else { Self::Dropped(why) }
-    }
+    /// It may not.
+    Refused(String),
 }
