@@ -58,13 +58,14 @@ once() {
   mv "$stamp.part" "$stamp"
 }
 
-# fingerprint WORD…: words, and the content of those that are files or folders.
+# fingerprint WORD…: words, and the content of those that are files or folders. Paths themselves do not count, or every
+# checkout would build its own.
 fingerprint() {
   local word
   for word in "$@"; do
     if [[ -e $word ]]; then
       find "$word" -type f -print0 | LC_ALL=C sort -z | xargs -0 cat
-    else
+    elif [[ $word != /* ]]; then
       printf '%s\n' "$word"
     fi
   done | sha256sum | cut -c1-16
