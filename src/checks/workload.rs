@@ -11,12 +11,12 @@ use super::{Absence, Claim, Verdict};
 pub struct Workload {
     /// `kind`, with its API version where it is not a built-in one: `Deployment`, `postgresql.cnpg.io/v1/Cluster`.
     pub kind: String,
-    /// `metadata.name`.
+    /// `metadata.name`; `*` for every object of the kind, of which there must be one at least.
     pub name: String,
     /// Where it is, if not beside the component.
     #[serde(default)]
     pub namespace: Option<String>,
-    /// How many ready replicas at least; what its own specification wants where this is left out.
+    /// How many ready replicas at least; what its own specification wants where this is left out. Of `*`: how many objects.
     #[serde(default)]
     pub replicas: Option<u32>,
     /// There, or gone.
@@ -71,13 +71,23 @@ impl Claim for Workload {
             WorkloadAnswer::Ready { saw, .. } => saw.clone(),
             WorkloadAnswer::Waiting { on } => on.clone(),
             WorkloadAnswer::There { how } => format!("{} {} is still there, {how}", self.kind, self.name),
+            WorkloadAnswer::Gone if self.is_every() => format!("there is no {}", self.kind),
             WorkloadAnswer::Gone => format!("{} {} is not there", self.kind, self.name),
         };
         Verdict::broken(self.expected(), actual)
     }
 }
 
+/// The name that stands for every object of a kind.
+const EVERY: &str = "*";
+
 impl Workload {
+    /// Whether every object of the kind is meant.
+    #[must_use]
+    pub fn is_every(&self) -> bool {
+        self.name == EVERY
+    }
+
     /// Holds the ready replicas against those that are claimed.
     fn count(&self, saw: &str, replicas: Option<u32>) -> Verdict {
         match (self.replicas, replicas) {
@@ -92,7 +102,8 @@ impl Workload {
     }
 
     fn expected(&self) -> String {
-        let name = format!("{} {}", self.kind, self.name);
+        let name =
+            if self.is_every() { format!("every {}", self.kind) } else { format!("{} {}", self.kind, self.name) };
         match (self.expect, self.replicas) {
             (Absence::Present, Some(replicas)) => format!("{name} is ready with {replicas} replicas at least"),
             (Absence::Present, None) => format!("{name} is ready"),
@@ -128,6 +139,15 @@ mod tests {
         let verdict = claim(Some(1), Absence::Present).judge(&ready(None));
         let expected = "Deployment web is ready with 1 replicas at least";
         assert_eq!(verdict, Verdict::doomed(expected, "a Deployment does not count its ready replicas"));
+    }
+
+    #[test]
+    fn every_object_of_a_kind_is_no_claim_about_none() {
+        let every = Workload { name: "*".to_owned(), ..claim(Some(3), Absence::Present) };
+        let expected = "every Deployment is ready with 3 replicas at least";
+        assert_eq!(every.judge(&WorkloadAnswer::Gone), Verdict::broken(expected, "there is no Deployment"));
+        assert!(matches!(every.judge(&ready(Some(2))), Verdict::Broken { .. }));
+        assert!(matches!(every.judge(&ready(Some(3))), Verdict::Held { .. }));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Twin of `checks/workload.rs`: a wait on one object.
 
+use std::sync::Arc;
+
 use kube::api::DynamicObject;
 
 use super::{Site, Unseen};
@@ -18,6 +20,9 @@ pub(super) async fn observe(claim: &Workload, site: &Site<'_>) -> Result<Workloa
         Err(error) => return Err(unseen(&error)),
     };
     let object = object(claim, site, served);
+    if claim.is_every() && claim.expect == Absence::Present {
+        return every(claim, &object, site).await;
+    }
     match claim.expect {
         Absence::Present => present(claim, &object, site).await,
         Absence::Absent | Absence::AbsentWithItsKind => absent(claim, &object, site).await,
@@ -31,15 +36,41 @@ fn object(claim: &Workload, site: &Site<'_>, served: Kind) -> ObjectRef {
 
 async fn present(claim: &Workload, object: &ObjectRef, site: &Site<'_>) -> Result<WorkloadAnswer, Unseen> {
     let hub = &site.prober.hub;
-    let stands = |on: &str| site.notes.stands(claim.judge(&WorkloadAnswer::Waiting { on: on.to_owned() }));
-    match hub.settle_telling(std::slice::from_ref(object), stands).await {
-        Ok(Ok(saw)) => {
-            let current = hub.current(object).await.map_err(|error| unseen(&error))?;
-            Ok(WorkloadAnswer::Ready { saw, replicas: current.and_then(|object| replicas(&object)) })
+    let saw = match settled(claim, std::slice::from_ref(object), site).await? {
+        Ok(saw) => saw,
+        Err(doom) => return Ok(doom),
+    };
+    let current = hub.current(object).await.map_err(|error| unseen(&error))?;
+    Ok(WorkloadAnswer::Ready { saw, replicas: current.and_then(|object| replicas(&object)) })
+}
+
+/// As [`present`], of all objects that are there once there is one.
+async fn every(claim: &Workload, kind: &ObjectRef, site: &Site<'_>) -> Result<WorkloadAnswer, Unseen> {
+    let named = |objects: &[Arc<DynamicObject>]| {
+        if objects.is_empty() {
+            site.notes.stands(claim.judge(&WorkloadAnswer::Gone));
+            return None;
         }
-        Ok(Err(doom)) => Ok(WorkloadAnswer::Doomed { why: doom.why, details: doom.details }),
-        Err(error) => Err(unseen(&error)),
-    }
+        let name = |object: &Arc<DynamicObject>| object.metadata.name.clone().unwrap_or_default();
+        Some(objects.iter().map(|object| ObjectRef { name: name(object), ..kind.clone() }).collect::<Vec<_>>())
+    };
+    let hub = &site.prober.hub;
+    let all = hub.until(&kind.resource, kind.namespace.as_deref(), named).await.map_err(|error| unseen(&error))?;
+    Ok(match settled(claim, &all, site).await? {
+        Ok(saw) => WorkloadAnswer::Ready { saw, replicas: u32::try_from(all.len()).ok() },
+        Err(doom) => doom,
+    })
+}
+
+/// Waits until all of them are ready, and says what shows it; or what dooms one.
+async fn settled(
+    claim: &Workload,
+    objects: &[ObjectRef],
+    site: &Site<'_>,
+) -> Result<Result<String, WorkloadAnswer>, Unseen> {
+    let stands = |on: &str| site.notes.stands(claim.judge(&WorkloadAnswer::Waiting { on: on.to_owned() }));
+    let settled = site.prober.hub.settle_telling(objects, stands).await.map_err(|error| unseen(&error))?;
+    Ok(settled.map_err(|doom| WorkloadAnswer::Doomed { why: doom.why, details: doom.details }))
 }
 
 /// The ready replicas as the kind counts them; a count of zero is left out by the API.
@@ -63,7 +94,7 @@ async fn absent(claim: &Workload, object: &ObjectRef, site: &Site<'_>) -> Result
             }
         };
     }
-    let gone = |objects: &[_]| match object.among(objects) {
+    let gone = |objects: &[_]| match if claim.is_every() { objects.first() } else { object.among(objects) } {
         None => Some(WorkloadAnswer::Gone),
         Some(found) => {
             site.notes.stands(claim.judge(&WorkloadAnswer::There { how: hold(found) }));
