@@ -1,6 +1,6 @@
 //! What Kubernetes objects say of themselves: ready, waiting on something, or doomed.
 //!
-//! - Purpose: a pure function from an object and what surrounds it to a [`Health`]: [`assess`].
+//! - Purpose: a pure function from an object and what surrounds it to a [`Health`]: [`assess()`].
 //! - Never: a request, a clock. What it needs is handed in, so every rule is a test over literal objects; states that
 //!   heal now and then carry a [`Patience`] for whoever holds the clock.
 //! - Why doomed: a state that cannot heal ends the wait at once and names the lowest cause, with the way down to it.

@@ -38,14 +38,14 @@ const WEATHER: &[Weather] = &[
 ];
 
 /// For `--list`, which knows no cluster.
-pub const NAMES: &[&str] = &[
+pub(crate) const NAMES: &[&str] = &[
     "each_weather_of_the_table_is_red_for_its_own_reason",
     "installing_twice_changes_nothing_and_says_so",
     "sigterm_tears_down_and_reports_everything",
     "a_restarted_api_server_is_survived",
 ];
 
-pub fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
+pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     let weather = WEATHER.iter().map(|weather| {
         let shared = Arc::clone(shared);
         Trial::test(format!("weather::{}", weather.suite), move || super::passed(|| is_red(&shared, weather)))
