@@ -166,6 +166,12 @@ impl Clusters {
         Ok(Done::saying(format!("removed {name}")))
     }
 
+    /// The cluster that this run has made, or half made, and neither removed nor kept.
+    #[must_use]
+    pub fn held_name(&self) -> Option<String> {
+        self.lock().as_ref().map(|held| held.name().to_owned())
+    }
+
     /// Removes a cluster and sees that it is gone.
     pub(super) async fn remove(&self, maker: &Maker, name: &str) -> Result<(), Trouble> {
         let kubeconfig = self.shelf.kubeconfig(name);
