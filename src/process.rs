@@ -2,12 +2,16 @@
 //!
 //! The sole owner of `Command`. A child leads a process group of its own, so that a Ctrl-C in the terminal reaches only
 //! this program, which then decides; the group is killed when the future that runs it is dropped, grandchildren included.
-//! Where this program itself is killed nobody does that; its children end by writing into pipes that nobody reads.
+//! Where this program itself is killed by SIGKILL nobody does that. Asking the system for it (`PR_SET_PDEATHSIG`) takes
+//! code between fork and exec, which is unsafe; the pipes of such children break, so they end at the next word they say,
+//! and what they were making is found by its record or its labels.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -233,13 +237,31 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, mut on_line: impl FnMut(&str
 /// has closed the pipes, so it is a daemon on purpose.
 struct Group(Option<Pid>);
 
+/// The groups that run now, for an end without drops.
+static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Kills every child with its group: for a process that is about to exit without dropping what it runs.
+pub fn kill_all() {
+    for group in groups().iter().filter_map(|id| Pid::from_raw(*id)) {
+        kill_process_group(group, Signal::KILL).ok();
+    }
+}
+
+fn groups() -> MutexGuard<'static, BTreeSet<i32>> {
+    GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Group {
     fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
+        let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        groups().extend(leader.map(Pid::as_raw_nonzero).map(i32::from));
+        Self(leader)
     }
 
     fn spare(&mut self) {
-        self.0 = None;
+        if let Some(leader) = self.0.take() {
+            groups().remove(&i32::from(leader.as_raw_nonzero()));
+        }
     }
 }
 
@@ -248,6 +270,7 @@ impl Drop for Group {
         if let Some(group) = self.0 {
             // No such group: everything has ended, which is what is wanted.
             kill_process_group(group, Signal::KILL).ok();
+            self.spare();
         }
     }
 }

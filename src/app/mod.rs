@@ -6,6 +6,7 @@
 mod catalog;
 mod clusters;
 mod folders;
+mod hooks;
 mod inform;
 mod output;
 mod reports;

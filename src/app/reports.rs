@@ -1,7 +1,7 @@
 //! Opening the reports of a run, and keeping secrets out of them.
 
 use std::fs::File;
-use std::io::{IsTerminal as _, Write};
+use std::io::{IsTerminal as _, Seek as _, Write};
 use std::path::Path;
 
 use serde_json::Value;
@@ -11,6 +11,9 @@ use crate::cli::{Cli, SuiteArgs};
 use crate::events::Event;
 use crate::report::{self, Dialect, Github, Junit, Out, Reporter, Reports, Terminal, Transcript, Voice};
 use crate::secrets::Secrets;
+
+/// What a report takes at least, in bytes.
+const ROOM: usize = 1 << 20;
 
 /// Every report that the command line and the surroundings ask for.
 ///
@@ -58,7 +61,17 @@ fn create(path: &Path) -> Result<Out, String> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
     }
-    opened(path, File::create(path))
+    opened(path, File::create(path).and_then(with_room))
+}
+
+/// A file that there is room for: a full disk is worth knowing before the run, too.
+fn with_room(mut file: File) -> std::io::Result<File> {
+    if file.metadata()?.is_file() {
+        file.write_all(&vec![b' '; ROOM])?;
+        file.set_len(0)?;
+        file.rewind()?;
+    }
+    Ok(file)
 }
 
 fn append(path: &Path) -> Result<Out, String> {

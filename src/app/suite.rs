@@ -182,10 +182,14 @@ impl Ready {
         };
         let plan = self.plan.clone();
         let world = Arc::new(self.world(arguments, &secrets));
-        engine::run(&plan, world, options, requests, |event| reports.take(&reports::masked(event, &secrets))).await;
+        let engine = engine::run(&plan, Arc::clone(&world), options, requests, |event| {
+            reports.take(&reports::masked(event, &secrets));
+        });
+        engine.await;
         let code = reports.tally().exit_code();
         let troubles = reports.close();
         troubles.iter().for_each(|trouble| output::complain(&complaint::chain(trouble), &[]));
+        world.left_behind().iter().for_each(|left| output::complain(left, &[]));
         // A report that somebody waits for and that is not there is no green.
         if troubles.is_empty() || code != 0 { code } else { ENVIRONMENT }
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
+use super::hooks::Hooks;
 use super::site::{About, Site};
 use crate::checks::Verdict;
 use crate::cluster::{Clusters, Ownership};
@@ -13,6 +14,7 @@ use crate::complaint;
 use crate::events::{Evidence, Fault};
 use crate::evidence::{EvidenceStore, Scene};
 use crate::install::{self, Installed, Installer, Rendered};
+use crate::k8s;
 use crate::plan::{CheckWork, ClusterWork, ComponentKey, ComponentWork, Step, Work};
 use crate::ports::{Done, Notes, Trouble, World};
 use crate::probes;
@@ -43,6 +45,8 @@ pub(super) struct Memory {
     site: OnceCell<Site>,
     rendered: Mutex<BTreeMap<ComponentKey, Arc<Rendered>>>,
     installed: Mutex<BTreeMap<ComponentKey, Vec<ObjectRef>>>,
+    /// Set once nothing of ours is left in a borrowed cluster.
+    tidied: OnceCell<()>,
 }
 
 impl World for Platform {
@@ -107,7 +111,14 @@ impl Platform {
         let rendered = rendered.ok_or_else(|| ours(format!("{} was not rendered", work.key)))?;
         // Before anything starts, so that the first line of its log is heard.
         site.logs.follow(work.namespace.as_str());
-        let Installed { done, objects } = self.installer.install(work, &rendered, &site.target, notes).await?;
+        let hooks = Hooks::before(&site.hub, &rendered.hooks, work.namespace.as_str()).await;
+        let Installed { done, objects } = tokio::select! {
+            installed = self.installer.install(work, &rendered, &site.target, notes) => installed?,
+            // Ends helm, which would wait for a hook that never starts until the time is up.
+            doom = hooks.doomed(&site.hub) => {
+                return Err(Trouble::platform(format!("hook {}", doom.why)).with(doom.details));
+            }
+        };
         lock(&self.memory.installed).insert(work.key.clone(), objects);
         Ok(done)
     }
@@ -138,9 +149,23 @@ impl Platform {
         }
         let done = self.clusters.lower(notes).await?;
         if left.is_empty() {
+            self.memory.tidied.set(()).ok();
             return Ok(done);
         }
         Err(Trouble::environment(format!("left behind: {}", left[0])).with(left))
+    }
+
+    /// What is still there after a run whose teardown did not come to its end, and how to remove it.
+    pub(super) fn left_behind(&self) -> Option<String> {
+        if let Some(name) = self.clusters.held_name() {
+            return Some(format!("left behind: cluster {name}; remove it with: seaworthy cluster down {name}"));
+        }
+        let site = self.memory.site.get()?;
+        let (borrowed, tidied) = (site.ownership == Ownership::Borrowed, self.memory.tidied.get().is_some());
+        let mark = format!("{}={}", k8s::RUN_LABEL, self.run);
+        (borrowed && !tidied && !self.keep).then(|| {
+            format!("left behind: what has the label {mark}; find it with: kubectl get secrets,all,ns -A -l {mark}")
+        })
     }
 
     fn site(&self) -> Result<&Site, Trouble> {

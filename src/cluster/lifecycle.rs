@@ -24,6 +24,9 @@ pub(super) const PREFIX: &str = "seaworthy-";
 /// How long removing a cluster may take; the tools have no bound of their own.
 const REMOVAL: Duration = Duration::from_secs(120);
 
+/// How often it is tried.
+const REMOVALS: u32 = 6;
+
 /// Where a run's cluster comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClusterKind {
@@ -166,13 +169,29 @@ impl Clusters {
         Ok(Done::saying(format!("removed {name}")))
     }
 
+    /// The cluster that this run has made, or half made, and neither removed nor kept.
+    #[must_use]
+    pub fn held_name(&self) -> Option<String> {
+        self.lock().as_ref().map(|held| held.name().to_owned())
+    }
+
     /// Removes a cluster and sees that it is gone.
     pub(super) async fn remove(&self, maker: &Maker, name: &str) -> Result<(), Trouble> {
         let kubeconfig = self.shelf.kubeconfig(name);
         let removal = async {
-            let deleted = maker.delete(name, &kubeconfig).await;
-            // What counts is whether it is there, not what the tool says.
-            if maker.names().await?.contains(name) { deleted.map(|()| false) } else { Ok(true) }
+            for again in 1..=REMOVALS {
+                let deleted = maker.delete(name, &kubeconfig).await;
+                // What counts is whether it is there, not what the tool says.
+                if !maker.names().await?.contains(name) {
+                    return Ok(true);
+                }
+                if again == REMOVALS {
+                    return deleted.map(|()| false);
+                }
+                // An engine that was stopped while it made a node finishes it all the same.
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            Ok(false)
         };
         let still = |why: &str| Trouble::environment(format!("cluster {name} is still there: {why}"));
         match tokio::time::timeout(REMOVAL, removal).await {

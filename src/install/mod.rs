@@ -58,6 +58,8 @@ pub struct Rendered {
     pub objects: Vec<DynamicObject>,
     /// The chart's test hooks, for `helm-test`.
     pub tests: Vec<DynamicObject>,
+    /// The hooks that helm runs while it installs, and waits for.
+    pub hooks: Vec<DynamicObject>,
     /// Of everything that decides what is installed; two renders with one digest install the same.
     pub digest: String,
     /// The objects of the charts' `crds/` folders, which helm would install once and never upgrade.

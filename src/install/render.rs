@@ -171,13 +171,14 @@ async fn manifests(paths: &[PathBuf], images: &BTreeMap<String, String>) -> Resu
     Ok(Rendered { digest: digest_of(&objects), objects, ..Rendered::default() })
 }
 
-/// What helm printed, by what becomes of it: `crds/` are ours to apply, test hooks are kept, other hooks are helm's own.
+/// What helm printed, by what becomes of it: `crds/` are ours to apply, test hooks are kept for their check, and other
+/// hooks, which helm runs, to be watched while it does.
 pub(super) fn sorted(written: Vec<Written>) -> Rendered {
     let mut rendered = Rendered::default();
     for Written { source, object } in written {
         match hooks(&object) {
             hooks if hooks.iter().any(|hook| hook.starts_with("test")) => rendered.tests.push(object),
-            hooks if !hooks.is_empty() => {}
+            hooks if !hooks.is_empty() => rendered.hooks.push(object),
             _ if source.contains("/crds/") && !source.contains("/templates/") => rendered.crds.push(object),
             _ => rendered.objects.push(object),
         }
@@ -307,6 +308,7 @@ mod tests {
         ];
         let rendered = sorted(manifest::read("c", &text.concat()).unwrap());
         assert_eq!((rendered.objects.len(), rendered.tests.len(), rendered.crds.len()), (2, 2, 2));
+        assert_eq!(rendered.hooks.len(), 1);
     }
 
     /// A helm that prints its arguments as a ConfigMap with a Secret beside it.

@@ -1,0 +1,61 @@
+//! The hooks that helm waits for, watched beside it: helm itself never says why one does not start.
+
+use futures::future::{join_all, select_all};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::{ApiResource, DynamicObject};
+
+use crate::watch::{Doom, Hub, ObjectRef};
+
+/// The Jobs and Pods among a release's hooks, each with the uid of what was there by its name before: helm replaces what
+/// an earlier install left behind, and how that ended says nothing of this one.
+pub(super) struct Hooks(Vec<(ObjectRef, Option<String>)>);
+
+impl Hooks {
+    /// To be asked before helm starts.
+    pub(super) async fn before(hub: &Hub, hooks: &[DynamicObject], namespace: &str) -> Self {
+        let waited = hooks.iter().filter_map(|hook| reference(hook, namespace));
+        let stale = waited.map(async |hook| {
+            let there = hub.current(&hook).await.ok().flatten();
+            (hook, there.and_then(|object| object.uid()))
+        });
+        Self(join_all(stale).await)
+    }
+
+    /// Why a hook will never end well; waits for ever where none is doomed.
+    pub(super) async fn doomed(&self, hub: &Hub) -> Doom {
+        let dooms = self.0.iter().map(|(hook, stale)| Box::pin(doomed(hub, hook, stale.as_deref())));
+        // One more, as there may be no hook at all.
+        let (doom, ..) = select_all(dooms.map(futures::future::Either::Left).chain([never()])).await;
+        doom
+    }
+}
+
+fn never<F>() -> futures::future::Either<F, std::future::Pending<Doom>> {
+    futures::future::Either::Right(std::future::pending())
+}
+
+async fn doomed(hub: &Hub, hook: &ObjectRef, stale: Option<&str>) -> Doom {
+    let fresh = hub.until(&hook.resource, hook.namespace.as_deref(), |objects| {
+        hook.among(objects).is_some_and(|object| object.uid().as_deref() != stale).then_some(())
+    });
+    // What may not be watched is left to helm; so is a hook that ends well. What helm says is what is noted.
+    if fresh.await.is_ok()
+        && let Ok(Err(doom)) = hub.settle_telling(std::slice::from_ref(hook), |_| {}).await
+    {
+        return doom;
+    }
+    std::future::pending().await
+}
+
+/// Helm waits for hooks of these two kinds only (`pkg/kube`, `WatchUntilReady`).
+fn reference(hook: &DynamicObject, namespace: &str) -> Option<ObjectRef> {
+    let resource = match hook.types.as_ref().map(|types| (types.api_version.as_str(), types.kind.as_str()))? {
+        ("batch/v1", "Job") => ApiResource::erase::<Job>(&()),
+        ("v1", "Pod") => ApiResource::erase::<Pod>(&()),
+        _ => return None,
+    };
+    let namespace = hook.namespace().unwrap_or_else(|| namespace.to_owned());
+    Some(ObjectRef { resource, namespace: Some(namespace), name: hook.name_any() })
+}
