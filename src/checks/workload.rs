@@ -11,12 +11,12 @@ use super::{Absence, Claim, Verdict};
 pub struct Workload {
     /// `kind`, with its API version where it is not a built-in one: `Deployment`, `postgresql.cnpg.io/v1/Cluster`.
     pub kind: String,
-    /// `metadata.name`.
+    /// `metadata.name`; `*` for every one that is there, and at least one.
     pub name: String,
     /// Where it is, if not beside the component.
     #[serde(default)]
     pub namespace: Option<String>,
-    /// How many ready replicas at least; what its own specification wants where this is left out.
+    /// How many ready replicas at least; what its own specification wants, and not none, where this is left out.
     #[serde(default)]
     pub replicas: Option<u32>,
     /// There, or gone.
@@ -87,6 +87,10 @@ impl Workload {
             (Some(wanted), Some(ready)) if ready < wanted => {
                 Verdict::broken(self.expected(), format!("{ready} ready replicas, and all that it wants: {saw}"))
             }
+            (None, Some(0)) => Verdict::broken(
+                self.expected(),
+                format!("nothing of it runs, nor is meant to: {saw}; if so, claim `replicas: 0`"),
+            ),
             (Some(_), Some(_)) | (None, _) => Verdict::held(saw),
         }
     }
@@ -121,6 +125,12 @@ mod tests {
         let few = claim(Some(3), Absence::Present).judge(&ready(Some(2)));
         let actual = "2 ready replicas, and all that it wants: 2 of 2 pods are available";
         assert_eq!(few, Verdict::broken("Deployment web is ready with 3 replicas at least", actual));
+    }
+
+    #[test]
+    fn a_workload_scaled_to_zero_holds_only_where_zero_is_claimed() {
+        assert!(matches!(claim(None, Absence::Present).judge(&ready(Some(0))), Verdict::Broken { .. }));
+        assert!(matches!(claim(Some(0), Absence::Present).judge(&ready(Some(0))), Verdict::Held { .. }));
     }
 
     #[test]

@@ -1,11 +1,17 @@
 //! Twin of `checks/workload.rs`: a wait on one object.
 
+use std::sync::Arc;
+
+use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 
 use super::{Site, Unseen};
 use crate::checks::{Absence, Claim, Workload, WorkloadAnswer};
 use crate::complaint::chain;
 use crate::watch::{Hub, ObjectRef, Served, WatchError};
+
+/// The name that stands for every object of a kind.
+const EVERY: &str = "*";
 
 pub(super) async fn observe(claim: &Workload, site: &Site<'_>) -> Result<WorkloadAnswer, Unseen> {
     let hub = &site.prober.hub;
@@ -30,24 +36,45 @@ fn object(claim: &Workload, site: &Site<'_>, served: Served) -> ObjectRef {
 
 async fn present(claim: &Workload, object: &ObjectRef, site: &Site<'_>) -> Result<WorkloadAnswer, Unseen> {
     let hub = &site.prober.hub;
+    if claim.name == EVERY {
+        return every(claim, object, site).await;
+    }
     let stands = |on: &str| site.notes.stands(claim.judge(&WorkloadAnswer::Waiting { on: on.to_owned() }));
     match hub.settle_telling(std::slice::from_ref(object), stands).await {
         Ok(Ok(saw)) => {
             let current = hub.current(object).await.map_err(|error| unseen(&error))?;
-            Ok(WorkloadAnswer::Ready { saw, replicas: current.and_then(|object| replicas(&object)) })
+            Ok(WorkloadAnswer::Ready { saw, replicas: current.and_then(|now| replicas(object, &now)) })
         }
         Ok(Err(doom)) => Ok(WorkloadAnswer::Doomed { why: doom.why, details: doom.details }),
         Err(error) => Err(unseen(&error)),
     }
 }
 
-/// The ready replicas as the kind counts them; a count of zero is left out by the API.
-fn replicas(object: &DynamicObject) -> Option<u32> {
-    let status = object.data.get("status")?;
+/// Waits until there is one at least, and then for all that are there.
+async fn every(claim: &Workload, kind: &ObjectRef, site: &Site<'_>) -> Result<WorkloadAnswer, Unseen> {
+    let hub = &site.prober.hub;
+    let stands = |on: &str| site.notes.stands(claim.judge(&WorkloadAnswer::Waiting { on: on.to_owned() }));
+    let some = |objects: &[Arc<DynamicObject>]| {
+        if objects.is_empty() {
+            stands(&format!("there is no {}", claim.kind));
+            return None;
+        }
+        Some(objects.iter().map(|object| ObjectRef { name: object.name_any(), ..kind.clone() }).collect::<Vec<_>>())
+    };
+    let all = hub.until(&kind.resource, kind.namespace.as_deref(), some).await.map_err(|error| unseen(&error))?;
+    match hub.settle_telling(&all, stands).await.map_err(|error| unseen(&error))? {
+        Ok(saw) => Ok(WorkloadAnswer::Ready { saw, replicas: None }),
+        Err(doom) => Ok(WorkloadAnswer::Doomed { why: doom.why, details: doom.details }),
+    }
+}
+
+/// The ready replicas as the kind counts them; built-in kinds leave a count of zero out.
+fn replicas(object: &ObjectRef, now: &DynamicObject) -> Option<u32> {
+    let status = now.data.get("status")?;
     let count = |field: &str| status.get(field).map(|count| count.as_u64().unwrap_or_default());
     let ready = count("readyReplicas").or_else(|| count("numberReady"));
-    let ready = ready.or_else(|| count("replicas").map(|_| 0))?;
-    u32::try_from(ready).ok()
+    let left_out = object.resource.group == "apps" || count("replicas").is_some();
+    u32::try_from(ready.or_else(|| left_out.then_some(0))?).ok()
 }
 
 async fn absent(claim: &Workload, object: &ObjectRef, site: &Site<'_>) -> Result<WorkloadAnswer, Unseen> {
@@ -62,10 +89,14 @@ async fn absent(claim: &Workload, object: &ObjectRef, site: &Site<'_>) -> Result
             }
         };
     }
-    let gone = |objects: &[_]| match object.among(objects) {
+    let found = |objects: &[Arc<DynamicObject>]| match claim.name.as_str() {
+        EVERY => objects.first().cloned(),
+        _ => object.among(objects).cloned(),
+    };
+    let gone = |objects: &[_]| match found(objects) {
         None => Some(WorkloadAnswer::Gone),
         Some(found) => {
-            site.notes.stands(claim.judge(&WorkloadAnswer::There { how: hold(found) }));
+            site.notes.stands(claim.judge(&WorkloadAnswer::There { how: hold(&found) }));
             None
         }
     };
