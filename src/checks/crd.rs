@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Absence, Claim, Verdict};
 
@@ -12,6 +12,7 @@ use super::{Absence, Claim, Verdict};
 #[serde(deny_unknown_fields)]
 pub struct Crd {
     /// `metadata.name` of each: `plural.group`.
+    #[serde(deserialize_with = "names")]
     pub names: Vec<String>,
     /// Versions that each must serve; any served version will do where this is empty.
     #[serde(default)]
@@ -19,6 +20,14 @@ pub struct Crd {
     /// There, or gone.
     #[serde(default)]
     pub expect: Absence,
+}
+
+fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    if names.is_empty() {
+        return Err(serde::de::Error::custom("no name, no claim; write at least one, `plural.group`"));
+    }
+    Ok(names)
 }
 
 /// What was seen, by `metadata.name`.
@@ -104,6 +113,11 @@ impl Crd {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_claim_about_no_definition_is_refused() {
+        assert!(serde_saphyr::from_str::<Crd>("names: []").is_err());
+    }
 
     fn claim(versions: &[&str], expect: Absence) -> Crd {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();

@@ -88,9 +88,10 @@ impl Claim for Job {
             return Verdict::doomed(format!("launched within {}", self.launch), format!("launched after {late}"));
         }
         match (&self.log, &ran.log) {
-            (Some(wanted), Some(log)) if !wanted.matches(log) => {
-                Verdict::doomed(format!("its log is {wanted}"), format!("its log is\n{}", tail(log)))
-            }
+            (Some(wanted), Some(log)) if !wanted.matches(log) => Verdict::doomed(
+                format!("its log is {wanted}"),
+                format!("its log ends {}", super::expect::excerpt(&tail(log))),
+            ),
             (Some(wanted), None) => Verdict::unclear(format!(
                 "the Job succeeded, but its pod was gone before its log could be heard and held against {wanted}"
             )),

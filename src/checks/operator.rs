@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Admission, Claim, Verdict};
 
@@ -12,6 +12,7 @@ use super::{Admission, Claim, Verdict};
 #[serde(deny_unknown_fields)]
 pub struct Operator {
     /// Its Deployments, by name, in the component's namespace; each must be ready.
+    #[serde(deserialize_with = "deployments")]
     pub deployments: Vec<String>,
     /// Its CustomResourceDefinitions, `plural.group`; each must be served.
     #[serde(default)]
@@ -22,6 +23,14 @@ pub struct Operator {
     /// A file with an object that its admission must deny.
     #[serde(default)]
     pub denies: Option<PathBuf>,
+}
+
+fn deployments<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let deployments = Vec::<String>::deserialize(deserializer)?;
+    if deployments.is_empty() {
+        return Err(serde::de::Error::custom("no Deployment, no operator; write at least one"));
+    }
+    Ok(deployments)
 }
 
 /// What was seen: how far the operator has come. Each step stands on the one before it, so a look goes no further than
@@ -124,6 +133,11 @@ fn denying(admission: &Admission) -> Option<Verdict> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_operator_without_a_deployment_is_no_claim() {
+        assert!(serde_saphyr::from_str::<Operator>("deployments: []").is_err());
+    }
     use crate::checks::Outlook;
 
     fn claim() -> Operator {

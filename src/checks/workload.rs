@@ -11,12 +11,12 @@ use super::{Absence, Claim, Verdict};
 pub struct Workload {
     /// `kind`, with its API version where it is not a built-in one: `Deployment`, `postgresql.cnpg.io/v1/Cluster`.
     pub kind: String,
-    /// `metadata.name`; `*` for every object of the kind, of which there must be one at least.
+    /// `metadata.name`; `*` for every one that is there, and at least one.
     pub name: String,
     /// Where it is, if not beside the component.
     #[serde(default)]
     pub namespace: Option<String>,
-    /// How many ready replicas at least; what its own specification wants where this is left out. Of `*`: how many objects.
+    /// How many ready replicas at least; what its own specification wants, and not none, where this is left out.
     #[serde(default)]
     pub replicas: Option<u32>,
     /// There, or gone.
@@ -71,23 +71,13 @@ impl Claim for Workload {
             WorkloadAnswer::Ready { saw, .. } => saw.clone(),
             WorkloadAnswer::Waiting { on } => on.clone(),
             WorkloadAnswer::There { how } => format!("{} {} is still there, {how}", self.kind, self.name),
-            WorkloadAnswer::Gone if self.is_every() => format!("there is no {}", self.kind),
             WorkloadAnswer::Gone => format!("{} {} is not there", self.kind, self.name),
         };
         Verdict::broken(self.expected(), actual)
     }
 }
 
-/// The name that stands for every object of a kind.
-const EVERY: &str = "*";
-
 impl Workload {
-    /// Whether every object of the kind is meant.
-    #[must_use]
-    pub fn is_every(&self) -> bool {
-        self.name == EVERY
-    }
-
     /// Holds the ready replicas against those that are claimed.
     fn count(&self, saw: &str, replicas: Option<u32>) -> Verdict {
         match (self.replicas, replicas) {
@@ -97,13 +87,16 @@ impl Workload {
             (Some(wanted), Some(ready)) if ready < wanted => {
                 Verdict::broken(self.expected(), format!("{ready} ready replicas, and all that it wants: {saw}"))
             }
+            (None, Some(0)) => Verdict::broken(
+                self.expected(),
+                format!("nothing of it runs, nor is meant to: {saw}; if so, claim `replicas: 0`"),
+            ),
             (Some(_), Some(_)) | (None, _) => Verdict::held(saw),
         }
     }
 
     fn expected(&self) -> String {
-        let name =
-            if self.is_every() { format!("every {}", self.kind) } else { format!("{} {}", self.kind, self.name) };
+        let name = format!("{} {}", self.kind, self.name);
         match (self.expect, self.replicas) {
             (Absence::Present, Some(replicas)) => format!("{name} is ready with {replicas} replicas at least"),
             (Absence::Present, None) => format!("{name} is ready"),
@@ -135,19 +128,16 @@ mod tests {
     }
 
     #[test]
+    fn a_workload_scaled_to_zero_holds_only_where_zero_is_claimed() {
+        assert!(matches!(claim(None, Absence::Present).judge(&ready(Some(0))), Verdict::Broken { .. }));
+        assert!(matches!(claim(Some(0), Absence::Present).judge(&ready(Some(0))), Verdict::Held { .. }));
+    }
+
+    #[test]
     fn replicas_of_a_kind_that_counts_none_can_never_hold() {
         let verdict = claim(Some(1), Absence::Present).judge(&ready(None));
         let expected = "Deployment web is ready with 1 replicas at least";
         assert_eq!(verdict, Verdict::doomed(expected, "a Deployment does not count its ready replicas"));
-    }
-
-    #[test]
-    fn every_object_of_a_kind_is_no_claim_about_none() {
-        let every = Workload { name: "*".to_owned(), ..claim(Some(3), Absence::Present) };
-        let expected = "every Deployment is ready with 3 replicas at least";
-        assert_eq!(every.judge(&WorkloadAnswer::Gone), Verdict::broken(expected, "there is no Deployment"));
-        assert!(matches!(every.judge(&ready(Some(2))), Verdict::Broken { .. }));
-        assert!(matches!(every.judge(&ready(Some(3))), Verdict::Held { .. }));
     }
 
     #[test]

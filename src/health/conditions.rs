@@ -64,7 +64,7 @@ pub(super) fn assess(object: Object<'_>, around: &Surroundings<'_>) -> Health {
 }
 
 fn by_status(object: Object<'_>, around: &Surroundings<'_>) -> Health {
-    let status = object.data.get("status").filter(|status| status.as_object().is_some_and(|status| !status.is_empty()));
+    let status = object.data.get("status").filter(|status| status.as_object().is_some_and(says_something));
     let Some(status) = status else { return untouched(object, around) };
     let line = |words: &str| format!("{} {}: {words}", object.kind, object.name());
     if object.is_stale() {
@@ -73,8 +73,8 @@ fn by_status(object: Object<'_>, around: &Surroundings<'_>) -> Health {
     if let Some(stalled) = object.holds("Stalled") {
         return Health::doomed(line(&said(stalled)));
     }
-    // Strimzi has no Ready while this one holds.
-    if let Some(bad) = object.holds("Reconciling").or_else(|| object.holds("NotReady")) {
+    // Strimzi has no Ready while NotReady holds; what runs once has only Failed, and may be tried again.
+    if let Some(bad) = ["Reconciling", "NotReady", "Failed"].into_iter().find_map(|kind| object.holds(kind)) {
         return Health::waiting(line(&said(bad)));
     }
     by_phase_of_its_own(object)
@@ -85,6 +85,17 @@ fn by_status(object: Object<'_>, around: &Surroundings<'_>) -> Health {
             Some(_) => Health::ready("its controller has seen the newest specification"),
             None => Health::ready("its status has been written and names no condition"),
         })
+}
+
+/// Whether anything is in a status: defaults of its schema (`conditions: []`) are nobody's word.
+fn says_something(status: &serde_json::Map<String, Value>) -> bool {
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    };
+    !status.values().all(is_empty)
 }
 
 /// An object without a status: ready only if nothing ever writes one, or what it owns is ready.
@@ -199,6 +210,17 @@ mod tests {
 
     fn conditions(conditions: &str) -> String {
         resource("Thing", &format!("conditions: [{conditions}]"))
+    }
+
+    #[test]
+    fn a_status_of_empty_fields_is_as_good_as_none() {
+        waiting(&conditions(""), "Thing x: no controller has written a status");
+        waiting(&resource("Thing", "conditions: [], pods: {}"), "Thing x: no controller has written a status");
+    }
+
+    #[test]
+    fn what_says_that_it_failed_is_not_ready() {
+        waiting(&conditions("{ type: Failed, status: 'True', message: it broke }"), "Thing x: it broke");
     }
 
     #[test]

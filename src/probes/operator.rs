@@ -39,8 +39,22 @@ async fn ready(claim: &Operator, site: &Site<'_>) -> Result<Result<String, Strin
         name: name.clone(),
     };
     let objects: Vec<ObjectRef> = claim.deployments.iter().map(deployment).collect();
-    let settled = site.prober.hub.settle(&objects, site.notes).await;
-    Ok(settled.map_err(|error| Unseen(complaint::chain(&error)))?.map_err(|doom| doom.why))
+    let hub = &site.prober.hub;
+    let stands = |on: &str| site.notes.stands(Verdict::broken(claim.wants_workloads(), on));
+    let unseen = |error| Unseen(complaint::chain(&error));
+    let settled = match hub.settle_telling(&objects, stands).await.map_err(unseen)? {
+        Ok(settled) => settled,
+        Err(doom) => return Ok(Err(doom.why)),
+    };
+    for object in &objects {
+        let now = hub.current(object).await.map_err(unseen)?;
+        if now.is_some_and(|deployment| deployment.data["spec"]["replicas"] == 0) {
+            return Ok(Err(format!("{object} is scaled to 0: nothing of it runs")));
+        }
+    }
+    // What comes now is not about workloads any more.
+    site.notes.look_afresh();
+    Ok(Ok(settled))
 }
 
 /// What keeps a CRD from being served; `None` once every version that it serves answers a list.
@@ -50,6 +64,9 @@ async fn unserved(name: &str, site: &Site<'_>) -> Result<Option<String>, Unseen>
     let Some(crd) = crds.get_opt(name).await.map_err(unseen(name))? else {
         return Ok(Some(format!("{name} does not exist")));
     };
+    if crd.metadata.deletion_timestamp.is_some() {
+        return Ok(Some(format!("{name} is being deleted")));
+    }
     for version in crd.spec.versions.iter().filter(|version| version.served) {
         let resource = ApiResource {
             group: crd.spec.group.clone(),

@@ -32,7 +32,13 @@ async fn visit(claim: &Redis, site: &Site<'_>) -> Result<RedisAnswer, Unmet> {
         Ok(server) => server,
         Err(Refusal { command, error }) => return Ok(RedisAnswer::Refused { command, error }),
     };
-    let info = server.ask::<String>(&cmd("INFO")).await?.and_then(|text| read_info(&text));
+    let info = server.ask::<String>(&cmd("INFO")).await?;
+    if let Ok(text) = &info
+        && !text.contains("role:")
+    {
+        return Err(Unmet::broke(&server.fate, format!("redis {} answered INFO with something else", claim.at)));
+    }
+    let info = info.and_then(|text| read_info(&text));
     let mut facts = RedisFacts { info, written: None, replicated: None };
     if claim.writes {
         let key = format!("seaworthy:{}:{}", site.prober.run, token());
@@ -315,6 +321,13 @@ mod tests {
             assert!(actual.starts_with(&format!("redis {at} {said}")), "{actual}");
             assert!(!actual.contains("hunter22"), "{actual}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_says_yes_to_everything_is_no_redis() {
+        let at = format!("host/127.0.0.1:{}", server(Fault::None, "PONG", Heard::default()).await);
+        let verdict = look(&format!("redis: {{at: '{at}', writes: false}}")).await;
+        assert_eq!(actual(&verdict), format!("redis {at} answered INFO with something else"));
     }
 
     #[tokio::test]

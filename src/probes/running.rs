@@ -24,6 +24,9 @@ const LOG_TAIL: Duration = Duration::from_secs(5);
 /// How long the start of something may be heard after its end.
 const LAUNCH_HEARD: Duration = Duration::from_secs(1);
 
+/// How long the cause of a failure may come after the failure.
+const CAUSE: Duration = Duration::from_secs(3);
+
 /// Largest part of a log that is held against a claim, in bytes.
 const LOG_READ: u64 = 1 << 20;
 
@@ -128,10 +131,19 @@ impl<'a> Running<'a> {
                 Ok(Ok(_)) => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let mut doomed = pin!(doomed);
+        let why = tokio::select! {
             biased;
-            causes = doomed => Ok(Err(causes?)),
-            end = self.finished(made) => Ok(end?.map_err(|why| vec![why])),
+            causes = &mut doomed => return Ok(Err(causes?)),
+            end = self.finished(made) => match end? {
+                Ok(()) => return Ok(Ok(())),
+                Err(why) => why,
+            },
+        };
+        // The Job's own word is that it failed; what failed it takes a moment longer to read.
+        match timeout(CAUSE, doomed).await {
+            Ok(causes) => Ok(Err(causes?)),
+            Err(_) => Ok(Err(vec![why])),
         }
     }
 

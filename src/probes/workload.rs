@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 
 use super::{Site, Unseen};
@@ -9,6 +10,9 @@ use crate::checks::{Absence, Claim, Workload, WorkloadAnswer};
 use crate::complaint::chain;
 use crate::kinds::Kind;
 use crate::watch::{Hub, ObjectRef, WatchError};
+
+/// The name that stands for every object of a kind.
+const EVERY: &str = "*";
 
 pub(super) async fn observe(claim: &Workload, site: &Site<'_>) -> Result<WorkloadAnswer, Unseen> {
     let hub = &site.prober.hub;
@@ -20,9 +24,6 @@ pub(super) async fn observe(claim: &Workload, site: &Site<'_>) -> Result<Workloa
         Err(error) => return Err(unseen(&error)),
     };
     let object = object(claim, site, served);
-    if claim.is_every() && claim.expect == Absence::Present {
-        return every(claim, &object, site).await;
-    }
     match claim.expect {
         Absence::Present => present(claim, &object, site).await,
         Absence::Absent | Absence::AbsentWithItsKind => absent(claim, &object, site).await,
@@ -36,50 +37,45 @@ fn object(claim: &Workload, site: &Site<'_>, served: Kind) -> ObjectRef {
 
 async fn present(claim: &Workload, object: &ObjectRef, site: &Site<'_>) -> Result<WorkloadAnswer, Unseen> {
     let hub = &site.prober.hub;
-    let saw = match settled(claim, std::slice::from_ref(object), site).await? {
-        Ok(saw) => saw,
-        Err(doom) => return Ok(doom),
-    };
-    let current = hub.current(object).await.map_err(|error| unseen(&error))?;
-    Ok(WorkloadAnswer::Ready { saw, replicas: current.and_then(|object| replicas(&object)) })
+    if claim.name == EVERY {
+        return every(claim, object, site).await;
+    }
+    let stands = |on: &str| site.notes.stands(claim.judge(&WorkloadAnswer::Waiting { on: on.to_owned() }));
+    match hub.settle_telling(std::slice::from_ref(object), stands).await {
+        Ok(Ok(saw)) => {
+            let current = hub.current(object).await.map_err(|error| unseen(&error))?;
+            Ok(WorkloadAnswer::Ready { saw, replicas: current.and_then(|now| replicas(object, &now)) })
+        }
+        Ok(Err(doom)) => Ok(WorkloadAnswer::Doomed { why: doom.why, details: doom.details }),
+        Err(error) => Err(unseen(&error)),
+    }
 }
 
-/// As [`present`], of all objects that are there once there is one.
+/// Waits until there is one at least, and then for all that are there.
 async fn every(claim: &Workload, kind: &ObjectRef, site: &Site<'_>) -> Result<WorkloadAnswer, Unseen> {
-    let named = |objects: &[Arc<DynamicObject>]| {
+    let hub = &site.prober.hub;
+    let stands = |on: &str| site.notes.stands(claim.judge(&WorkloadAnswer::Waiting { on: on.to_owned() }));
+    let some = |objects: &[Arc<DynamicObject>]| {
         if objects.is_empty() {
-            site.notes.stands(claim.judge(&WorkloadAnswer::Gone));
+            stands(&format!("there is no {}", claim.kind));
             return None;
         }
-        let name = |object: &Arc<DynamicObject>| object.metadata.name.clone().unwrap_or_default();
-        Some(objects.iter().map(|object| ObjectRef { name: name(object), ..kind.clone() }).collect::<Vec<_>>())
+        Some(objects.iter().map(|object| ObjectRef { name: object.name_any(), ..kind.clone() }).collect::<Vec<_>>())
     };
-    let hub = &site.prober.hub;
-    let all = hub.until(&kind.resource, kind.namespace.as_deref(), named).await.map_err(|error| unseen(&error))?;
-    Ok(match settled(claim, &all, site).await? {
-        Ok(saw) => WorkloadAnswer::Ready { saw, replicas: u32::try_from(all.len()).ok() },
-        Err(doom) => doom,
-    })
+    let all = hub.until(&kind.resource, kind.namespace.as_deref(), some).await.map_err(|error| unseen(&error))?;
+    match hub.settle_telling(&all, stands).await.map_err(|error| unseen(&error))? {
+        Ok(saw) => Ok(WorkloadAnswer::Ready { saw, replicas: None }),
+        Err(doom) => Ok(WorkloadAnswer::Doomed { why: doom.why, details: doom.details }),
+    }
 }
 
-/// Waits until all of them are ready, and says what shows it; or what dooms one.
-async fn settled(
-    claim: &Workload,
-    objects: &[ObjectRef],
-    site: &Site<'_>,
-) -> Result<Result<String, WorkloadAnswer>, Unseen> {
-    let stands = |on: &str| site.notes.stands(claim.judge(&WorkloadAnswer::Waiting { on: on.to_owned() }));
-    let settled = site.prober.hub.settle_telling(objects, stands).await.map_err(|error| unseen(&error))?;
-    Ok(settled.map_err(|doom| WorkloadAnswer::Doomed { why: doom.why, details: doom.details }))
-}
-
-/// The ready replicas as the kind counts them; a count of zero is left out by the API.
-fn replicas(object: &DynamicObject) -> Option<u32> {
-    let status = object.data.get("status")?;
+/// The ready replicas as the kind counts them; built-in kinds leave a count of zero out.
+fn replicas(object: &ObjectRef, now: &DynamicObject) -> Option<u32> {
+    let status = now.data.get("status")?;
     let count = |field: &str| status.get(field).map(|count| count.as_u64().unwrap_or_default());
     let ready = count("readyReplicas").or_else(|| count("numberReady"));
-    let ready = ready.or_else(|| count("replicas").map(|_| 0))?;
-    u32::try_from(ready).ok()
+    let left_out = object.resource.group == "apps" || count("replicas").is_some();
+    u32::try_from(ready.or_else(|| left_out.then_some(0))?).ok()
 }
 
 async fn absent(claim: &Workload, object: &ObjectRef, site: &Site<'_>) -> Result<WorkloadAnswer, Unseen> {
@@ -94,10 +90,14 @@ async fn absent(claim: &Workload, object: &ObjectRef, site: &Site<'_>) -> Result
             }
         };
     }
-    let gone = |objects: &[_]| match if claim.is_every() { objects.first() } else { object.among(objects) } {
+    let found = |objects: &[Arc<DynamicObject>]| match claim.name.as_str() {
+        EVERY => objects.first().cloned(),
+        _ => object.among(objects).cloned(),
+    };
+    let gone = |objects: &[_]| match found(objects) {
         None => Some(WorkloadAnswer::Gone),
         Some(found) => {
-            site.notes.stands(claim.judge(&WorkloadAnswer::There { how: hold(found) }));
+            site.notes.stands(claim.judge(&WorkloadAnswer::There { how: hold(&found) }));
             None
         }
     };
