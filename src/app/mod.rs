@@ -5,10 +5,12 @@
 
 mod catalog;
 mod clusters;
+mod coverage;
 mod folders;
 mod inform;
 mod output;
 mod reports;
+mod required;
 mod signals;
 mod site;
 mod suite;
