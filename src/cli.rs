@@ -84,12 +84,16 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct SuiteArgs {
     /// The suites to run in full.
-    #[arg(value_name = "SUITE", required_unless_present = "all")]
+    #[arg(value_name = "SUITE", required_unless_present_any = ["all", "selector"])]
     pub names: Vec<String>,
 
     /// Run every suite: the whole platform.
     #[arg(long, conflicts_with = "names")]
     pub all: bool,
+
+    /// Only suites with these labels, in kubectl's words: `layer=40,stage!=qa`, `stage in (data, auth)`.
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
 
     /// Install nothing that was not asked for: the layers below must be there already.
     #[arg(long, conflicts_with = "installed")]
@@ -178,6 +182,12 @@ pub struct ListArgs {
     /// Only these suites.
     #[arg(value_name = "SUITE")]
     pub names: Vec<String>,
+    /// Only suites with these labels, in kubectl's words: `layer=40,stage!=qa`, `stage in (data, auth)`.
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
+    /// What is covered instead: each requirement with the checks that serve it.
+    #[arg(long)]
+    pub requirements: bool,
     /// As JSON, for programs.
     #[arg(long)]
     pub json: bool,

@@ -33,9 +33,62 @@ fn folder(name: &str, text: &str) -> String {
     folder.to_str().unwrap().to_owned()
 }
 
+/// A suite that installs nothing.
+fn provided(name: &str) -> String {
+    format!(
+        "version: 1\nsuite: {name}\ntitle: t\ncomponents:\n  a:\n    install: {{ provided: {{ by: me }} }}\n    checks:\n      \
+         b: {{ requirements: [F-1], probe: {{ dns: {{ name: b }} }} }}\n"
+    )
+}
+
 #[test]
 fn without_an_engine_everything_that_is_missing_is_said_at_once() {
     check(&["suite", "data-plane"], 3, &["container engine", "helm", "kind", "missing"]);
+}
+
+#[test]
+fn what_an_environment_requires_is_missed_together_with_the_tools() {
+    let suites = folder("required", &provided("required"));
+    let environments = Path::new(&suites).join("environments");
+    std::fs::create_dir_all(&environments).unwrap();
+    let text = "version: 1\nenvironment: gate\nrequires: { env: [PUBLISH_TOKEN, PATH], programs: [cosign] }\n";
+    std::fs::write(environments.join("gate.yaml"), text).unwrap();
+    let says = ["container engine", "variable PUBLISH_TOKEN", "program cosign", "remedy: export PUBLISH_TOKEN"];
+    let said = check(&["suite", "required", "-e", "gate", "--suites", &suites], 3, &says);
+    assert!(!said.contains("variable PATH"), "{said}");
+    check(&["suite", "required", "--dry-run", "-e", "gate", "--suites", &suites], 0, &["required"]);
+}
+
+#[test]
+fn suites_are_selected_by_their_labels() {
+    let dry = |selector: &'static str| vec!["suite", "--dry-run", "-l", selector];
+    let said = check(&dry("layer=12"), 0, &["its-kinds-are-served"]);
+    assert!(!said.contains("data-plane"), "{said}");
+    check(&dry("stage in (data),layer!=10"), 0, &["primary-keeps-what-is-written"]);
+    check(&["suite", "crds", "--dry-run", "-l", "layer=40"], 4, &["layer=40"]);
+    check(&dry("layer=99"), 4, &["layer=99"]);
+    check(&dry("layer=="), 2, &["--selector"]);
+    let listed = check(&["list", "-l", "layer=40"], 0, &["data-plane", "[layer=40, stage=data]"]);
+    assert!(!listed.contains("bootstrap ["), "{listed}");
+    check(&["list", "-l", "layer=99"], 4, &["labels"]);
+}
+
+#[test]
+fn coverage_names_each_requirement_with_what_serves_it() {
+    check(&["list", "--requirements"], 0, &["F-4\n  data-plane/deploy-budget\n", "C-2\n  crds/widgets/its-kinds"]);
+    let output = seaworthy(&["list", "--requirements", "--json"]);
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let redis = list["requirements"].as_array().unwrap().iter().find(|row| row["requirement"] == "A-40-redis").unwrap();
+    assert_eq!(redis["checks"][0]["check"], "data-plane/redis/primary-keeps-what-is-written");
+}
+
+#[test]
+fn answers_for_a_pipe_have_no_colour() {
+    for arguments in [["list", "-v"], ["list", "-q"], ["list", "--color=never"], ["list", "--color=auto"]] {
+        let said = check(&arguments, 0, &["bootstrap"]);
+        assert!(!said.contains('\u{1b}'), "{said}");
+    }
+    check(&["list", "-q", "-v"], 2, &["cannot be used with"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cli::Cli;
+use crate::plan::Selector;
 use crate::suite::{self, Catalog, EnvironmentName, SourceFile};
 
 use super::{WRONG, output};
@@ -20,6 +21,11 @@ pub(super) fn read(cli: &Cli) -> Result<Catalog, u8> {
         output::say(&mistakes.to_string());
         wrong(&format!("{count} {} in the suites", if count == 1 { "mistake" } else { "mistakes" }))
     })
+}
+
+/// The selector of the command line.
+pub(super) fn selector(written: Option<&String>) -> Result<Option<Selector>, u8> {
+    written.map(|text| text.parse()).transpose().map_err(|why: String| wrong(&format!("--selector: {why}")))
 }
 
 fn wrong(why: &str) -> u8 {

@@ -5,7 +5,7 @@ use std::io::BufReader;
 
 use serde_json::{Value, json};
 
-use super::{ENVIRONMENT, NOTHING, WRONG, catalog, output, reports};
+use super::{ENVIRONMENT, NOTHING, WRONG, catalog, coverage, output, reports};
 use crate::cli::{Cli, ListArgs, ReplayArgs, SchemaOf};
 use crate::complaint;
 use crate::report::{self, Reporter, Reports};
@@ -42,8 +42,22 @@ pub(super) fn list(cli: &Cli, list: &ListArgs) -> u8 {
         return NOTHING;
     }
     let chosen = |suite: &&Suite| list.names.is_empty() || list.names.iter().any(|name| name == suite.name.as_str());
-    let suites: Vec<&Suite> = catalog.suites.values().filter(chosen).collect();
-    let text = if list.json { format!("{:#}", as_json(&catalog, &suites)) } else { as_tree(&suites) };
+    let selector = match catalog::selector(list.selector.as_ref()) {
+        Ok(selector) => selector,
+        Err(code) => return code,
+    };
+    let labelled = |suite: &&Suite| selector.as_ref().is_none_or(|selector| selector.takes(suite));
+    let suites: Vec<&Suite> = catalog.suites.values().filter(chosen).filter(labelled).collect();
+    if suites.is_empty() {
+        output::complain("no suite has these labels", &[]);
+        return NOTHING;
+    }
+    let text = match (list.requirements, list.json) {
+        (false, false) => as_tree(&suites),
+        (false, true) => format!("{:#}", as_json(&catalog, &suites)),
+        (true, false) => coverage::as_table(&suites),
+        (true, true) => format!("{:#}", coverage::as_json(&suites)),
+    };
     output::say(&text);
     0
 }
@@ -53,7 +67,7 @@ fn as_tree(suites: &[&Suite]) -> String {
     for suite in suites {
         let needs = suite.needs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let stands = if needs.is_empty() { String::new() } else { format!(" (needs {needs})") };
-        text += &format!("{}{stands}: {}\n", suite.name, suite.title);
+        text += &format!("{}{stands}{}: {}\n", suite.name, labels(suite), suite.title);
         for component in suite.components.values() {
             let off = component.off.as_ref().map_or_else(String::new, |why| format!(" (off: {why})"));
             text += &format!("  {}{off}: {}\n", component.name, component.title);
@@ -65,11 +79,16 @@ fn as_tree(suites: &[&Suite]) -> String {
     text
 }
 
+fn labels(suite: &Suite) -> String {
+    let labels: Vec<String> = suite.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    if labels.is_empty() { String::new() } else { format!(" [{}]", labels.join(", ")) }
+}
+
 fn as_json(catalog: &Catalog, suites: &[&Suite]) -> Value {
     let suite = |suite: &&Suite| {
         let components: Vec<Value> = suite.components.values().map(component).collect();
         json!({
-            "suite": suite.name, "title": suite.title, "needs": suite.needs, "file": suite.file,
+            "suite": suite.name, "title": suite.title, "labels": suite.labels, "needs": suite.needs, "file": suite.file,
             "deploy-budget": suite.deploy_budget, "components": components,
         })
     };

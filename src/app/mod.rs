@@ -5,11 +5,13 @@
 
 mod catalog;
 mod clusters;
+mod coverage;
 mod folders;
 mod hooks;
 mod inform;
 mod output;
 mod reports;
+mod required;
 mod signals;
 mod site;
 mod suite;

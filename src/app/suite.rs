@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::world::{Memory, Platform};
-use super::{ENVIRONMENT, NOTHING, WRONG, catalog, folders, output, reports, signals};
+use super::{ENVIRONMENT, NOTHING, WRONG, catalog, folders, output, reports, required, signals};
 use crate::cli::{self, Cli, SuiteArgs};
 use crate::cluster::{self, Borrowing, ClusterKind, ClusterOptions, Clusters, Folders};
 use crate::complaint;
@@ -44,7 +44,8 @@ fn planned(cli: &Cli, arguments: &SuiteArgs) -> Result<(Catalog, Plan), u8> {
         catalog.environment.node_image = Some(image.clone());
     }
     let selection = Selection {
-        suites: if arguments.all { Suites::All } else { Suites::Named(arguments.names.clone()) },
+        suites: if arguments.names.is_empty() { Suites::All } else { Suites::Named(arguments.names.clone()) },
+        selector: catalog::selector(arguments.selector.as_ref())?,
         extent: match (arguments.only, arguments.installed) {
             (_, true) => Extent::Installed,
             (true, false) => Extent::Only,
@@ -79,10 +80,12 @@ async fn prepare(cli: &Cli, arguments: &SuiteArgs) -> Result<Ready, u8> {
     let (catalog, plan) = planned(cli, arguments)?;
     let kind = kind(arguments)?;
     let toolbox = Toolbox { path: std::env::var_os("PATH").unwrap_or_default(), cache: folders::cache() };
-    let equipment = cluster::preflight(&toolbox, &kind, tools(&plan), Vec::new()).await.map_err(|trouble| {
-        output::complain(&trouble.headline, &trouble.details);
-        ENVIRONMENT
-    })?;
+    let equipment = cluster::preflight(&toolbox, &kind, tools(&plan), required::missing(&catalog.environment))
+        .await
+        .map_err(|trouble| {
+            output::complain(&trouble.headline, &trouble.details);
+            ENVIRONMENT
+        })?;
     let run = name_of_run();
     let folder = folder(&arguments.out, &run).map_err(|why| {
         output::complain(&why, &[]);

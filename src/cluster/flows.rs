@@ -92,6 +92,7 @@ async fn raise(clusters: &Clusters) -> Result<Raised, Trouble> {
         cluster_config: None,
         preload: false,
         cluster_budget: Span::secs(60),
+        requires: crate::suite::Requires::default(),
     };
     clusters.raise(&ClusterWork { environment }, &notes()).await
 }
@@ -315,6 +316,7 @@ async fn until_waiting(clusters: &Clusters) -> Option<String> {
         cluster_config: None,
         preload: false,
         cluster_budget: Span::secs(60),
+        requires: crate::suite::Requires::default(),
     };
     let (out, mut notes) = tokio::sync::mpsc::unbounded_channel();
     let (work, to) = (ClusterWork { environment }, Notes::new(StepId::cluster(), out));

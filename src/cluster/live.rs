@@ -31,6 +31,7 @@ fn work(node_image: Option<String>) -> ClusterWork {
         cluster_config: None,
         preload: true,
         cluster_budget: Span::secs(300),
+        requires: crate::suite::Requires::default(),
     };
     ClusterWork { environment }
 }

@@ -355,6 +355,7 @@ mod tests {
             cluster_config: None,
             preload: false,
             cluster_budget: Span::secs(60),
+            requires: crate::suite::Requires::default(),
         };
         Work::Cluster(Box::new(ClusterWork { environment }))
     }

@@ -110,6 +110,16 @@ impl Scope {
         component.off.is_none() && !provided && self.installed.contains(&key(suite, &component.name))
     }
 
+    /// Whether a component installs nothing, and what its checks run may still need images.
+    fn only_looks(&self, suite: &Suite, component: &Component) -> bool {
+        let provided = matches!(component.install, Install::Provided { .. });
+        let mut checks = component.checks.values();
+        provided
+            && self.asked.contains(&suite.name)
+            && self.installed.contains(&key(suite, &component.name))
+            && checks.any(|check| self.filters.take_check(suite, &component.name, check))
+    }
+
     /// Why the deploy budget would mean nothing, and whether the user's selection is the cause.
     fn why_no_budget(&self, suite: &Suite) -> Option<(&'static str, bool)> {
         let mut on = suite.components.values().filter(|component| component.off.is_none());
@@ -160,7 +170,11 @@ impl<'a> Graph<'a> {
                 held = self.install(suite, component, held)?;
                 top.extend(held.iter().cloned());
             }
-            self.checks(suite, component, &held)?;
+            let mut looked_after = held.clone();
+            if self.scope.only_looks(suite, component) {
+                looked_after.extend(self.preload(suite, component)?);
+            }
+            self.checks(suite, component, &looked_after)?;
             ready.insert(&component.name, held);
         }
         self.budget(suite)?;
@@ -180,15 +194,28 @@ impl<'a> Graph<'a> {
         let mut needs = stands_on;
         needs.extend([StepId::cluster(), id("render")]);
         self.add(step(id("render"), Steps::new(), budget::RENDER, Work::Render(work.clone())))?;
-        if self.catalog.environment.preload && !component.preload.is_empty() {
-            let images = PreloadWork { key: work.key.clone(), images: component.preload.clone() };
-            needs.insert(id("preload"));
-            self.add(step(id("preload"), [StepId::cluster()].into(), budget::PRELOAD, Work::Preload(images)))?;
-        }
+        needs.extend(self.preload(suite, component)?);
         let ready_within = component.ready_within;
         self.add(step(id("install"), needs, ready_within, Work::Install(work.clone())))?;
         self.add(step(id("settle"), [id("install")].into(), ready_within, Work::Settle(work)))?;
         Ok([id("settle")].into())
+    }
+
+    /// Adds what brings a component's images into the cluster, where the environment wants that.
+    fn preload(&mut self, suite: &Suite, component: &Component) -> Result<Option<StepId>, PlanError> {
+        if !self.catalog.environment.preload || component.preload.is_empty() {
+            return Ok(None);
+        }
+        let id = StepId::of_component(&suite.name, &component.name, "preload");
+        let images = PreloadWork { key: key(suite, &component.name), images: component.preload.clone() };
+        self.add(Step {
+            id: id.clone(),
+            needs: [StepId::cluster()].into(),
+            budget: budget::PRELOAD,
+            place: Some(place(suite, component)),
+            work: Work::Preload(images),
+        })?;
+        Ok(Some(id))
     }
 
     /// Adds a component's checks, or says why they are left out.

@@ -8,6 +8,7 @@ pub mod budget;
 mod graph;
 mod outline;
 mod selection;
+mod selector;
 mod step;
 
 use indexmap::IndexMap;
@@ -18,6 +19,7 @@ use crate::suite::RequirementId;
 pub use self::graph::{DEPLOY_BUDGET, plan};
 pub use self::outline::outline;
 pub use self::selection::{Extent, PlanError, Selection, Suites};
+pub use self::selector::Selector;
 pub use self::step::{
     BudgetWork, CheckWork, ClusterWork, ComponentKey, ComponentWork, Place, PreloadWork, Step, StepId, Work,
 };

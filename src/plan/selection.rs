@@ -5,6 +5,7 @@
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use super::selector::Selector;
 use crate::suite::{Catalog, CheckSpec, ComponentName, RequirementId, Suite};
 
 /// What the user asks for.
@@ -12,6 +13,8 @@ use crate::suite::{Catalog, CheckSpec, ComponentName, RequirementId, Suite};
 pub struct Selection {
     /// The suites asked for.
     pub suites: Suites,
+    /// Of those, only suites with these labels.
+    pub selector: Option<Selector>,
     /// How much is done for what they stand on.
     pub extent: Extent,
     /// Patterns over components; none selects all.
@@ -102,6 +105,17 @@ impl PlanError {
 impl Selection {
     /// The suites asked for, in the catalog's order.
     pub(super) fn asked<'a>(&self, catalog: &'a Catalog) -> Result<Vec<&'a Suite>, PlanError> {
+        let mut suites = self.named(catalog)?;
+        if let Some(selector) = &self.selector {
+            suites.retain(|suite| selector.takes(suite));
+            if suites.is_empty() {
+                return Err(PlanError::Unmatched { option: "--selector", pattern: selector.to_string() });
+            }
+        }
+        Ok(suites)
+    }
+
+    fn named<'a>(&self, catalog: &'a Catalog) -> Result<Vec<&'a Suite>, PlanError> {
         let Suites::Named(names) = &self.suites else {
             return Ok(catalog.suites.values().collect());
         };

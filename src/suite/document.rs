@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::field::{Entries, Field, List};
-use super::names::{CheckName, ComponentName, NamespaceName, RequirementId, SuiteName};
+use super::names::{CheckName, ComponentName, LabelKey, LabelValue, NamespaceName, RequirementId, SuiteName};
 use crate::checks::Check;
 use crate::span::Span;
 
@@ -26,6 +26,8 @@ pub(super) struct SuiteDocument {
     pub(super) suite: Field<SuiteName>,
     /// One line for people.
     pub(super) title: Field<String>,
+    /// Labels to select it by: `{ layer: "40", stage: data }`.
+    pub(super) labels: Field<Entries<LabelKey, LabelValue>>,
     /// Suites that this one stands on.
     pub(super) needs: List<SuiteName>,
     /// Longest times.

@@ -29,8 +29,11 @@ mod validate;
 mod hostile;
 
 pub use self::mistake::{Mistake, MistakeSpot, Mistakes};
-pub use self::model::{Catalog, ChartSource, CheckSpec, Component, Environment, HelmInstall, Install, Suite};
-pub use self::names::{CheckName, ComponentName, EnvironmentName, NamespaceName, RequirementId, SuiteName};
+pub use self::model::{Catalog, ChartSource, CheckSpec, Component, Environment, HelmInstall, Install, Requires, Suite};
+pub use self::names::{
+    CheckName, ComponentName, EnvironmentName, LabelKey, LabelValue, NamespaceName, ProgramName, RequirementId,
+    SuiteName, VariableName,
+};
 pub use self::patience::Patience;
 pub use self::schema::{environment_schema, suite_schema};
 pub use self::source::SourceFile;

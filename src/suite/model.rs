@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
-use super::names::{CheckName, ComponentName, EnvironmentName, NamespaceName, RequirementId, SuiteName};
+use super::names::{
+    CheckName, ComponentName, EnvironmentName, LabelKey, LabelValue, NamespaceName, ProgramName, RequirementId,
+    SuiteName, VariableName,
+};
 use super::patience::Patience;
 use crate::checks::Check;
 use crate::span::Span;
@@ -32,6 +35,17 @@ pub struct Environment {
     pub preload: bool,
     /// Longest time that providing the cluster may take.
     pub cluster_budget: Span,
+    /// What must be there before anything is made.
+    pub requires: Requires,
+}
+
+/// What an environment needs of the machine beyond the tools that the plan's own steps need.
+#[derive(Clone, Debug, Default)]
+pub struct Requires {
+    /// Variables that must be set and not empty. Their values are never read beyond that, and never shown.
+    pub env: Vec<VariableName>,
+    /// Programs that must be on the PATH.
+    pub programs: Vec<ProgramName>,
 }
 
 /// One layer of the platform.
@@ -41,6 +55,8 @@ pub struct Suite {
     pub name: SuiteName,
     /// One line for people.
     pub title: String,
+    /// What it is selected by, beside its name: its layer, its stage.
+    pub labels: BTreeMap<LabelKey, LabelValue>,
     /// Layers that this one stands on.
     pub needs: Vec<SuiteName>,
     /// From the first install of this suite to the last component ready.

@@ -93,10 +93,47 @@ name!(
     RequirementId, "a requirement's id", is_requirement,
     "write a capital letter, a dash, and letters, digits and dashes, as in `A-40-redis`", "^[A-Z](-[A-Za-z0-9]+)+$"
 );
+name!(
+    /// The key of a suite's label, by which suites are selected: `layer`, `stage`.
+    LabelKey, "a label's key", is_label_word,
+    "use letters, digits and `-_./` between them, at most 63 characters", "^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$"
+);
+name!(
+    /// The value of a suite's label: `40`, `data`.
+    LabelValue, "a label's value", is_label_word,
+    "use letters, digits and `-_./` between them, at most 63 characters", "^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$"
+);
+name!(
+    /// The name of an environment variable.
+    VariableName, "a variable's name", is_variable,
+    "use letters, digits and underscores, and no digit first", "^[A-Za-z_][A-Za-z0-9_]*$"
+);
+name!(
+    /// The name of a program on the PATH.
+    ProgramName, "a program's name", is_program,
+    "use letters, digits and `-_.+`, and no path: it is looked for on the PATH", "^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+);
 
 fn is_label(text: &str) -> bool {
     let part = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     text.len() <= 40 && text.split('-').all(part)
+}
+
+fn is_label_word(text: &str) -> bool {
+    let inner = |c: u8| c.is_ascii_alphanumeric() || b"-_./".contains(&c);
+    let outer = |c: Option<&u8>| c.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    bytes.len() <= 63 && outer(bytes.first()) && outer(bytes.last()) && text.bytes().all(inner)
+}
+
+fn is_variable(text: &str) -> bool {
+    let is_word = text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
+    is_word && text.bytes().next().is_some_and(|c| !c.is_ascii_digit())
+}
+
+fn is_program(text: &str) -> bool {
+    let is_word = text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.+".contains(&c));
+    is_word && text.bytes().next().is_some_and(|c| c.is_ascii_alphanumeric())
 }
 
 fn is_requirement(text: &str) -> bool {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::document::{BudgetDocument, InstallDocument};
 use super::field::{Entries, Field, List};
-use super::names::{CheckName, ComponentName, EnvironmentName, SuiteName};
+use super::names::{CheckName, ComponentName, EnvironmentName, ProgramName, SuiteName, VariableName};
 use crate::span::Span;
 
 /// What is different in one environment.
@@ -22,6 +22,9 @@ pub(super) struct EnvironmentDocument {
     pub(super) environment: Field<EnvironmentName>,
     /// The cluster that is provided.
     pub(super) cluster: Field<ClusterDocument>,
+    /// What must be there before anything is made; all that is missing is said at once. A publish gate is this: name the
+    /// variable of its token, and no install starts without it.
+    pub(super) requires: Field<RequiresDocument>,
     /// Whether the images of components are loaded into the cluster before installs.
     pub(super) preload: Field<bool>,
     /// Images to use in place of those that suites and their manifests name: whole references. A change to a single
@@ -29,6 +32,17 @@ pub(super) struct EnvironmentDocument {
     pub(super) images: Field<Entries<String, String>>,
     /// Changes to suites, by name.
     pub(super) suites: Field<Entries<SuiteName, SuiteOverlay>>,
+}
+
+/// What must be there before anything is made.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Requires")]
+pub(super) struct RequiresDocument {
+    /// Variables that must be set and not empty.
+    pub(super) env: List<VariableName>,
+    /// Programs that must be on the PATH.
+    pub(super) programs: List<ProgramName>,
 }
 
 /// The cluster that is provided.

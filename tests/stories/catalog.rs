@@ -23,6 +23,7 @@ pub(crate) fn catalog(lines: &str) -> Catalog {
             cluster_config: None,
             preload: false,
             cluster_budget: Span::secs(300),
+            requires: Default::default(),
         },
         suites: suites.map(|suite| (suite.name.clone(), suite)).collect(),
     }
@@ -72,6 +73,7 @@ fn suite(line: &str) -> Suite {
     Suite {
         name: name(title.trim()),
         title: format!("The {} layer", title.trim()),
+        labels: [(name("layer"), name(title.trim()))].into(),
         needs: needs.split_whitespace().map(name).collect(),
         deploy_budget: Span::secs(600),
         deploy_requirements: vec![name("F-4")],

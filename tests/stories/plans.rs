@@ -1,9 +1,9 @@
 //! Plans as people see them, and the selections that are refused.
 
 use insta::assert_snapshot;
-use seaworthy::plan::{Extent, Selection, outline, plan};
+use seaworthy::plan::{Extent, Selection, StepId, outline, plan};
 
-use crate::catalog::{asking, asking_for, catalog, planned, refusal};
+use crate::catalog::{asking, asking_for, catalog, name, planned, refusal};
 
 const PLATFORM: &str = "
     bootstrap: namespaces dns~
@@ -101,3 +101,30 @@ fn a_check_named_like_another_step_is_refused() {
     let error = plan(&catalog, &asking(&[])).unwrap_err();
     assert_eq!(error.to_string(), "`data-plane/redis/install` would be two steps of one name; rename the check");
 }
+
+#[test]
+fn a_selector_takes_suites_by_their_labels_and_a_name_narrows_it() {
+    let asked = |suites: &[&str], selector: &str| {
+        let selection = Selection { selector: Some(selector.parse().unwrap()), ..asking(suites) };
+        plan(&catalog(LABELLED), &selection).map(|plan| {
+            let checks = plan.steps.keys().filter(|id| id.as_str().ends_with("/answers"));
+            checks.map(ToString::to_string).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(asked(&[], "layer=auth").unwrap(), ["auth/keycloak/answers"]);
+    assert_eq!(asked(&["auth", "data"], "layer!=data").unwrap(), ["auth/keycloak/answers"]);
+    let nothing = asked(&["data"], "layer=auth").unwrap_err();
+    assert!(nothing.selects_nothing(), "{nothing}");
+}
+
+#[test]
+fn images_of_what_the_cluster_brings_are_loaded_before_its_checks() {
+    let mut catalog = catalog("bootstrap: smoke~");
+    catalog.environment.preload = true;
+    let laid = plan(&catalog, &asking(&[])).unwrap();
+    let check = &laid.steps[&StepId::of_component(&name("bootstrap"), &name("smoke"), "answers")];
+    assert!(check.needs.iter().any(|need| need.as_str() == "bootstrap/smoke/preload"), "{:?}", check.needs);
+}
+
+const LABELLED: &str = "data: redis
+    auth: keycloak";

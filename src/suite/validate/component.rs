@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 
 use super::environment::entry;
+use super::suite::reserved;
 use super::{Cx, check, install};
 use crate::span::Span;
 use crate::suite::document::{ComponentDocument, InstallDocument};
@@ -130,6 +131,7 @@ fn checks(
         cx.note(written.place, Finding::new("this component has no checks").remedy(remedy));
     }
     let laid = field.entries().filter_map(|(name, written)| {
+        reserved(cx, name, "check", "component", &["render", "preload", "install", "settle"]);
         let change = changes.and_then(|changes| entry(&changes.checks, &name.value));
         Some((name.value.clone(), check::lay(cx, &name.value, written.get()?, change)?))
     });

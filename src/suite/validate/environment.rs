@@ -7,9 +7,9 @@ use super::{Cx, Filed, install};
 use crate::span::Span;
 use crate::suite::field::{Entries, Field, Placed};
 use crate::suite::mistake::Finding;
-use crate::suite::model::Environment;
+use crate::suite::model::{Environment, Requires};
 use crate::suite::names::{EnvironmentName, SuiteName};
-use crate::suite::overlay::{ComponentOverlay, EnvironmentDocument, SuiteOverlay};
+use crate::suite::overlay::{ComponentOverlay, EnvironmentDocument, RequiresDocument, SuiteOverlay};
 
 /// Where nobody chose.
 const LOCAL: &str = "local";
@@ -144,5 +144,13 @@ pub(super) fn lay(cx: &mut Cx<'_>, overlay: Overlay<'_>) -> Environment {
         cluster_config: config.map(|path| cx.file(path)),
         preload: written.and_then(|written| written.preload.value()).copied().unwrap_or(false),
         cluster_budget: cluster.and_then(|cluster| cluster.budget.value()).copied().unwrap_or(CLUSTER),
+        requires: written.and_then(|written| written.requires.value()).map(requires).unwrap_or_default(),
+    }
+}
+
+fn requires(written: &RequiresDocument) -> Requires {
+    Requires {
+        env: written.env.items().map(|variable| variable.value.clone()).collect(),
+        programs: written.programs.items().map(|program| program.value.clone()).collect(),
     }
 }

@@ -238,6 +238,8 @@ mod tests {
         assert_eq!(postgres.values, [PathBuf::from("suites/environments/lab/postgres.yaml")]);
         let off = component(&catalog, "definitions").off;
         assert_eq!(off.as_deref(), Some("no registry is reachable from the lab"));
+        let requires = &catalog.environment.requires;
+        assert_eq!((requires.env[0].as_str(), requires.programs[0].as_str()), ("REGISTRY_TOKEN", "cosign"));
         assert_eq!(catalog.environment.cluster_config, Some("kind-configs/lab.yaml".into()));
     }
 

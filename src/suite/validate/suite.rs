@@ -12,7 +12,7 @@ use crate::suite::document::SuiteDocument;
 use crate::suite::field::{Field, Placed};
 use crate::suite::mistake::Finding;
 use crate::suite::model::{Catalog, Component, Suite};
-use crate::suite::names::{ComponentName, SuiteName};
+use crate::suite::names::{ComponentName, LabelKey, LabelValue, SuiteName};
 use crate::suite::overlay::SuiteOverlay;
 
 /// Where a suite says nothing: the platform's own measure of a layer (F-4).
@@ -84,12 +84,18 @@ fn one(
     Some(Suite {
         name: name.clone(),
         title: title?,
+        labels: labels(written),
         needs: written.needs.items().map(|need| need.value.clone()).collect(),
         deploy_budget: laid.budget.map_or(DEPLOY, |budget| budget.value),
         deploy_requirements: written.requirements.items().map(|requirement| requirement.value.clone()).collect(),
         components,
         file: cx.sources.text(cx.sources.file_of(*place)).path.clone(),
     })
+}
+
+fn labels(suite: &SuiteDocument) -> BTreeMap<LabelKey, LabelValue> {
+    let labels = suite.labels.entries();
+    labels.filter_map(|(key, value)| Some((key.value.clone(), value.value()?.clone()))).collect()
 }
 
 /// The deploy budget in force, where one is written.
@@ -120,8 +126,18 @@ fn components(
     field
         .entries()
         .filter_map(|(name, component)| {
+            reserved(cx, name, "component", "suite", &["deploy-budget"]);
             let Field::Is(component) = component else { return None };
             Some((name.value.clone(), component::lay(cx, around, &name.value, component)?))
         })
         .collect()
+}
+
+/// Refuses names that steps have of their own: reports would show two things under one name.
+pub(super) fn reserved<N: std::fmt::Display>(cx: &mut Cx<'_>, name: &Placed<N>, what: &str, of: &str, steps: &[&str]) {
+    let word = name.value.to_string();
+    if steps.contains(&word.as_str()) {
+        let finding = Finding::new(format!("`{word}` is a step of the {of}'s own, so no {what} can be called that"));
+        cx.note(name.place, finding.remedy(format!("give the {what} another name")));
+    }
 }
