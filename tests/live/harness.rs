@@ -6,30 +6,30 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 
 /// The repository.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// One use of the binary: its folder, its arguments.
-pub struct Use {
+pub(crate) struct Use {
     folder: PathBuf,
     state: PathBuf,
     arguments: Vec<String>,
 }
 
 /// What a run came to.
-pub struct Told {
-    pub exit: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
-    pub events: Vec<Value>,
-    pub junit: String,
-    pub folder: PathBuf,
+pub(crate) struct Told {
+    pub(crate) exit: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) events: Vec<Value>,
+    pub(crate) junit: String,
+    pub(crate) folder: PathBuf,
 }
 
 impl Use {
     /// `seaworthy suite …` of the shipped suites, in a folder and with a memory of clusters of its own.
-    pub fn of(name: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn of(name: &str, arguments: &[&str]) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::remove_dir_all(&folder).ok();
         std::fs::create_dir_all(&folder).unwrap();
@@ -38,12 +38,12 @@ impl Use {
     }
 
     /// The same with the memory of another.
-    pub fn remembering(mut self, state: &Path) -> Self {
+    pub(crate) fn remembering(mut self, state: &Path) -> Self {
         self.state = state.to_owned();
         self
     }
 
-    pub fn state(&self) -> &Path {
+    pub(crate) fn state(&self) -> &Path {
         &self.state
     }
 
@@ -58,22 +58,22 @@ impl Use {
         command
     }
 
-    pub fn transcript(&self) -> PathBuf {
+    pub(crate) fn transcript(&self) -> PathBuf {
         self.folder.join("run.jsonl")
     }
 
     /// Starts it and lets it run.
-    pub fn start(&self) -> Child {
+    pub(crate) fn start(&self) -> Child {
         self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// Runs it to its end.
-    pub fn run(&self) -> Told {
-        self.told(self.command().output().unwrap())
+    pub(crate) fn run(&self) -> Told {
+        self.told(&self.command().output().unwrap())
     }
 
     /// What a started one came to.
-    pub fn told(&self, output: Output) -> Told {
+    pub(crate) fn told(&self, output: &Output) -> Told {
         let read = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
         Told {
             exit: output.status.code(),
@@ -86,7 +86,7 @@ impl Use {
     }
 
     /// Waits until the transcript of a started run has an event like this. Bounded by `limit` looks of 50 ms.
-    pub fn wait_for(&self, child: &mut Child, limit: u32, wanted: impl Fn(&Value) -> bool) {
+    pub(crate) fn wait_for(&self, child: &mut Child, limit: u32, wanted: impl Fn(&Value) -> bool) {
         for _ in 0..limit {
             let text = std::fs::read_to_string(self.transcript()).unwrap_or_default();
             if events(&text).iter().any(&wanted) {
@@ -105,13 +105,13 @@ fn events(text: &str) -> Vec<Value> {
 
 impl Told {
     /// The endings of all steps, by their names.
-    pub fn endings(&self) -> Vec<(&str, &Value)> {
+    pub(crate) fn endings(&self) -> Vec<(&str, &Value)> {
         let ended = self.events.iter().filter(|event| event["event"] == "step-ended");
         ended.map(|event| (event["step"].as_str().unwrap(), &event["ending"])).collect()
     }
 
     /// The first line that a reader gets of the first red step.
-    pub fn first_line(&self) -> String {
+    pub(crate) fn first_line(&self) -> String {
         let red = |(_, ending): &&(&str, &Value)| matches!(ending["as"].as_str(), Some("broken" | "unclear"));
         let endings = self.endings();
         let (_, ending) = endings.iter().find(red).unwrap_or_else(|| panic!("nothing is red:\n{}", self.everything()));
@@ -120,21 +120,21 @@ impl Told {
     }
 
     /// All of it, for the message of a test that fails.
-    pub fn everything(&self) -> String {
+    pub(crate) fn everything(&self) -> String {
         format!("exit {:?}\n{}\n{}", self.exit, self.stdout, self.stderr)
     }
 }
 
 /// One cluster that many tests use, each in a namespace of its own.
-pub struct Shared {
-    pub kubeconfig: PathBuf,
-    pub context: String,
-    pub cluster: String,
+pub(crate) struct Shared {
+    pub(crate) kubeconfig: PathBuf,
+    pub(crate) context: String,
+    pub(crate) cluster: String,
     state: PathBuf,
 }
 
 impl Shared {
-    pub fn raise() -> Self {
+    pub(crate) fn raise() -> Self {
         let usage = Use::of("shared", &["suite", "bootstrap", "--keep", "--component", "cluster"]);
         let told = usage.run();
         assert_eq!(told.exit, Some(0), "{}", told.everything());
@@ -146,13 +146,13 @@ impl Shared {
         Self { kubeconfig, context: format!("kind-{cluster}"), cluster, state: usage.state().to_owned() }
     }
 
-    pub fn lower(&self) {
+    pub(crate) fn lower(&self) {
         let told = Use::of("shared-down", &["cluster", "down", &self.cluster]).remembering(&self.state).run();
         assert_eq!(told.exit, Some(0), "{}", told.everything());
     }
 
     /// A run of one of the suites of bad weather on this cluster, confirmed by the context's name.
-    pub fn weather(&self, suite: &str, more: &[&str]) -> Use {
+    pub(crate) fn weather(&self, suite: &str, more: &[&str]) -> Use {
         let suites = root().join("tests/live/suites");
         let mut arguments = vec!["suite", suite, "--suites", suites.to_str().unwrap()];
         arguments.extend(self.here());
@@ -161,13 +161,13 @@ impl Shared {
     }
 
     /// The arguments that point a run at this cluster.
-    pub fn here(&self) -> [&str; 6] {
+    pub(crate) fn here(&self) -> [&str; 6] {
         let kubeconfig = self.kubeconfig.to_str().unwrap();
         ["--context", &self.context, "--kubeconfig", kubeconfig, "--yes-this-cluster", &self.context]
     }
 
     /// What kubectl prints; every line of it.
-    pub fn kubectl(&self, arguments: &[&str]) -> String {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         let mut command = Command::new("kubectl");
         command.args(["--kubeconfig", self.kubeconfig.to_str().unwrap()]).args(arguments);
         let output = command.output().unwrap();

@@ -3,6 +3,8 @@
 //! First the main job on a cluster of its own. Then bad weather on one shared cluster: every kind of failure must be
 //! red for its own reason, name the cause in its first line, and leave nothing behind. Last what disturbs the cluster
 //! itself.
+#![expect(clippy::unwrap_used, reason = "a stage that cannot be set is a failed test")]
+#![expect(clippy::disallowed_methods, reason = "the program is tested from outside, as a child of this one")]
 
 mod harness;
 mod main_job;

@@ -8,7 +8,7 @@ use super::harness::{Shared, Told, Use};
 /// The password that the shipped charts set: it must be nowhere in what a run writes.
 const PASSWORD: &str = "only-for-this-test-run";
 
-pub fn is_green() {
+pub(crate) fn is_green() {
     let usage = Use::of("main-job", &["suite", "data-plane"]);
     let told = usage.run();
     assert_eq!(told.exit, Some(0), "{}", told.everything());
@@ -43,18 +43,18 @@ fn clusters(state: &Path) -> String {
     list.stdout.trim().to_owned()
 }
 
-pub fn two_at_once() {
+pub(crate) fn two_at_once() {
     let uses =
         ["at-once-a", "at-once-b"].map(|name| Use::of(name, &["suite", "bootstrap", "--component", "namespaces"]));
     let children = uses.each_ref().map(Use::start);
     for (usage, child) in uses.iter().zip(children) {
-        let told = usage.told(child.wait_with_output().unwrap());
+        let told = usage.told(&child.wait_with_output().unwrap());
         assert_eq!(told.exit, Some(0), "{}", told.everything());
     }
 }
 
 /// The second time every install says `unchanged`.
-pub fn twice(shared: &Shared) {
+pub(crate) fn twice(shared: &Shared) {
     let mut arguments = vec!["suite", "data-plane", "--keep"];
     arguments.extend(shared.here());
     let installs = |told: &Told| -> Vec<String> {

@@ -12,7 +12,7 @@ use super::weather::NAMES;
 /// Looks of 50 ms: two minutes.
 const LONG: u32 = 2_400;
 
-pub fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
+pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     let (sigterm, restart) = (Arc::clone(shared), Arc::clone(shared));
     vec![
         Trial::test(NAMES[2], move || super::passed(|| sigterm_is_orderly(&sigterm))),
@@ -34,7 +34,7 @@ fn sigterm_is_orderly(shared: &Shared) {
     let mut child = usage.start();
     usage.wait_for(&mut child, LONG, settling);
     send(&child, "-TERM");
-    let told = usage.told(child.wait_with_output().unwrap());
+    let told = usage.told(&child.wait_with_output().unwrap());
     assert_eq!(told.exit, Some(130), "{}", told.everything());
     let steps = told.events[0]["steps"].as_array().unwrap().len();
     assert_eq!(told.endings().len(), steps, "every step has an ending");
@@ -50,11 +50,11 @@ fn restart_is_survived(shared: &Shared) {
     let node = format!("{}-control-plane", shared.cluster);
     let killed = Command::new("docker").args(["exec", &node, "pkill", "-f", "kube-apiserver"]).status().unwrap();
     assert!(killed.success(), "there is no API server to restart");
-    let told = usage.told(child.wait_with_output().unwrap());
+    let told = usage.told(&child.wait_with_output().unwrap());
     assert_eq!(told.exit, Some(0), "{}", told.everything());
 }
 
-pub fn killed_run_is_cleaned_up() {
+pub(crate) fn killed_run_is_cleaned_up() {
     let usage = Use::of("killed", &["suite", "bootstrap"]);
     let mut child = usage.start();
     usage.wait_for(&mut child, LONG, |event| event["event"] == "step-ended" && event["step"] == "cluster");

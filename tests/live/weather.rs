@@ -23,10 +23,10 @@ const fn unclear(suite: &'static str, says: &'static [&'static str]) -> Weather 
 
 const WEATHER: &[Weather] = &[
     broken("image-cannot-be-pulled", &["docker.io/library/redis:no-such-tag", "ErrImagePull"]),
-    broken("container-exits", &["main", "exited with 1", "fatal: no licence file"]),
+    broken("container-exits", &["main", "exited with code 1", "fatal: no licence file"]),
     broken("missing-config-key", &["mode", "ConfigMap", "settings"]),
     broken("pod-too-big", &["Insufficient memory"]),
-    broken("job-fails", &["exited with 3", "migration 7 failed: syntax error"]),
+    broken("job-fails", &["exited with code 3", "migration 7 failed: syntax error"]),
     broken("quota-exceeded", &["exceeded quota"]),
     broken("wrong-redis-password", &["WRONGPASS"]),
     broken("service-without-endpoints", &["it", "app=misspelt"]),
@@ -38,14 +38,14 @@ const WEATHER: &[Weather] = &[
 ];
 
 /// For `--list`, which knows no cluster.
-pub const NAMES: &[&str] = &[
+pub(crate) const NAMES: &[&str] = &[
     "each_weather_of_the_table_is_red_for_its_own_reason",
     "installing_twice_changes_nothing_and_says_so",
     "sigterm_tears_down_and_reports_everything",
     "a_restarted_api_server_is_survived",
 ];
 
-pub fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
+pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     let weather = WEATHER.iter().map(|weather| {
         let shared = Arc::clone(shared);
         Trial::test(format!("weather::{}", weather.suite), move || super::passed(|| is_red(&shared, weather)))
