@@ -23,10 +23,10 @@ const fn unclear(suite: &'static str, says: &'static [&'static str]) -> Weather 
 
 const WEATHER: &[Weather] = &[
     broken("image-cannot-be-pulled", &["docker.io/library/redis:no-such-tag", "ErrImagePull"]),
-    broken("container-exits", &["main", "exited with 1", "fatal: no licence file"]),
+    broken("container-exits", &["main", "exited with code 1", "fatal: no licence file"]),
     broken("missing-config-key", &["mode", "ConfigMap", "settings"]),
     broken("pod-too-big", &["Insufficient memory"]),
-    broken("job-fails", &["exited with 3", "migration 7 failed: syntax error"]),
+    broken("job-fails", &["exited with code 3", "migration 7 failed: syntax error"]),
     broken("quota-exceeded", &["exceeded quota"]),
     broken("wrong-redis-password", &["WRONGPASS"]),
     broken("service-without-endpoints", &["it", "app=misspelt"]),
