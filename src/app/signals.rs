@@ -26,7 +26,7 @@ const LEFT: &str = "nothing was tidied up; see: seaworthy cluster list";
 /// Where the system does not let us listen.
 pub(super) fn requests(limit: Option<Duration>) -> std::io::Result<impl Stream<Item = String> + Send + Unpin> {
     let (requests, received) = mpsc::unbounded_channel();
-    listen(requests.clone())?;
+    listen(&requests)?;
     if let Some(limit) = limit {
         tokio::spawn(async move {
             tokio::time::sleep(limit).await;
@@ -39,7 +39,7 @@ pub(super) fn requests(limit: Option<Duration>) -> std::io::Result<impl Stream<I
     })))
 }
 
-fn listen(requests: mpsc::UnboundedSender<String>) -> std::io::Result<()> {
+fn listen(requests: &mpsc::UnboundedSender<String>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let entered = runtime.enter();
     let count = Arc::new(AtomicUsize::new(0));

@@ -165,12 +165,9 @@ impl Follow {
 
     fn unopened(&self, error: &kube::Error) -> Cut {
         let why = complaint::chain(error);
-        match error {
-            kube::Error::Api(status) if matches!(status.code, 401 | 403) => Cut::Refused(why),
-            // There is no such instance any more. Otherwise 400 says that the container is still waiting to start.
-            kube::Error::Api(status) if status.code == 400 && self.previous => Cut::Refused(why),
-            _ => Cut::Dropped(why),
-        }
+        let code = if let kube::Error::Api(status) = error { status.code } else { 0 };
+        // Of `previous`, 400 says that there is no such instance any more; otherwise that it is still waiting to start.
+        if matches!(code, 401 | 403) || code == 400 && self.previous { Cut::Refused(why) } else { Cut::Dropped(why) }
     }
 }
 

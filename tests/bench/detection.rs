@@ -69,7 +69,7 @@ impl Stage {
         let wait = async {
             let heard = |line: &str| {
                 if line.contains("watch=true") {
-                    watching.notify_one()
+                    watching.notify_one();
                 }
             };
             let ended = program.heard(heard).await?;

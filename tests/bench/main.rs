@@ -3,6 +3,9 @@
 //! - Purpose: a table of figures for every promise about speed and cost, and whether it is kept.
 //! - Never: a failure because something was slow: machines differ, and what holds is the comparison.
 
+#![expect(clippy::unwrap_used, reason = "a stage that cannot be set ends the benchmark")]
+#![expect(clippy::disallowed_methods, reason = "programs are compared from outside")]
+
 mod crds;
 mod detection;
 mod figures;

@@ -110,19 +110,31 @@ impl Told {
         ended.map(|event| (event["step"].as_str().unwrap(), &event["ending"])).collect()
     }
 
-    /// The first line that a reader gets of the first red step.
-    pub(crate) fn first_line(&self) -> String {
-        let red = |(_, ending): &&(&str, &Value)| matches!(ending["as"].as_str(), Some("broken" | "unclear"));
-        let endings = self.endings();
-        let (_, ending) = endings.iter().find(red).unwrap_or_else(|| panic!("nothing is red:\n{}", self.everything()));
-        let words = ending["actual"].as_str().or(ending["why"].as_str()).unwrap();
-        words.lines().next().unwrap_or_default().to_owned()
+    /// The first line that a reader gets of each red step.
+    pub(crate) fn first_lines(&self) -> Vec<String> {
+        let red = |ending: &Value| matches!(ending["as"].as_str(), Some("broken" | "unclear"));
+        let endings = self.endings().into_iter().filter(|(_, ending)| red(ending));
+        let words = endings.map(|(_, ending)| ending["actual"].as_str().or(ending["why"].as_str()).unwrap());
+        words.map(|words| words.lines().next().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Whether the terminal says this, wherever its lines break.
+    pub(crate) fn shows(&self, words: &str) -> bool {
+        let plain = |text: &str| text.chars().filter(|c| !c.is_whitespace() && *c != '│').collect::<String>();
+        plain(&self.stdout).contains(&plain(words))
     }
 
     /// All of it, for the message of a test that fails.
     pub(crate) fn everything(&self) -> String {
         format!("exit {:?}\n{}\n{}", self.exit, self.stdout, self.stderr)
     }
+}
+
+/// The clusters that runs with this memory have made and that still exist; those of other people do not count.
+pub(crate) fn clusters(state: &Path) -> Vec<Value> {
+    let told = Use::of("clusters", &["cluster", "list", "--json"]).remembering(state).run();
+    let list: Vec<Value> = serde_json::from_str(&told.stdout).unwrap_or_else(|_| panic!("{}", told.everything()));
+    list.into_iter().filter(|row| row["standing"] != "not recorded here").collect()
 }
 
 /// One cluster that many tests use, each in a namespace of its own.
@@ -135,12 +147,10 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn raise() -> Self {
-        let usage = Use::of("shared", &["suite", "bootstrap", "--keep", "--component", "cluster"]);
+        let usage = Use::of("shared", &["suite", "data-plane", "bootstrap", "crds", "--keep"]);
         let told = usage.run();
         assert_eq!(told.exit, Some(0), "{}", told.everything());
-        let clusters = Use::of("shared-list", &["cluster", "list", "--json"]).remembering(usage.state()).run();
-        let list: Value =
-            serde_json::from_str(&clusters.stdout).unwrap_or_else(|_| panic!("{}", clusters.everything()));
+        let list = clusters(usage.state());
         let cluster = list[0]["name"].as_str().unwrap().to_owned();
         let kubeconfig = PathBuf::from(list[0]["kubeconfig"].as_str().unwrap());
         Self { kubeconfig, context: format!("kind-{cluster}"), cluster, state: usage.state().to_owned() }
