@@ -121,6 +121,18 @@ fn a_selection_that_matches_nothing_has_its_own_exit_code() {
 }
 
 #[test]
+fn a_run_that_does_not_come_about_leaves_no_report_of_an_earlier_one() {
+    let junit = Path::new(env!("CARGO_TARGET_TMPDIR")).join("former.xml");
+    std::fs::write(&junit, "<testsuites/>").unwrap();
+    check(
+        &["suite", "data-plane", "--check", "no-such-check", "--junit", junit.to_str().unwrap()],
+        4,
+        &["no-such-check"],
+    );
+    assert!(!junit.exists());
+}
+
+#[test]
 fn no_suite_named_is_a_wrong_command_line() {
     check(&["suite"], 2, &["SUITE"]);
 }

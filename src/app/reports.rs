@@ -15,6 +15,14 @@ use crate::secrets::Secrets;
 /// What a report takes at least, in bytes.
 const ROOM: usize = 1 << 20;
 
+/// Removes the reports of an earlier run: a run that does not come to its own must not leave another one's green.
+pub(super) fn remove_former(arguments: &SuiteArgs) {
+    for path in [&arguments.junit, &arguments.transcript].into_iter().flatten().filter(|path| path.is_file()) {
+        // What cannot be removed cannot be written either, and that is said.
+        std::fs::remove_file(path).ok();
+    }
+}
+
 /// Every report that the command line and the surroundings ask for.
 ///
 /// # Errors

@@ -32,6 +32,7 @@ pub(super) fn dry_run(cli: &Cli, arguments: &SuiteArgs) -> u8 {
 
 /// Runs the plan.
 pub(super) async fn run(cli: &Cli, arguments: &SuiteArgs) -> u8 {
+    reports::remove_former(arguments);
     match prepare(cli, arguments).await {
         Ok(ready) => ready.run(cli, arguments).await,
         Err(code) => code,

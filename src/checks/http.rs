@@ -140,6 +140,10 @@ impl Http {
 
     fn judge_response(&self, response: &HttpResponse) -> Verdict {
         let request = self.request();
+        if let (Some(status @ 200..300), Access::Denied) = (self.status, self.expect) {
+            let expected = "a status that denies: 401, 403, or a redirect to a login";
+            return Verdict::doomed(expected, format!("the claim asks for {status}, which lets in"));
+        }
         let mut faults = Faults::default();
         let statuses = self.statuses();
         faults.unless(
@@ -209,6 +213,13 @@ mod tests {
             judged("path: /x", response(503, "no healthy upstream")),
             Verdict::broken("status 200", "http web:80 GET /x got 503; its body starts \"no healthy upstream\"")
         );
+    }
+
+    #[test]
+    fn a_claim_of_denial_that_asks_for_a_success_is_never_green() {
+        let verdict = judged("status: 200, expect: denied", response(200, "hi"));
+        assert!(matches!(verdict, Verdict::Broken { .. }), "{verdict:?}");
+        assert!(matches!(judged("status: 302, expect: denied", response(302, "")), Verdict::Held { .. }));
     }
 
     #[test]

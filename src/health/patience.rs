@@ -46,4 +46,4 @@ pub(super) const EVICTION: Patience = patience("an evicted pod", 30, 60);
 /// A broken pod of a StatefulSet's former revision. Heals when the controller replaces it, which it may never do.
 pub(super) const FORMER_REVISION: Patience = patience("a broken pod of the former revision", 30, 120);
 /// A Service whose selector matches no pod. Heals when its pods are made.
-pub(super) const NO_PODS: Patience = patience("a Service without pods", 5, 60);
+pub(super) const NO_PODS: Patience = patience("a Service without pods", 5, 10);
