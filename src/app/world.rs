@@ -45,6 +45,8 @@ pub(super) struct Memory {
     site: OnceCell<Site>,
     rendered: Mutex<BTreeMap<ComponentKey, Arc<Rendered>>>,
     installed: Mutex<BTreeMap<ComponentKey, Vec<ObjectRef>>>,
+    /// What helm and the API server said to each component's render and install, by file name.
+    told: Mutex<BTreeMap<ComponentKey, BTreeMap<&'static str, String>>>,
     /// Set once nothing of ours is left in a borrowed cluster.
     tidied: OnceCell<()>,
 }
@@ -53,9 +55,9 @@ impl World for Platform {
     async fn perform(&self, step: &Step, notes: &Notes) -> Result<Done, Trouble> {
         match &step.work {
             Work::Cluster(work) => self.raise(work, notes).await,
-            Work::Render(work) => self.render(work, notes).await,
+            Work::Render(work) => self.memory.keep(&work.key, "render.txt", self.render(work, notes).await),
             Work::Preload(work) => self.clusters.preload(&work.images, notes).await,
-            Work::Install(work) => self.install(work, notes).await,
+            Work::Install(work) => self.memory.keep(&work.key, "install.txt", self.install(work, notes).await),
             Work::Settle(work) => self.settle(work, notes).await,
             Work::Teardown => self.take_down(notes).await,
             Work::Budget(_) | Work::Check(_) => Err(ours(format!("{} is not performed", step.id))),
@@ -81,8 +83,23 @@ impl World for Platform {
         if let Some((key, namespace)) = component(step) {
             scene.namespace = Some(namespace.to_owned());
             scene.objects = lock(&self.memory.installed).get(key).cloned().unwrap_or_default();
+            let told = lock(&self.memory.told).get(key).cloned().unwrap_or_default();
+            scene.texts = told.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
         }
         self.evidence.keep(&step.id, &notes.last(), &scene).await
+    }
+}
+
+impl Memory {
+    /// Keeps what was said, for the evidence of whatever of the component ends red.
+    fn keep(&self, key: &ComponentKey, name: &'static str, end: Result<Done, Trouble>) -> Result<Done, Trouble> {
+        let (headline, more) = match &end {
+            Ok(done) => (&done.saw, &done.warnings),
+            Err(trouble) => (&trouble.headline, &trouble.details),
+        };
+        let text = std::iter::once(headline).chain(more).map(|line| format!("{line}\n")).collect();
+        lock(&self.told).entry(key.clone()).or_default().insert(name, text);
+        end
     }
 }
 

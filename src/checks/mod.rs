@@ -114,6 +114,26 @@ impl Check {
         }
     }
 
+    /// Whether the claim is that we are kept out.
+    #[must_use]
+    pub fn is_denial(&self) -> bool {
+        let expect = match self {
+            Self::Http(claim) => claim.expect,
+            Self::Tcp(claim) => claim.expect,
+            Self::Redis(claim) => claim.expect,
+            Self::Postgres(claim) => claim.expect,
+            Self::Namespace(_)
+            | Self::Crd(_)
+            | Self::Workload(_)
+            | Self::Operator(_)
+            | Self::Job(_)
+            | Self::HelmTest(_)
+            | Self::Dns(_)
+            | Self::Exec(_) => return false,
+        };
+        expect == Access::Denied
+    }
+
     /// The word that the suite file uses for it.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

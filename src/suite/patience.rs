@@ -19,7 +19,8 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// What a check gets that says nothing: 2 min where something is run to its end, else 30 s.
+    /// What a check gets that says nothing: 2 min where something is run to its end, else 30 s; a denial must hold twice
+    /// in a row, since a server that is just starting refuses everybody.
     #[must_use]
     pub fn of(check: &Check) -> Self {
         let within = match check {
@@ -35,7 +36,7 @@ impl Patience {
             | Check::Redis(_)
             | Check::Postgres(_) => Span::secs(30),
         };
-        Self { within, ..Self::default() }
+        Self { within, in_a_row: if check.is_denial() { 2 } else { 1 }, ..Self::default() }
     }
 }
 
@@ -43,5 +44,17 @@ impl Default for Patience {
     /// 30 s of looks of at most 10 s, the first pause 250 ms, one that holds is enough.
     fn default() -> Self {
         Self { within: Span::secs(30), look: Span::secs(10), every: Span::millis(250), in_a_row: 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_that_held_once_may_be_a_server_that_is_just_starting() {
+        let of = |claim: &str| Patience::of(&serde_json::from_str(claim).unwrap()).in_a_row;
+        assert_eq!(of(r#"{"tcp": {"at": "web:80", "expect": "denied"}}"#), 2);
+        assert_eq!(of(r#"{"tcp": {"at": "web:80"}}"#), 1);
     }
 }
