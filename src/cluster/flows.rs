@@ -85,16 +85,19 @@ fn notes() -> Notes {
     Notes::new(StepId::cluster(), tokio::sync::mpsc::unbounded_channel().0)
 }
 
-async fn raise(clusters: &Clusters) -> Result<Raised, Trouble> {
-    let environment = Environment {
+fn environment() -> Environment {
+    Environment {
         name: "local".parse().unwrap(),
         node_image: None,
         cluster_config: None,
         preload: false,
         cluster_budget: Span::secs(60),
         requires: crate::suite::Requires::default(),
-    };
-    clusters.raise(&ClusterWork { environment }, &notes()).await
+    }
+}
+
+async fn raise(clusters: &Clusters) -> Result<Raised, Trouble> {
+    clusters.raise(&ClusterWork { environment: environment() }, &notes()).await
 }
 
 async fn lower(clusters: &Clusters) -> Result<String, Trouble> {
@@ -239,10 +242,19 @@ async fn a_run_warns_of_what_others_left() {
 #[tokio::test]
 async fn a_cluster_configuration_that_is_not_there_is_named() {
     let machine = Machine::new().await;
-    std::fs::remove_file(machine.at("default.yaml")).unwrap();
-    let trouble = raise(&machine.run("a1")).await.unwrap_err();
+    let environment = Environment { cluster_config: Some(machine.at("mine.yaml")), ..environment() };
+    let trouble = machine.run("a1").raise(&ClusterWork { environment }, &notes()).await.unwrap_err();
     assert!(trouble.headline.starts_with("cannot use the cluster configuration ") && machine.made().is_empty());
-    assert!(trouble.headline.contains("default.yaml: No such file"), "{trouble:?}");
+    assert!(trouble.headline.contains("mine.yaml: No such file"), "{trouble:?}");
+}
+
+#[tokio::test]
+async fn suites_without_a_cluster_configuration_get_the_one_of_this_program() {
+    let machine = Machine::new().await.creating("touch $dir/made/$name; cp $dir/kubeconfig ${10}").await;
+    api_server(&machine, 500, 404).await;
+    std::fs::remove_file(machine.at("default.yaml")).unwrap();
+    until_waiting(&machine.run("a1")).await.unwrap();
+    assert_eq!(machine.made(), ["seaworthy-a1"]);
 }
 
 /// An API server that is ready or not, and that carries the mark or not.
@@ -310,16 +322,8 @@ async fn a_borrowed_cluster_that_does_not_let_us_in_is_not_waited_for() {
 
 /// Raises until the API server, which is never ready here, is waited for.
 async fn until_waiting(clusters: &Clusters) -> Option<String> {
-    let environment = Environment {
-        name: "local".parse().unwrap(),
-        node_image: None,
-        cluster_config: None,
-        preload: false,
-        cluster_budget: Span::secs(60),
-        requires: crate::suite::Requires::default(),
-    };
     let (out, mut notes) = tokio::sync::mpsc::unbounded_channel();
-    let (work, to) = (ClusterWork { environment }, Notes::new(StepId::cluster(), out));
+    let (work, to) = (ClusterWork { environment: environment() }, Notes::new(StepId::cluster(), out));
     let raise = clusters.raise(&work, &to);
     tokio::pin!(raise);
     loop {

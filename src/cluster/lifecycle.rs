@@ -49,7 +49,8 @@ pub struct ClusterOptions {
     pub keep: bool,
     /// Whether a kept cluster of the same making is used, and one that must be made is kept.
     pub reuse: bool,
-    /// Folder of the default configurations: `default.yaml` for kind, `k3d.yaml` for k3d.
+    /// Folder of the default configurations: `default.yaml` for kind, `k3d.yaml` for k3d. Those of this program serve
+    /// where it has none.
     pub configs: PathBuf,
     /// Folders for files.
     pub folders: Folders,
@@ -287,12 +288,19 @@ impl Clusters {
     }
 
     fn recipe(&self, maker: &Maker, work: &ClusterWork) -> Result<Recipe, Trouble> {
-        let default = match maker.flavour() {
-            Flavour::Kind => "default.yaml",
-            Flavour::K3d => "k3d.yaml",
+        let (default, built_in) = match maker.flavour() {
+            Flavour::Kind => ("default.yaml", include_str!("../../kind-configs/default.yaml")),
+            Flavour::K3d => ("k3d.yaml", include_str!("../../kind-configs/k3d.yaml")),
         };
         let named = work.environment.cluster_config.clone();
-        let config = named.unwrap_or_else(|| self.options.configs.join(default));
+        let mut config = named.clone().unwrap_or_else(|| self.options.configs.join(default));
+        if named.is_none() && !config.exists() {
+            // Suites of one's own need not come with a configuration.
+            config = self.options.folders.run.join(default);
+            let written =
+                std::fs::create_dir_all(&self.options.folders.run).and_then(|()| std::fs::write(&config, built_in));
+            written.map_err(|error| Trouble::environment(format!("cannot write {}: {error}", config.display())))?;
+        }
         let unusable = |why: String| {
             Trouble::environment(format!("cannot use the cluster configuration {}: {why}", config.display()))
         };
