@@ -145,7 +145,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use crate::checks::Verdict;
-    use crate::probes::stand::{Heard, actual, look, serve, stands_when_dropped, why};
+    use crate::probes::stand::{Heard, actual, look, serve, silent, stands_when_dropped, why};
 
     /// A server that notes each request and sends `reply`, whole or not, and closes.
     async fn server(reply: &'static str, heard: Heard) -> u16 {
@@ -195,11 +195,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_says_nothing_breaks_when_the_time_is_up() {
-        let port = serve(|stream| async {
-            let _held = stream;
-            std::future::pending().await
-        })
-        .await;
+        let port = silent().await;
         let at = format!("host/127.0.0.1:{port}");
         let verdict = stands_when_dropped(&format!("http: {{at: '{at}'}}")).await.unwrap();
         assert_eq!(actual(&verdict), format!("http {at} does not answer"));

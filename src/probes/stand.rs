@@ -34,6 +34,15 @@ where
     port
 }
 
+/// A server that accepts and never says a word; its port.
+pub(super) async fn silent() -> u16 {
+    serve(|stream| async {
+        let _held = stream;
+        std::future::pending().await
+    })
+    .await
+}
+
 /// A port on loopback where nothing listens.
 pub(super) async fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()

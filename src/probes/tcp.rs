@@ -60,7 +60,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use crate::checks::Verdict;
-    use crate::probes::stand::{actual, closed_port, look, serve, stands_when_dropped, why};
+    use crate::probes::stand::{actual, closed_port, look, serve, silent, stands_when_dropped, why};
 
     #[tokio::test]
     async fn a_port_that_accepts_holds_and_a_closed_one_breaks_with_its_reason() {
@@ -97,11 +97,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_says_nothing_breaks_when_the_time_is_up() {
-        let port = serve(|stream| async {
-            let _held = stream;
-            std::future::pending().await
-        })
-        .await;
+        let port = silent().await;
         let at = format!("host/127.0.0.1:{port}");
         let verdict = stands_when_dropped(&format!("tcp: {{at: '{at}', answers: {{contains: SSH}}}}")).await.unwrap();
         assert_eq!(actual(&verdict), format!("tcp {at} does not answer"));

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         ("two_runs_at_once_do_not_collide", main_job::two_at_once),
     ];
     if arguments.list {
-        let names = own.iter().map(|(name, _)| *name).chain(weather::NAMES.iter().copied());
+        let names = own.iter().map(|(name, _)| *name).chain(signals::NAMES).map(str::to_owned).chain(weather::names());
         names.for_each(|name| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }

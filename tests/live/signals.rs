@@ -7,7 +7,9 @@ use libtest_mimic::Trial;
 use serde_json::Value;
 
 use super::harness::{Shared, Use, clusters};
-use super::weather::NAMES;
+
+/// The trials on the shared cluster.
+pub(crate) const NAMES: [&str; 2] = ["sigterm_tears_down_and_reports_everything", "a_restarted_api_server_is_survived"];
 
 /// Looks of 50 ms: two minutes.
 const LONG: u32 = 2_400;
@@ -15,8 +17,8 @@ const LONG: u32 = 2_400;
 pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     let (sigterm, restart) = (Arc::clone(shared), Arc::clone(shared));
     vec![
-        Trial::test(NAMES[2], move || super::passed(|| sigterm_is_orderly(&sigterm))),
-        Trial::test(NAMES[3], move || super::passed(|| restart_is_survived(&restart))),
+        Trial::test(NAMES[0], move || super::passed(|| sigterm_is_orderly(&sigterm))),
+        Trial::test(NAMES[1], move || super::passed(|| restart_is_survived(&restart))),
     ]
 }
 
