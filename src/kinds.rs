@@ -1,5 +1,7 @@
 //! Which endpoint serves a kind, asked of the API server's discovery; nothing is guessed from a kind's name.
 
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ApiResource, DynamicObject, TypeMeta};
 use kube::{Client, Error};
 
@@ -29,6 +31,16 @@ impl Kind {
     pub fn place(&self, object: &DynamicObject, namespace: &str) -> Option<String> {
         let own = object.metadata.namespace.as_deref().filter(|own| !own.is_empty());
         self.namespaced.then(|| own.unwrap_or(namespace).to_owned())
+    }
+}
+
+/// The resource of the two kinds that run to an end, Job and Pod; `None` for any other.
+#[must_use]
+pub fn running(types: Option<&TypeMeta>) -> Option<ApiResource> {
+    match types.map(|types| (types.api_version.as_str(), types.kind.as_str()))? {
+        ("batch/v1", "Job") => Some(ApiResource::erase::<Job>(&())),
+        ("v1", "Pod") => Some(ApiResource::erase::<Pod>(&())),
+        _ => None,
     }
 }
 

@@ -1,11 +1,10 @@
 //! The hooks that helm waits for, watched beside it: helm itself never says why one does not start.
 
 use futures::future::{join_all, select_all};
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
-use kube::api::{ApiResource, DynamicObject};
+use kube::api::DynamicObject;
 
+use crate::kinds;
 use crate::watch::{Doom, Hub, ObjectRef};
 
 /// The Jobs and Pods among a release's hooks, each with the uid of what was there by its name before: helm replaces what
@@ -51,11 +50,7 @@ async fn doomed(hub: &Hub, hook: &ObjectRef, stale: Option<&str>) -> Doom {
 
 /// Helm waits for hooks of these two kinds only (`pkg/kube`, `WatchUntilReady`).
 fn reference(hook: &DynamicObject, namespace: &str) -> Option<ObjectRef> {
-    let resource = match hook.types.as_ref().map(|types| (types.api_version.as_str(), types.kind.as_str()))? {
-        ("batch/v1", "Job") => ApiResource::erase::<Job>(&()),
-        ("v1", "Pod") => ApiResource::erase::<Pod>(&()),
-        _ => return None,
-    };
+    let resource = kinds::running(hook.types.as_ref())?;
     let namespace = hook.namespace().unwrap_or_else(|| namespace.to_owned());
     Some(ObjectRef { resource, namespace: Some(namespace), name: hook.name_any() })
 }

@@ -13,7 +13,9 @@ use super::{Site, Unseen};
 use crate::checks::Ran;
 use crate::complaint;
 use crate::k8s::{CHECK_LABEL, RUN_LABEL};
+use crate::kinds;
 use crate::logs::Heard;
+use crate::manifest;
 use crate::plan::CheckWork;
 use crate::span::Span;
 use crate::watch::ObjectRef;
@@ -44,11 +46,8 @@ pub(super) struct Running<'a> {
 impl<'a> Running<'a> {
     /// Prepares `object` (a `batch/v1` Job or a Pod): labels it as ours and puts it into the component's namespace.
     pub(super) fn new(site: &'a Site<'a>, mut object: DynamicObject) -> Result<Self, Unseen> {
-        let kind = object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
-        let resource = match kind.as_str() {
-            "Job" => ApiResource::erase::<k8s_openapi::api::batch::v1::Job>(&()),
-            "Pod" => ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&()),
-            other => return Err(Unseen(format!("{other} {} is neither a Job nor a Pod", object.name_any()))),
+        let Some(resource) = kinds::running(object.types.as_ref()) else {
+            return Err(Unseen(format!("{} is neither a Job nor a Pod", manifest::title(&object))));
         };
         object.metadata.namespace = Some(site.namespace().to_owned());
         let labels = object.labels_mut();
