@@ -1,12 +1,21 @@
 //! Services: with a selector, one ready endpoint at least; without one, somebody else's business.
 //!
-//! A load balancer's outer address is not waited for: most test clusters have nothing that gives one.
+//! A load balancer's outer address is waited for only where a controller has taken the Service on: most test clusters
+//! have nothing that ever gives one, and there its absence is told.
 
 use serde_json::{Map, Value};
 
-use super::object::list;
-use super::patience::NO_PODS;
+use super::object::{list, text, words};
+use super::patience::{LOAD_BALANCER, NO_PODS};
 use super::{Health, Object, Surroundings, pods};
+
+/// What Kubernetes' own service controller, which every cloud's is built on, puts on a Service before it makes a load
+/// balancer for it (`k8s.io/cloud-provider/service/helpers`).
+const TAKEN_ON: &str = "service.kubernetes.io/load-balancer-cleanup";
+
+/// Reasons of the events with which it, and MetalLB, tell how that went.
+const LOAD_BALANCED: [&str; 4] =
+    ["SyncLoadBalancerFailed", "EnsuringLoadBalancer", "EnsuredLoadBalancer", "AllocationFailed"];
 
 pub(super) fn assess(service: Object<'_>, around: &Surroundings<'_>) -> Health {
     if service.text("/spec/type") == "ExternalName" {
@@ -19,8 +28,29 @@ pub(super) fn assess(service: Object<'_>, around: &Surroundings<'_>) -> Health {
     };
     match ready_endpoints(service, around) {
         0 => unserved(service, selector, around),
-        count => Health::ready(format!("{count} ready endpoints")),
+        count => reached(service, around, format!("{count} ready endpoints")),
     }
+}
+
+/// A Service with ready endpoints, and where it is reached from outside if that is a load balancer's business.
+fn reached(service: Object<'_>, around: &Surroundings<'_>, saw: String) -> Health {
+    if service.text("/spec/type") != "LoadBalancer" {
+        return Health::ready(saw);
+    }
+    let given = service.list("/status/loadBalancer/ingress").iter();
+    let given: Vec<String> = given.map(|one| ["/ip", "/hostname"].map(|at| text(one, at)).concat()).collect();
+    if !given.is_empty() {
+        return Health::ready(format!("{saw}, at {}", given.join(", ")));
+    }
+    let line = format!("Service {}: its load balancer has no address", service.name());
+    if let Some(failure) = around.newest_event(service, &LOAD_BALANCED).filter(|event| event.text("/type") == "Warning")
+    {
+        return Health::stuck(format!("{line}: {} ({})", words(failure.data), failure.text("/reason")), LOAD_BALANCER);
+    }
+    if service.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == TAKEN_ON) {
+        return Health::waiting(line);
+    }
+    Health::ready(format!("{saw}, no load balancer"))
 }
 
 fn ready_endpoints(service: Object<'_>, around: &Surroundings<'_>) -> usize {
@@ -50,7 +80,7 @@ fn unserved(service: Object<'_>, selector: &Map<String, Value>, around: &Surroun
 #[cfg(test)]
 mod tests {
     use super::super::literal::{ready, stuck, waiting};
-    use super::super::patience::NO_PODS;
+    use super::super::patience::{LOAD_BALANCER, NO_PODS};
 
     fn service(spec: &str) -> String {
         format!("apiVersion: v1\nkind: Service\nmetadata: {{ name: web }}\nspec: {{ {spec} }}")
@@ -85,5 +115,26 @@ mod tests {
     fn a_service_without_selection_is_not_waited_for() {
         ready(&service("type: ExternalName, externalName: example.org"), "an external name");
         ready(&service("clusterIP: None"), "its endpoints are not made by selection");
+    }
+
+    #[test]
+    fn a_load_balancer_is_waited_for_where_a_controller_has_taken_it_on_and_else_its_absence_is_told() {
+        let finalizer = "[service.kubernetes.io/load-balancer-cleanup]";
+        let balanced = |finalizers: &str, ingress: &str| {
+            format!(
+                "apiVersion: v1\nkind: Service\nmetadata: {{ name: web, uid: s1, finalizers: {finalizers} }}\nspec: {{ type: \
+                 LoadBalancer, selector: {{ app: web }} }}\nstatus: {{ loadBalancer: {{ ingress: [{ingress}] }} }}"
+            ) + &slice("web", "{}")
+        };
+        ready(&balanced("[]", ""), "1 ready endpoints, no load balancer");
+        ready(
+            &balanced(finalizer, "{ ip: 1.2.3.4 }, { hostname: lb.example }"),
+            "1 ready endpoints, at 1.2.3.4, lb.example",
+        );
+        let line = "Service web: its load balancer has no address";
+        waiting(&balanced(finalizer, ""), line);
+        let event = "\n---\napiVersion: v1\nkind: Event\nmetadata: { name: e, resourceVersion: '5' }\ntype: Warning\n\
+                     involvedObject: { uid: s1 }\nreason: AllocationFailed\nmessage: no available IPs";
+        stuck(&(balanced("[]", "") + event), &format!("{line}: no available IPs (AllocationFailed)"), LOAD_BALANCER);
     }
 }

@@ -1,10 +1,11 @@
 //! Deployments, StatefulSets, DaemonSets and ReplicaSets: every wanted pod of the newest specification is available.
 //!
 //! The counts are those of `kubectl rollout status` (its `polymorphichelpers/rollout_status.go`), with the former pods
-//! gone. Where they fall short the pods of the newest specification say why.
+//! gone. Where they fall short the pods of the newest specification say why. A `partition` is the object's own word that
+//! former pods may stay, and is told; `OnDelete`, of which `kubectl rollout status` knows nothing, is no such word.
 
 use super::object::words;
-use super::patience::FORMER_REVISION;
+use super::patience::{BY_HAND, FORMER_REVISION};
 use super::{Health, Object, Surroundings, creation, pods};
 
 /// What stands between a workload and its goal: the first count that falls short, or what shows that none does.
@@ -36,15 +37,17 @@ pub(super) fn stateful_set(set: Object<'_>, around: &Surroundings<'_>) -> Health
     let wanted = wanted(set);
     let count = |field: &str| set.count(&format!("/status/{field}"));
     let partition = set.count("/spec/updateStrategy/rollingUpdate/partition");
-    // With OnDelete the author replaces pods by hand, and with a partition some pods keep the former revision.
-    let fresh = if set.text("/spec/updateStrategy/type") == "OnDelete" { 0 } else { (wanted - partition).max(0) };
-    let updated = if count("updatedReplicas") >= fresh { wanted } else { count("updatedReplicas") };
+    let fresh = count("updatedReplicas");
+    let updated = if fresh >= (wanted - partition).max(0) { wanted } else { fresh };
     let created = if count("replicas") < wanted {
         Err(format!("{} of {wanted} pods created", count("replicas")))
     } else {
         Ok(())
     };
     match created.and_then(|()| counted(wanted, updated, count("replicas"), count("readyReplicas"))) {
+        Ok(saw) if fresh < wanted => {
+            Health::ready(format!("{saw}, {fresh} of the newest specification (partition {partition})"))
+        }
         Ok(saw) => Health::ready(saw),
         Err(lack) => {
             let former =
@@ -54,7 +57,8 @@ pub(super) fn stateful_set(set: Object<'_>, around: &Surroundings<'_>) -> Health
                 health @ (Health::Ready { .. } | Health::Waiting { .. } | Health::Doomed(_)) => health,
             });
             let lowest = Health::gravest(troubles).map(|health| health.below(set));
-            Health::gravest(lowest.into_iter().chain(creation::refused(set, around)))
+            let idle = (updated < wanted).then(|| by_hand(set, fresh, wanted)).flatten();
+            Health::gravest(lowest.into_iter().chain(creation::refused(set, around)).chain(idle))
                 .unwrap_or_else(|| short(set, &lack))
         }
     }
@@ -65,8 +69,8 @@ pub(super) fn daemon_set(set: Object<'_>, around: &Surroundings<'_>) -> Health {
         return unseen;
     }
     let count = |field: &str| set.count(&format!("/status/{field}"));
-    let wanted = count("desiredNumberScheduled");
-    match counted(wanted, count("updatedNumberScheduled"), wanted, count("numberAvailable")) {
+    let (wanted, fresh) = (count("desiredNumberScheduled"), count("updatedNumberScheduled"));
+    match counted(wanted, fresh, wanted, count("numberAvailable")) {
         Ok(_) if wanted == 0 => Health::ready("no node is meant to run it"),
         Ok(saw) => Health::ready(saw),
         Err(lack) => {
@@ -74,7 +78,8 @@ pub(super) fn daemon_set(set: Object<'_>, around: &Surroundings<'_>) -> Health {
             let newest = set.annotation("deprecated.daemonset.template.generation");
             let is_new = |pod: Object<'_>| newest.is_none() || pod.label("pod-template-generation") == newest;
             let lowest = pod_trouble(set, around, is_new).map(|health| health.below(set));
-            Health::gravest(lowest.into_iter().chain(creation::refused(set, around)))
+            let idle = (fresh < wanted).then(|| by_hand(set, fresh, wanted)).flatten();
+            Health::gravest(lowest.into_iter().chain(creation::refused(set, around)).chain(idle))
                 .unwrap_or_else(|| short(set, &lack))
         }
     }
@@ -121,6 +126,18 @@ fn counted(wanted: i64, updated: i64, existing: i64, available: i64) -> Rollout 
     }
 }
 
+/// A workload that leaves the replacing of its former pods to somebody else.
+fn by_hand(workload: Object<'_>, fresh: i64, wanted: i64) -> Option<Health> {
+    let (kind, name) = (workload.kind, workload.name());
+    (workload.text("/spec/updateStrategy/type") == "OnDelete").then(|| {
+        let line = format!(
+            "{kind} {name}: {fresh} of {wanted} pods are of the newest specification, and its update strategy OnDelete \
+             leaves the others until somebody deletes them"
+        );
+        Health::stuck(line, BY_HAND)
+    })
+}
+
 fn short(workload: Object<'_>, lack: &str) -> Health {
     Health::waiting(format!("{} {}: {lack}", workload.kind, workload.name()))
 }
@@ -156,7 +173,7 @@ fn late(deployment: Object<'_>, lowest: Option<&Health>) -> Option<Health> {
 #[cfg(test)]
 mod tests {
     use super::super::literal::{doomed, health, ready, stuck, waiting};
-    use super::super::patience::FORMER_REVISION;
+    use super::super::patience::{BY_HAND, FORMER_REVISION};
     use super::super::{Cause, Health};
 
     fn workload(kind: &str, spec: &str, status: &str) -> String {
@@ -250,12 +267,31 @@ status: {{ {status} }}"
             &workload("StatefulSet", "replicas: 3", status),
             "StatefulSet web: 1 of 3 pods are of the newest specification",
         );
-        for strategy in ["type: OnDelete", "rollingUpdate: { partition: 2 }"] {
-            let spec = format!("replicas: 3, updateStrategy: {{ {strategy} }}");
-            ready(&workload("StatefulSet", &spec, status), "3 of 3 pods are available");
-        }
+        let partition =
+            |partition| format!("replicas: 3, updateStrategy: {{ rollingUpdate: {{ partition: {partition} }} }}");
+        let staged = "3 of 3 pods are available, 1 of the newest specification (partition 2)";
+        ready(&workload("StatefulSet", &partition(2), status), staged);
+        let all = status.replace("updatedReplicas: 1", "updatedReplicas: 3");
+        ready(&workload("StatefulSet", &partition(2), &all), "3 of 3 pods are available");
         let few = "observedGeneration: 2, replicas: 1, readyReplicas: 1, updatedReplicas: 1";
         waiting(&workload("StatefulSet", "replicas: 3", few), "StatefulSet web: 1 of 3 pods created");
+    }
+
+    #[test]
+    fn a_revision_that_runs_nowhere_because_nobody_deletes_the_former_pods_is_not_ready() {
+        let stale = "observedGeneration: 2, replicas: 2, readyReplicas: 2, updatedReplicas: 0, desiredNumberScheduled: 2, \
+                     updatedNumberScheduled: 0, numberAvailable: 2";
+        for kind in ["StatefulSet", "DaemonSet"] {
+            let spec = "replicas: 2, updateStrategy: { type: OnDelete }";
+            let line = format!(
+                "{kind} web: 0 of 2 pods are of the newest specification, and its update strategy OnDelete leaves the \
+                 others until somebody deletes them"
+            );
+            stuck(&workload(kind, spec, stale), &line, BY_HAND);
+            let fresh = stale.replace("updatedReplicas: 0", "updatedReplicas: 2");
+            let fresh = fresh.replace("updatedNumberScheduled: 0", "updatedNumberScheduled: 2");
+            ready(&workload(kind, spec, &fresh), "2 of 2 pods are available");
+        }
     }
 
     #[test]
