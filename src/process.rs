@@ -3,12 +3,13 @@
 //! The sole owner of `Command`. A child leads a process group of its own, so that a Ctrl-C in the terminal reaches only
 //! this program, which then decides; the group is killed when the future that runs it is dropped, grandchildren included.
 //! Where this program itself is killed by SIGKILL nobody does that. Asking the system for it (`PR_SET_PDEATHSIG`) takes
-//! code between fork and exec, which is unsafe; the pipes of such children break, so they end at the next word they say,
-//! and what they were making is found by its record or its labels.
+//! code between fork and exec, which is unsafe. So each child carries a mark in its environment, and whoever takes over
+//! what an orphan works on ends it first ([`end_orphans`]).
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,9 @@ const KEPT: usize = 64 << 20;
 
 /// A line longer than this, in bytes, is handed on in pieces.
 const LINE: usize = 64 << 10;
+
+/// Variable in the environment of every child: the number of the process that started it.
+const MARK: &str = "SEAWORTHY_PARENT";
 
 /// One program to run.
 #[derive(Clone, Debug)]
@@ -167,6 +171,7 @@ impl Program {
         Command::new(&self.path)
             .args(&self.args)
             .envs(self.env.iter().map(|(key, value)| (key, value)))
+            .env(MARK, std::process::id().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -247,6 +252,28 @@ pub fn kill_all() {
     }
 }
 
+/// Kills, with its group, every child of another process of this program that has `argument` on its command line, and
+/// says how many there were. The caller knows that no process that lives still needs them.
+///
+/// Only where the system tells of processes in `/proc`, and only of one's own; elsewhere none is found.
+pub fn end_orphans(argument: &OsStr) -> usize {
+    let mark = format!("{MARK}=");
+    let ours = format!("{mark}{}", std::process::id());
+    let mut ended = 0;
+    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let read = |name: &str| std::fs::read(process.path().join(name)).unwrap_or_default();
+        let (line, environment) = (read("cmdline"), read("environ"));
+        let is_about = line.split(|byte| *byte == 0).any(|word| word == argument.as_bytes());
+        let marked = |word: &[u8]| word.starts_with(mark.as_bytes()) && word != ours.as_bytes();
+        let id = process.file_name().to_str().and_then(|id| id.parse().ok()).and_then(Pid::from_raw);
+        if let Some(id) = id.filter(|_| is_about && environment.split(|byte| *byte == 0).any(marked)) {
+            // A child leads a group of its own; what is no leader goes with its own.
+            ended += usize::from(kill_process_group(id, Signal::KILL).is_ok());
+        }
+    }
+    ended
+}
+
 fn groups() -> MutexGuard<'static, BTreeSet<i32>> {
     GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -297,6 +324,26 @@ mod tests {
         run.abort();
         let rest = tokio::time::timeout(Duration::from_secs(5), alive.read_to_end(&mut Vec::new())).await;
         assert_eq!(rest.expect("the grandchild lives on").unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_orphan_is_known_by_its_mark_and_its_argument_and_a_child_of_ones_own_is_spared() {
+        let folder = tempfile::tempdir().unwrap();
+        let about = folder.path().as_os_str();
+        // `env` takes the place of this process as the one that marked it.
+        let hang = |mark: &str| sh("exec env \"$1\" sh -c 'echo up >&2; sleep 1000; :' sh \"$0\"").arg(about).arg(mark);
+        for (mark, orphan) in [(format!("{MARK}=1"), true), (format!("{MARK}={}", std::process::id()), false)] {
+            let (said, mut up) = tokio::sync::mpsc::unbounded_channel();
+            let program = hang(&mark);
+            let run = tokio::spawn(async move { program.heard(|_| said.send(()).unwrap()).await });
+            up.recv().await.unwrap();
+            assert_eq!(end_orphans(about), usize::from(orphan));
+            if orphan {
+                assert!(!run.await.unwrap().unwrap().status.success());
+            } else {
+                run.abort();
+            }
+        }
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ use crate::complaint;
 use crate::k8s::{self, Access};
 use crate::plan::ClusterWork;
 use crate::ports::{Done, Notes, Trouble};
+use crate::process;
 use crate::tools::Equipment;
 
 /// What every cluster made here is called first.
@@ -179,6 +180,8 @@ impl Clusters {
     /// Removes a cluster and sees that it is gone.
     pub(super) async fn remove(&self, maker: &Maker, name: &str) -> Result<(), Trouble> {
         let kubeconfig = self.shelf.kubeconfig(name);
+        // A tool that outlived its run would go on making what is removed here.
+        process::end_orphans(kubeconfig.as_os_str());
         let removal = async {
             for again in 1..=REMOVALS {
                 let deleted = maker.delete(name, &kubeconfig).await;
@@ -273,6 +276,8 @@ impl Clusters {
     async fn reuse(&self, mut claim: Claim, maker: &Maker) -> Result<String, Trouble> {
         claim.used_by(std::process::id())?;
         let name = claim.record.name.clone();
+        // A helm that outlived its run would go on writing to what this run installs.
+        process::end_orphans(self.shelf.kubeconfig(&name).as_os_str());
         self.hold(Held { claim, maker: maker.clone(), reused: true, usable: false });
         // After the engine was restarted, the API server may be at another port.
         maker.write_kubeconfig(&name, &self.shelf.kubeconfig(&name)).await?;
