@@ -47,7 +47,8 @@ impl Site {
             access: raised.access.clone(),
             made: Made::default(),
         };
-        let target = Target { access: raised.access.clone(), client };
+        let exclusive = raised.ownership == Ownership::Ours;
+        let target = Target { access: raised.access.clone(), client, exclusive };
         Ok(Self { ownership: raised.ownership, target, hub, logs, prober })
     }
 }

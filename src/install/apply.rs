@@ -261,7 +261,7 @@ pub(super) fn ours() -> PostParams {
     PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }
 
-fn still_going(deleted: bool) -> Result<(), Obstacle> {
+pub(super) fn still_going(deleted: bool) -> Result<(), Obstacle> {
     let words = "object is being deleted".to_owned();
     if deleted { Err(Obstacle::Refused(Admission::Unready { words })) } else { Ok(()) }
 }
@@ -274,7 +274,7 @@ pub(super) fn only_ours(live: &DynamicObject) -> bool {
 }
 
 /// What an author can mean: everything but status and the API server's own bookkeeping.
-fn content(object: &DynamicObject) -> Value {
+pub(super) fn content(object: &DynamicObject) -> Value {
     let mut object = object.clone();
     object.metadata.managed_fields = None;
     object.metadata.resource_version = None;

@@ -64,7 +64,7 @@ impl Fake {
             async move {
                 let (head, body) = request.into_parts();
                 let body = body.collect().await?.to_bytes();
-                let (code, answer) = fake.answer(head.method.as_str(), head.uri.path(), &body);
+                let (code, answer) = fake.answer(head.method.as_str(), &head.uri, &body);
                 let answer = Body::from(serde_json::to_vec(&answer).unwrap());
                 Ok::<_, Box<dyn std::error::Error + Send + Sync>>(
                     Response::builder().status(code).body(answer).unwrap(),
@@ -74,7 +74,8 @@ impl Fake {
         kube::Client::new(service, "default")
     }
 
-    fn answer(&self, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
+    fn answer(&self, method: &str, uri: &http::Uri, body: &[u8]) -> (u16, Value) {
+        let path = uri.path();
         let mut store = self.0.lock().unwrap();
         store.asked.push(format!("{method} {path}"));
         if let Some((left, code, words)) = store.refusals.get_mut(method).filter(|(left, ..)| *left > 0) {
@@ -102,12 +103,23 @@ impl Fake {
                 (201, object)
             }
             ("PATCH", _) => {
-                let object: Value = serde_json::from_slice(body).unwrap();
-                store.objects.insert(path.to_owned(), object.clone());
+                let mut object = store.objects.get(path).cloned().unwrap_or_default();
+                merge(&mut object, serde_json::from_slice(body).unwrap());
+                if !uri.query().unwrap_or_default().contains("dryRun=All") {
+                    store.objects.insert(path.to_owned(), object.clone());
+                }
                 (200, object)
             }
             _ => (405, status(405, "method not allowed")),
         }
+    }
+}
+
+fn merge(object: &mut Value, more: Value) {
+    if let Value::Object(fields) = more {
+        fields.into_iter().for_each(|(key, value)| merge(&mut object[key], value));
+    } else {
+        *object = more;
     }
 }
 

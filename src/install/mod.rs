@@ -9,6 +9,7 @@
 mod apply;
 mod chart;
 mod crds;
+mod drift;
 mod error;
 #[cfg(test)]
 mod fake;
@@ -49,6 +50,8 @@ pub struct Target {
     pub access: Access,
     /// For everything else.
     pub client: kube::Client,
+    /// Whether nobody but this run works on it.
+    pub exclusive: bool,
 }
 
 /// A component's source as objects.
@@ -134,7 +137,7 @@ impl Installer {
     ) -> Result<Installed, InstallError> {
         let applier = apply::Applier::new(&cluster.client, work.namespace.as_str(), &self.run, notes);
         match &work.install {
-            Install::Helm(install) => release::install(self, &applier, install, rendered, &cluster.access).await,
+            Install::Helm(install) => release::install(self, &applier, install, rendered, cluster).await,
             Install::Manifests { .. } => {
                 applier.namespace().await?;
                 applier.apply(&rendered.objects).await

@@ -1,17 +1,17 @@
 //! One helm release: what its records say, and what follows from that.
 //!
 //! The records are read by their labels, without helm: its Secrets carry revision and status, and ours carry the run and
-//! the digest of what was installed. So a release that is as it should be costs one request and no child.
+//! the digest of what was installed. So a release of this content costs no upgrade, and two requests for each object.
 
-use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PartialObjectMeta};
 
-use super::apply::{Applier, Obstacle};
+use super::apply::Applier;
+use super::drift::Recorded;
 use super::helm::{DIGEST_LABEL, Mark, Named};
-use super::{InstallError, Installed, Installer, Rendered, apply, crds, helm, hidden, render};
-use crate::k8s::{Access, RUN_LABEL};
+use super::{InstallError, Installed, Installer, Rendered, Target, apply, crds, helm, hidden, render};
+use crate::k8s::RUN_LABEL;
 use crate::manifest;
 use crate::ports::Done;
 use crate::suite::HelmInstall;
@@ -35,7 +35,7 @@ enum Course {
     Install,
     /// There is one, of other content or in a bad state.
     Upgrade,
-    /// It is deployed with this very content, if its objects are still there.
+    /// It is deployed with this very content; its objects may have been changed since.
     Keep,
     /// One of our runs was interrupted in the middle: its record is forgotten, and the objects it left are adopted.
     Recover,
@@ -43,11 +43,12 @@ enum Course {
     Leave,
 }
 
-fn course(latest: Option<&Revision>, digest: &str) -> Course {
+/// `exclusive`: where nobody else works on the cluster, a run that has left a release pending lives no more.
+fn course(latest: Option<&Revision>, digest: &str, exclusive: bool) -> Course {
     let Some(latest) = latest else { return Course::Install };
     match latest.status.as_str() {
         "deployed" if latest.digest.as_deref() == Some(digest) => Course::Keep,
-        status if status.starts_with("pending-") && latest.run.is_some() => Course::Recover,
+        status if status.starts_with("pending-") && latest.run.is_some() && exclusive => Course::Recover,
         status if status.starts_with("pending-") => Course::Leave,
         "uninstalled" => Course::Install,
         _ => Course::Upgrade,
@@ -59,14 +60,14 @@ pub(super) async fn install(
     applier: &Applier<'_>,
     install: &HelmInstall,
     rendered: &Rendered,
-    access: &Access,
+    cluster: &Target,
 ) -> Result<Installed, InstallError> {
     applier.namespace().await?;
     if !rendered.crds.is_empty() {
         let crds = crds::install(applier, &rendered.crds).await?;
         crds::served(applier.client, crds.objects.into_iter().map(|crd| crd.name).collect(), applier.notes).await?;
     }
-    let deploy = Deploy { installer, applier, install, rendered, access };
+    let deploy = Deploy { installer, applier, install, rendered, cluster };
     deploy.run().await
 }
 
@@ -75,7 +76,7 @@ struct Deploy<'a> {
     applier: &'a Applier<'a>,
     install: &'a HelmInstall,
     rendered: &'a Rendered,
-    access: &'a Access,
+    cluster: &'a Target,
 }
 
 impl Deploy<'_> {
@@ -83,11 +84,8 @@ impl Deploy<'_> {
         let name = &self.install.release;
         let latest = latest(self.applier.client, self.applier.namespace, name).await?;
         let mut warnings = Vec::new();
-        match (course(latest.as_ref(), &self.rendered.digest), &latest) {
-            (Course::Keep, Some(revision)) => match self.kept(revision).await? {
-                Ok(installed) => return Ok(installed),
-                Err(gone) => warnings.push(format!("{gone} was gone from the release {name}")),
-            },
+        match (course(latest.as_ref(), &self.rendered.digest, self.cluster.exclusive), &latest) {
+            (Course::Keep, Some(revision)) => return self.kept(revision).await,
             (Course::Recover, Some(revision)) => {
                 self.forget(revision).await?;
                 let (number, status) = (revision.number, &revision.status);
@@ -95,15 +93,22 @@ impl Deploy<'_> {
                     "an interrupted run had left revision {number} of {name} {status}; it was recovered"
                 ));
             }
-            (Course::Leave, Some(revision)) => {
-                let status = &revision.status;
-                return Err(InstallError::Release(format!(
-                    "the release {name} is {status} by somebody else; let them finish, or run `helm rollback {name}`"
-                )));
-            }
+            (Course::Leave, Some(revision)) => return Err(self.pending(revision)),
             (Course::Keep | Course::Recover | Course::Leave | Course::Install | Course::Upgrade, _) => {}
         }
         self.upgrade(warnings).await
+    }
+
+    /// A release that others may be working on.
+    fn pending(&self, revision: &Revision) -> InstallError {
+        let (name, status) = (&self.install.release, &revision.status);
+        let by = revision.run.as_ref().map_or("somebody else".to_owned(), |run| format!("the run {run}"));
+        let deed = if status == "pending-install" { "uninstall" } else { "rollback" };
+        InstallError::Release(format!(
+            "the release {name} is {status} by {by}; let them finish, or, if they were killed, run: helm {deed} {name} \
+             --namespace {}",
+            self.applier.namespace
+        ))
     }
 
     async fn upgrade(&self, warnings: Vec<String>) -> Result<Installed, InstallError> {
@@ -114,46 +119,41 @@ impl Deploy<'_> {
         let mark = Mark { run: &self.installer.run, digest: &self.rendered.digest };
         self.applier.notes.waiting(format!("helm installs {} and runs its hooks", named.name));
         let values = helm::values(self.install);
-        let release = self.installer.helm.upgrade(self.access, &named, chart, values, &mark).await?;
+        let release = self.installer.helm.upgrade(&self.cluster.access, &named, chart, values, &mark).await?;
         let saw = match release.version {
             1 => format!("installed {}, revision 1", named.name),
             revision => format!("upgraded {} to revision {revision}", named.name),
         };
-        Ok(Installed { done: Done { saw, warnings }, objects: self.objects(&release.manifest).await? })
+        let objects = self.written(&release.manifest)?;
+        Ok(Installed { done: Done { saw, warnings }, objects: self.references(&objects).await? })
     }
 
-    /// The release as it stands, or the first of its objects that is gone.
-    async fn kept(&self, revision: &Revision) -> Result<Result<Installed, String>, InstallError> {
+    /// The release as it stands, with what was changed by hand put back.
+    async fn kept(&self, revision: &Revision) -> Result<Installed, InstallError> {
         let named = self.named();
-        let objects = self.objects(&self.installer.helm.manifest(self.access, &named).await?).await?;
-        let looks = try_join_all(objects.iter().map(|object| self.gone(object))).await?;
-        if let Some(gone) = looks.into_iter().flatten().next() {
-            return Ok(Err(gone));
-        }
-        let saw = format!("unchanged: {} revision {} has this content", named.name, revision.number);
-        Ok(Ok(Installed { done: Done::saying(saw), objects }))
-    }
-
-    async fn gone(&self, object: &ObjectRef) -> Result<Option<String>, InstallError> {
-        let client = self.applier.client.clone();
-        let api: Api<DynamicObject> = match &object.namespace {
-            Some(namespace) => Api::namespaced_with(client, namespace, &object.resource),
-            None => Api::all_with(client, &object.resource),
+        let (name, number) = (named.name, revision.number);
+        let objects = self.written(&self.installer.helm.manifest(&self.cluster.access, &named).await?)?;
+        let restored = Recorded { applier: self.applier, release: name }.restore(&objects).await?;
+        let saw = match restored.put_back.len() {
+            0 => format!("unchanged: {name} revision {number} has this content"),
+            count => format!("put back {count} of the objects of {name} revision {number}"),
         };
-        let title = format!("{} {}", object.resource.kind, object.name);
-        let look = || async { Ok::<_, Obstacle>(api.get_metadata_opt(&object.name).await?) };
-        let there = self.applier.persist(&title, look).await?;
-        Ok(there.is_none_or(|found| found.metadata.deletion_timestamp.is_some()).then_some(title))
+        let warnings = [restored.put_back, restored.unseen].concat();
+        Ok(Installed { done: Done { saw, warnings }, objects: self.references(&objects).await? })
     }
 
     /// What is in the cluster by helm's own account. It may differ from what was rendered: a chart may ask which kinds the
     /// cluster serves, and may make up passwords.
-    async fn objects(&self, text: &str) -> Result<Vec<ObjectRef>, InstallError> {
+    fn written(&self, text: &str) -> Result<Vec<DynamicObject>, InstallError> {
         let written = render::read(&self.install.release, text)?;
         let objects: Vec<DynamicObject> = written.into_iter().map(|one| one.object).collect();
         hidden::learn(&objects, &self.installer.secrets);
+        Ok(objects)
+    }
+
+    async fn references(&self, objects: &[DynamicObject]) -> Result<Vec<ObjectRef>, InstallError> {
         let mut references = Vec::new();
-        for object in &objects {
+        for object in objects {
             let kind = self.applier.persist(&manifest::title(object), || self.applier.kind(object)).await?;
             references.push(apply::reference(&kind, object, self.applier.namespace));
         }
@@ -225,8 +225,10 @@ mod tests {
             (Some(found("pending-install", Some("a"), Some("d"))), Course::Recover),
             (Some(found("pending-upgrade", None, None)), Course::Leave),
         ] {
-            assert_eq!(course(latest.as_ref(), "d"), expected, "{latest:?}");
+            assert_eq!(course(latest.as_ref(), "d", true), expected, "{latest:?}");
         }
+        let pending = found("pending-install", Some("a"), Some("d"));
+        assert_eq!(course(Some(&pending), "d", false), Course::Leave, "its run may live");
     }
 
     /// A helm that answers as an upgrade or as `get manifest`, and writes down what it was asked.
@@ -248,6 +250,18 @@ esac
         json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "record", "labels": labels } })
     }
 
+    /// The chart's one object, with these annotations.
+    fn greeting(annotations: &serde_json::Value) -> serde_json::Value {
+        let labels = json!({ "app.kubernetes.io/managed-by": "Helm" });
+        let metadata = json!({ "name": "greeting", "labels": labels, "annotations": annotations });
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata })
+    }
+
+    /// What helm writes onto every object of the release.
+    fn marks() -> serde_json::Value {
+        json!({ "meta.helm.sh/release-name": "redis", "meta.helm.sh/release-namespace": "shop" })
+    }
+
     /// Installs into a cluster with this record of the release, and says what came of it and what helm was asked.
     async fn install(fake: &Fake, status: Option<&str>) -> (Result<Done, crate::ports::Trouble>, String) {
         let place = fake::place(HELM);
@@ -259,8 +273,8 @@ esac
         if let Some(status) = status {
             fake.put(&format!("{RECORDS}/record"), record(status, "d"));
         }
-        let access = Access { kubeconfig: "kubeconfig".into(), context: None };
-        let cluster = super::super::Target { access, client: fake.client() };
+        let access = crate::k8s::Access { kubeconfig: "kubeconfig".into(), context: None };
+        let cluster = Target { access, client: fake.client(), exclusive: true };
         let installed = installer.install(&work, &rendered, &cluster, &notes).await;
         let asked = std::fs::read_to_string(place.folder().join("asked")).unwrap_or_default();
         (installed.map(|installed| installed.done), asked)
@@ -278,17 +292,42 @@ esac
     #[tokio::test]
     async fn a_release_with_this_content_is_left_alone_while_its_objects_are_there() {
         let fake = Fake::default();
-        fake.put(GREETING, json!({ "metadata": { "name": "greeting" } }));
+        fake.put(GREETING, greeting(&marks()));
         let (done, asked) = install(&fake, Some("deployed")).await;
         assert_eq!(done.unwrap(), Done::saying("unchanged: redis revision 1 has this content"));
         assert!(!asked.contains("upgrade"), "{asked}");
     }
 
     #[tokio::test]
-    async fn a_release_whose_object_is_gone_is_upgraded_and_says_which() {
-        let (done, asked) = install(&Fake::default(), Some("deployed")).await;
-        assert_eq!(done.unwrap().warnings, ["ConfigMap greeting was gone from the release redis"]);
-        assert!(asked.contains("upgrade"), "{asked}");
+    async fn what_is_gone_from_a_release_or_was_changed_by_hand_is_named_and_put_back_without_an_upgrade() {
+        let fake = Fake::default();
+        let (done, asked) = install(&fake, Some("deployed")).await;
+        let done = done.unwrap();
+        assert_eq!(done.saw, "put back 1 of the objects of redis revision 1");
+        assert_eq!(done.warnings, ["ConfigMap greeting was gone from the release redis"]);
+        assert!(!asked.contains("upgrade"), "{asked}");
+
+        fake.put(GREETING, greeting(&json!({ "added": "by hand" })));
+        let (done, _) = install(&fake, Some("deployed")).await;
+        let changed = "ConfigMap greeting was not as the release redis made it: \
+                       metadata.annotations.meta.helm.sh/release-name is missing, \
+                       metadata.annotations.meta.helm.sh/release-namespace is missing";
+        assert_eq!(done.unwrap().warnings, [changed]);
+        let (done, _) = install(&fake, Some("deployed")).await;
+        assert_eq!(done.unwrap(), Done::saying("unchanged: redis revision 1 has this content"));
+    }
+
+    #[tokio::test]
+    async fn an_object_that_cannot_be_held_against_its_record_is_named_and_what_cannot_be_put_back_is_an_error() {
+        let fake = Fake::default();
+        fake.put(GREETING, greeting(&json!({})));
+        fake.refuse("PATCH", 1, 400, "admission webhook \"w\" does not support dry run");
+        let warnings = install(&fake, Some("deployed")).await.0.unwrap().warnings;
+        let words = "admission webhook \"w\" does not support dry run";
+        assert_eq!(warnings, [format!("whether ConfigMap greeting was changed by hand cannot be seen: {words}")]);
+        fake.refuse("PATCH", 1, 422, "data: Forbidden: field is immutable when `immutable` is set");
+        let trouble = install(&fake, Some("deployed")).await.0.unwrap_err();
+        assert!(trouble.headline.ends_with("field is immutable when `immutable` is set"), "{trouble:?}");
     }
 
     #[tokio::test]

@@ -64,7 +64,7 @@ async fn kubectl(place: &Place, chart: &Path) -> Result<(), Fault> {
 
 /// As a run does it.
 async fn install(place: &Place, chart: &Path, folder: &Path) -> Result<(), Fault> {
-    let target = Target { access: place.access.clone(), client: place.client().await? };
+    let target = Target { access: place.access.clone(), client: place.client().await?, exclusive: true };
     let installer = Installer::new("helm".into(), "bench".to_owned(), folder.join("rendered"), Secrets::default());
     let work = ComponentWork {
         key: ComponentKey { suite: "crds".parse()?, component: "all".parse()? },
