@@ -161,7 +161,10 @@ impl Platform {
         {
             left.extend(site.prober.clean().await);
             if !self.keep {
-                left.extend(self.installer.remove(&site.target, notes).await.err().map(|trouble| trouble.headline));
+                let removed = self.installer.remove(&site.target, notes).await;
+                left.extend(
+                    removed.err().into_iter().flat_map(|trouble| [vec![trouble.headline], trouble.details].concat()),
+                );
             }
         }
         let done = self.clusters.lower(notes).await?;

@@ -116,6 +116,13 @@ impl Helm {
         Ok(String::from_utf8_lossy(&output).into_owned())
     }
 
+    /// The hooks of a release, as YAML.
+    pub(super) async fn hooks(&self, access: &Access, name: &str, namespace: &str) -> Result<String, InstallError> {
+        let program = self.program(["get", "hooks", name, "--namespace", namespace]);
+        let output = run(&at(program, access), &format!("read the hooks of the release {name}")).await?;
+        Ok(String::from_utf8_lossy(&output).into_owned())
+    }
+
     /// Takes a release away.
     pub(super) async fn uninstall(&self, access: &Access, name: &str, namespace: &str) -> Result<(), InstallError> {
         let program = self.program(["uninstall", name, "--namespace", namespace, "--ignore-not-found"]);

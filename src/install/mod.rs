@@ -119,13 +119,18 @@ impl Installer {
         self.installed(work, rendered, cluster, notes).await.map_err(|error| error.trouble(&self.secrets))
     }
 
-    /// Takes away what this run created in a cluster that stays: its releases, then the objects it has applied, then its
-    /// namespaces; waits until they are gone. Bounded by the caller.
+    /// Takes away what this run created in a cluster that stays: its releases with their hooks, then the objects it has
+    /// applied, then its namespaces; waits until they are gone. Bounded by the caller.
     ///
     /// # Errors
-    /// Where something could not be asked to go; what stays is named.
+    /// What is left, a line each, the first as the headline; the rest was removed all the same.
     pub async fn remove(&self, cluster: &Target, notes: &Notes) -> Result<Done, Trouble> {
-        remove::everything(self, cluster, notes).await.map_err(|error| error.trouble(&self.secrets))
+        let (done, left) = remove::everything(self, cluster, notes).await;
+        let mut left = left.iter().map(|error| error.trouble(&self.secrets).headline);
+        match left.next() {
+            None => Ok(done),
+            Some(first) => Err(Trouble::environment(first).with(left)),
+        }
     }
 
     async fn installed(
