@@ -256,7 +256,7 @@ mod tests {
     /// A server that sends `reply` and never ends its stream.
     async fn endless(reply: &'static str) -> u16 {
         serve(move |mut stream| async move {
-            stream.read(&mut [0; 4096]).await?;
+            let _request = stream.read(&mut [0; 4096]).await?;
             stream.write_all(reply.as_bytes()).await?;
             std::future::pending().await
         })

@@ -112,7 +112,7 @@ mod tests {
             let acceptor = acceptor.clone();
             async move {
                 let mut stream = acceptor.accept(stream).await?;
-                stream.read(&mut [0; 4096]).await?;
+                let _request = stream.read(&mut [0; 4096]).await?;
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await?;
                 stream.shutdown().await
             }
