@@ -1,12 +1,12 @@
 //! What the engine needs of the world. One page; the composition root is the only real implementor, tests bring a fake.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 
 use crate::checks::Verdict;
-use crate::events::{Evidence, Fault};
+use crate::events::{Ending, Evidence, Fault};
 use crate::plan::{CheckWork, Step, StepId};
 
 /// The world as a run meets it.
@@ -19,7 +19,12 @@ pub trait World: Send + Sync + 'static {
     fn observe(&self, check: &CheckWork, notes: &Notes) -> impl Future<Output = Verdict> + Send;
 
     /// Keeps what shows why a step ended red, and says where.
-    fn keep_evidence(&self, step: &Step, notes: &Notes) -> impl Future<Output = Option<Evidence>> + Send;
+    fn keep_evidence(
+        &self,
+        step: &Step,
+        ending: &Ending,
+        notes: &Notes,
+    ) -> impl Future<Output = Option<Evidence>> + Send;
 }
 
 /// A step that did what it was to do.
@@ -72,7 +77,7 @@ impl Trouble {
 #[derive(Clone, Debug)]
 pub struct Notes {
     step: StepId,
-    last: Arc<Mutex<Last>>,
+    kept: Arc<Mutex<Kept>>,
     out: mpsc::UnboundedSender<(StepId, String)>,
 }
 
@@ -85,19 +90,27 @@ pub struct Last {
     pub verdict: Option<Verdict>,
 }
 
+#[derive(Debug, Default)]
+struct Kept {
+    last: Last,
+    /// What was sent on last; it outlives the look that said it.
+    sent: Option<String>,
+}
+
 impl Notes {
     /// Notes of one step; what changes is sent on.
     #[must_use]
     pub fn new(step: StepId, out: mpsc::UnboundedSender<(StepId, String)>) -> Self {
-        Self { step, last: Arc::default(), out }
+        Self { step, kept: Arc::default(), out }
     }
 
     /// Says what is being waited for now. Saying the same again costs nothing.
     pub fn waiting(&self, on: impl Into<String>) {
         let on = on.into();
-        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if last.note.as_deref() != Some(on.as_str()) {
-            last.note = Some(on.clone());
+        let mut kept = self.kept();
+        kept.last.note = Some(on.clone());
+        if kept.sent.as_deref() != Some(on.as_str()) {
+            kept.sent = Some(on.clone());
             // A run that is ending no longer listens; the note is kept all the same.
             self.out.send((self.step.clone(), on)).ok();
         }
@@ -108,17 +121,21 @@ impl Notes {
         if let Verdict::Broken { actual, .. } = &verdict {
             self.waiting(actual.clone());
         }
-        self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).verdict = Some(verdict);
+        self.kept().last.verdict = Some(verdict);
     }
 
-    /// A new look begins: how the check stood before is no longer its last word.
-    pub fn look_afresh(&self) {
-        self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).verdict = None;
+    /// What was noted, which from now on is no longer the last word: a look is over, or has come further.
+    pub fn look_afresh(&self) -> Last {
+        std::mem::take(&mut self.kept().last)
     }
 
     /// The latest word.
     #[must_use]
     pub fn last(&self) -> Last {
-        self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.kept().last.clone()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,7 +11,7 @@ use super::site::{About, Site};
 use crate::checks::Verdict;
 use crate::cluster::{Clusters, Ownership};
 use crate::complaint;
-use crate::events::{Evidence, Fault};
+use crate::events::{Ending, Evidence, Fault};
 use crate::evidence::{EvidenceStore, Scene};
 use crate::install::{self, Installed, Installer, Rendered};
 use crate::k8s;
@@ -71,7 +71,7 @@ impl World for Platform {
         }
     }
 
-    async fn keep_evidence(&self, step: &Step, notes: &Notes) -> Option<Evidence> {
+    async fn keep_evidence(&self, step: &Step, ending: &Ending, notes: &Notes) -> Option<Evidence> {
         let mut scene = Scene::default();
         if let Some(site) = self.memory.site.get() {
             scene.hub = Some(site.hub.clone());
@@ -86,7 +86,7 @@ impl World for Platform {
             let told = lock(&self.memory.told).get(key).cloned().unwrap_or_default();
             scene.texts = told.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
         }
-        self.evidence.keep(&step.id, &notes.last(), &scene).await
+        self.evidence.keep(&step.id, ending, &notes.last(), &scene).await
     }
 }
 

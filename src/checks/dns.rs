@@ -14,7 +14,8 @@ use super::{Absence, Claim, Verdict};
 #[serde(deny_unknown_fields)]
 pub struct Dns {
     /// The name to ask for. One that ends in a dot is asked as it is; any other is completed as a pod of the
-    /// component's namespace would: `redis`, `redis.data`, `redis.data.svc.cluster.local.`.
+    /// component's namespace would: `redis`, `redis.data`, `redis.data.svc.cluster.local.`. Where that leads out of the
+    /// cluster and nobody answers there, the cluster's own domain decides about names that can only be of the cluster.
     #[serde(deserialize_with = "name")]
     pub name: String,
     /// Addresses that must be among the answers.
@@ -42,6 +43,8 @@ pub struct DnsAnswer {
     pub servers: Vec<DnsServer>,
     /// The namespace that the name lies in, where it is a name of the cluster and that namespace does not exist.
     pub lost_namespace: Option<String>,
+    /// Whether it can only be a name of the cluster: no server outside knows more of it.
+    pub inside: bool,
 }
 
 /// One DNS pod.
@@ -64,7 +67,10 @@ pub enum Resolution {
         addresses: BTreeSet<IpAddr>,
     },
     /// No form of the name exists (NXDOMAIN).
-    NoName,
+    NoName {
+        /// Why the form that lies outside the cluster could not be asked for, where that is so: `SERVFAIL for a.b.`.
+        unasked: Option<String>,
+    },
     /// The name exists and has no address (NODATA): a headless Service without ready endpoints.
     NoAddress {
         /// The completed name.
@@ -91,7 +97,7 @@ impl Claim for Dns {
                 "{} may be misspelt: there is no namespace {namespace}; claim `absent-with-its-kind` if that is right",
                 self.name
             )),
-            (Absence::Absent | Absence::AbsentWithItsKind, _) => self.judge_absent(&answer.servers),
+            (Absence::Absent | Absence::AbsentWithItsKind, _) => self.judge_absent(&answer.servers, answer.inside),
         }
     }
 }
@@ -122,7 +128,8 @@ impl Dns {
     }
 
     /// NODATA is no absence: something has that name. A server that fails, or that nobody can talk to, shows nothing.
-    fn judge_absent(&self, servers: &[DnsServer]) -> Verdict {
+    /// Servers outside that cannot be asked matter only where the name may be theirs.
+    fn judge_absent(&self, servers: &[DnsServer], inside: bool) -> Verdict {
         let name = &self.name;
         if servers.is_empty() {
             return Verdict::unclear("the cluster has no ready DNS pod that could be asked");
@@ -130,7 +137,13 @@ impl Dns {
         let mut faults = Faults::default();
         for DnsServer { pod, said } in servers {
             match said {
-                Resolution::NoName => {}
+                Resolution::NoName { unasked: Some(_) } if !inside => {
+                    return Verdict::unclear(format!(
+                        "{pod} says: {}; write `{name}.svc` for a name of the cluster, `{name}.` for any other",
+                        words(name, said)
+                    ));
+                }
+                Resolution::NoName { .. } => {}
                 Resolution::Found { .. } | Resolution::NoAddress { .. } => {
                     faults.unless(
                         false,
@@ -166,7 +179,10 @@ fn words(name: &str, said: &Resolution) -> String {
             let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             format!("{full} is {}", addresses.join(", "))
         }
-        Resolution::NoName => format!("{name} does not exist (NXDOMAIN)"),
+        Resolution::NoName { unasked: None } => format!("{name} does not exist (NXDOMAIN)"),
+        Resolution::NoName { unasked: Some(why) } => {
+            format!("{name} does not exist in the cluster (NXDOMAIN), and outside of it nobody could be asked: {why}")
+        }
         Resolution::NoAddress { full } => format!("{full} exists and has no address (NODATA)"),
         Resolution::Failed { full, code } => format!("{code} for {full}"),
         Resolution::Unmet(why) => why.clone(),
@@ -187,6 +203,12 @@ mod tests {
         Resolution::Found { full: FULL.to_owned(), addresses: BTreeSet::from([address.parse().unwrap()]) }
     }
 
+    const NO_NAME: Resolution = Resolution::NoName { unasked: None };
+
+    fn unasked() -> Resolution {
+        Resolution::NoName { unasked: Some("SERVFAIL for redis.".to_owned()) }
+    }
+
     fn failed() -> Resolution {
         Resolution::Failed { full: FULL.to_owned(), code: "SERVFAIL".to_owned() }
     }
@@ -194,7 +216,7 @@ mod tests {
     fn answer(said: impl IntoIterator<Item = Resolution>) -> DnsAnswer {
         let servers =
             said.into_iter().enumerate().map(|(i, said)| DnsServer { pod: format!("coredns-{i}"), said }).collect();
-        DnsAnswer { servers, lost_namespace: None }
+        DnsAnswer { servers, lost_namespace: None, inside: true }
     }
 
     #[test]
@@ -208,7 +230,12 @@ mod tests {
     #[test]
     fn each_way_not_to_resolve_is_told_apart() {
         for (said, words) in [
-            (Resolution::NoName, "coredns-0 says: redis does not exist (NXDOMAIN)"),
+            (NO_NAME, "coredns-0 says: redis does not exist (NXDOMAIN)"),
+            (
+                unasked(),
+                "coredns-0 says: redis does not exist in the cluster (NXDOMAIN), and outside of it nobody could be asked: \
+                 SERVFAIL for redis.",
+            ),
             (
                 Resolution::NoAddress { full: FULL.to_owned() },
                 "coredns-0 says: redis.data.svc.cluster.local. exists and has no address (NODATA)",
@@ -222,7 +249,7 @@ mod tests {
 
     #[test]
     fn one_server_that_disagrees_is_enough_to_break() {
-        assert!(matches!(claim("").judge(&answer([found("10.0.0.1"), Resolution::NoName])), Verdict::Broken { .. }));
+        assert!(matches!(claim("").judge(&answer([found("10.0.0.1"), NO_NAME])), Verdict::Broken { .. }));
         assert!(matches!(claim("").judge(&answer([found("10.0.0.1"), found("10.0.0.2")])), Verdict::Broken { .. }));
         assert!(matches!(claim("addresses: [10.0.0.9]").judge(&answer([found("10.0.0.1")])), Verdict::Broken { .. }));
         assert_eq!(
@@ -234,8 +261,8 @@ mod tests {
     #[test]
     fn absent_is_nxdomain_from_every_server_and_nothing_less() {
         let absent = claim("expect: absent");
-        assert!(matches!(absent.judge(&answer([Resolution::NoName, Resolution::NoName])), Verdict::Held { .. }));
-        assert!(matches!(absent.judge(&answer([Resolution::NoName, found("10.0.0.1")])), Verdict::Broken { .. }));
+        assert!(matches!(absent.judge(&answer([NO_NAME, NO_NAME])), Verdict::Held { .. }));
+        assert!(matches!(absent.judge(&answer([NO_NAME, found("10.0.0.1")])), Verdict::Broken { .. }));
         let nodata = Resolution::NoAddress { full: FULL.to_owned() };
         assert!(matches!(absent.judge(&answer([nodata])), Verdict::Broken { .. }));
         assert!(matches!(absent.judge(&answer([failed()])), Verdict::Unclear { .. }));
@@ -244,9 +271,19 @@ mod tests {
 
     #[test]
     fn a_name_in_a_namespace_that_does_not_exist_may_be_misspelt() {
-        let lost = DnsAnswer { lost_namespace: Some("daat".to_owned()), ..answer([Resolution::NoName]) };
+        let lost = DnsAnswer { lost_namespace: Some("daat".to_owned()), ..answer([NO_NAME]) };
         assert!(matches!(claim("expect: absent").judge(&lost), Verdict::Unclear { .. }));
         assert!(matches!(claim("expect: absent-with-its-kind").judge(&lost), Verdict::Held { .. }));
+    }
+
+    #[test]
+    fn servers_outside_that_cannot_be_asked_decide_nothing_about_a_name_of_the_cluster() {
+        let absent = claim("expect: absent");
+        assert!(matches!(absent.judge(&answer([unasked()])), Verdict::Held { .. }));
+        let open = DnsAnswer { inside: false, ..answer([unasked()]) };
+        assert!(matches!(absent.judge(&open), Verdict::Unclear { .. }));
+        let told = DnsAnswer { inside: false, ..answer([NO_NAME]) };
+        assert!(matches!(absent.judge(&told), Verdict::Held { .. }));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! HTTP: one request and the whole of its answer.
+//! HTTP: one request, and as much of its answer as the claim is about.
 
 use std::collections::BTreeMap;
 
@@ -95,7 +95,7 @@ fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::
 pub enum HttpAnswer {
     /// There was nobody to talk to.
     Unmet(Obstacle),
-    /// A whole answer came.
+    /// An answer came: its head, and what was read of its body.
     Answered(HttpResponse),
 }
 
@@ -106,12 +106,34 @@ pub struct HttpResponse {
     pub status: u16,
     /// Its headers by lower-case name; values of a repeated one are joined with `, `.
     pub headers: BTreeMap<String, String>,
-    /// Its body: the first MiB at most.
+    /// What was read of its body: the first MiB at most.
     pub body: String,
-    /// Whether the body went on after what was kept.
-    pub cut: bool,
-    /// From the request to the end of the body, in milliseconds.
+    /// Whether that is all of it.
+    pub end: BodyEnd,
+    /// From the request to the end of what was read, in milliseconds.
     pub took_ms: u64,
+}
+
+/// Where the reading of a body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyEnd {
+    /// Where the body ended.
+    Whole,
+    /// After as much as is kept.
+    TooLong,
+    /// The server had not ended it.
+    Open,
+}
+
+/// How much of a body matters, once the head is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyNeed {
+    /// The head has decided the claim.
+    Nothing,
+    /// The head has broken the claim; how the body begins may say why.
+    Hint,
+    /// The claim is about the body.
+    Claimed,
 }
 
 impl Claim for Http {
@@ -138,18 +160,46 @@ impl Http {
         }
     }
 
-    fn judge_response(&self, response: &HttpResponse) -> Verdict {
-        let request = self.request();
-        if let (Some(status @ 200..300), Access::Denied) = (self.status, self.expect) {
-            let expected = "a status that denies: 401, 403, or a redirect to a login";
-            return Verdict::doomed(expected, format!("the claim asks for {status}, which lets in"));
+    /// How much of the body must be read after this head.
+    #[must_use]
+    pub fn body_need(&self, head: &HttpResponse) -> BodyNeed {
+        match &self.answers {
+            _ if !self.judge_head(head).is_empty() => BodyNeed::Hint,
+            Some(_) => BodyNeed::Claimed,
+            None => BodyNeed::Nothing,
         }
+    }
+
+    /// Whether more of the body could not change the verdict.
+    #[must_use]
+    pub fn is_decided(&self, body: &str) -> bool {
+        match &self.answers {
+            Some(wanted @ Text::Contains(_)) => wanted.matches(body),
+            Some(wanted @ Text::Lacks(_)) => !wanted.matches(body),
+            Some(Text::Equals(_)) => false,
+            None => true,
+        }
+    }
+
+    fn judge_response(&self, response: &HttpResponse) -> Verdict {
+        let mut faults = self.judge_head(response);
+        if let Some(wanted) = &self.answers {
+            judge_body(wanted, response, &mut faults);
+        }
+        faults.or_held(format!("{} got {} in {} ms", self.request(), response.status, response.took_ms))
+    }
+
+    fn judge_head(&self, response: &HttpResponse) -> Faults {
         let mut faults = Faults::default();
         let statuses = self.statuses();
+        let body = match (response.body.trim(), response.end) {
+            ("", BodyEnd::Open) => String::new(),
+            (body, BodyEnd::Whole | BodyEnd::TooLong | BodyEnd::Open) => format!("; its body starts {}", excerpt(body)),
+        };
         faults.unless(
             statuses.contains(&response.status),
             format!("status {}", statuses.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ")),
-            format!("{request} got {}; its body starts {}", response.status, excerpt(&response.body)),
+            format!("{} got {}{body}", self.request(), response.status),
         );
         for (name, wanted) in &self.has {
             let found = response.headers.get(&name.to_lowercase());
@@ -159,22 +209,23 @@ impl Http {
                 found.map_or_else(|| format!("no header {name}"), |value| format!("header {name}: {value}")),
             );
         }
-        if let Some(wanted) = &self.answers {
-            self.judge_body(wanted, response, &mut faults);
-        }
-        faults.or_held(format!("{request} got {} in {} ms", response.status, response.took_ms))
+        faults
     }
+}
 
-    /// What a body lacks or equals cannot be told from its beginning alone.
-    fn judge_body(&self, wanted: &Text, response: &HttpResponse, faults: &mut Faults) {
-        let whole = !response.cut || matches!(wanted, Text::Contains(_));
-        let rest = if response.cut { ", and went on after 1 MiB" } else { "" };
-        faults.unless(
-            whole && wanted.matches(&response.body),
-            format!("a body that is {wanted}"),
-            format!("the body starts {}{rest}", excerpt(&response.body)),
-        );
-    }
+/// What a body lacks or equals cannot be told from its beginning alone.
+fn judge_body(wanted: &Text, response: &HttpResponse, faults: &mut Faults) {
+    let whole = response.end == BodyEnd::Whole || matches!(wanted, Text::Contains(_));
+    let rest = match response.end {
+        BodyEnd::Whole => "",
+        BodyEnd::TooLong => ", and went on after 1 MiB",
+        BodyEnd::Open => ", and was not at its end",
+    };
+    faults.unless(
+        whole && wanted.matches(&response.body),
+        format!("a body that is {wanted}"),
+        format!("the body starts {}{rest}", excerpt(&response.body)),
+    );
 }
 
 #[cfg(test)]
@@ -190,7 +241,7 @@ mod tests {
             status,
             headers: BTreeMap::from([("content-type".to_owned(), "text/html".to_owned())]),
             body: body.to_owned(),
-            cut: false,
+            end: BodyEnd::Whole,
             took_ms: 12,
         }
     }
@@ -216,10 +267,21 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_of_denial_that_asks_for_a_success_is_never_green() {
-        let verdict = judged("status: 200, expect: denied", response(200, "hi"));
-        assert!(matches!(verdict, Verdict::Broken { .. }), "{verdict:?}");
-        assert!(matches!(judged("status: 302, expect: denied", response(302, "")), Verdict::Held { .. }));
+    fn a_body_is_read_where_the_claim_or_its_failure_is_about_it() {
+        let need = |yaml, status| claim(yaml).body_need(&response(status, ""));
+        assert_eq!(need("path: /x", 200), BodyNeed::Nothing);
+        assert_eq!(need("status: 404", 404), BodyNeed::Nothing);
+        assert_eq!(need("answers: {contains: hi}", 200), BodyNeed::Claimed);
+        assert_eq!(need("answers: {contains: hi}", 404), BodyNeed::Hint);
+        assert_eq!(need("has: {etag: {contains: x}}", 200), BodyNeed::Hint);
+    }
+
+    #[test]
+    fn a_body_has_decided_a_claim_as_soon_as_nothing_more_can_change_it() {
+        let decided = |yaml, body| claim(yaml).is_decided(body);
+        assert!(decided("answers: {contains: hi}", "oh hi") && !decided("answers: {contains: hi}", "oh"));
+        assert!(decided("answers: {lacks: hi}", "oh hi") && !decided("answers: {lacks: hi}", "oh"));
+        assert!(!decided("answers: {equals: hi}", "hi"));
     }
 
     #[test]
@@ -248,9 +310,11 @@ mod tests {
 
     #[test]
     fn the_beginning_of_a_body_does_not_show_what_its_end_lacks() {
-        let cut = HttpResponse { cut: true, ..response(200, "fine so far") };
-        assert!(matches!(judged("answers: {lacks: error}", cut.clone()), Verdict::Broken { .. }));
-        assert!(matches!(judged("answers: {contains: fine}", cut), Verdict::Held { .. }));
+        for end in [BodyEnd::TooLong, BodyEnd::Open] {
+            let cut = HttpResponse { end, ..response(200, "fine so far") };
+            assert!(matches!(judged("answers: {lacks: error}", cut.clone()), Verdict::Broken { .. }));
+            assert!(matches!(judged("answers: {contains: fine}", cut), Verdict::Held { .. }));
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod address;
 mod admission;
+mod contradiction;
 mod crd;
 mod credential;
 mod dns;
@@ -31,13 +32,14 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::address::is_dns_label;
 pub use self::address::{Address, Host};
 pub use self::admission::Admission;
+pub use self::contradiction::Contradiction;
 pub use self::crd::{Crd, CrdAnswer, CrdState};
 pub use self::credential::{Credential, SecretKey};
 pub use self::dns::{Dns, DnsAnswer, DnsServer, Resolution};
 pub use self::exec::{Exec, ExecAnswer, ExecEnd};
 pub use self::expect::{Absence, Access, Text};
 pub use self::helm_test::{HelmTest, HelmTestAnswer};
-pub use self::http::{Http, HttpAnswer, HttpResponse, Trust};
+pub use self::http::{BodyEnd, BodyNeed, Http, HttpAnswer, HttpResponse, Trust};
 pub use self::job::{Job, JobAnswer, Ran};
 pub use self::namespace::{Namespace, NamespaceAnswer, NamespaceFound};
 pub use self::operator::{Operator, OperatorAnswer};

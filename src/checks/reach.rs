@@ -58,9 +58,14 @@ impl Faults {
         }
     }
 
+    /// Whether nothing was found wrong.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Held by what was `saw`, or broken by every fault, the first one first.
     pub(super) fn or_held(self, saw: impl Into<String>) -> Verdict {
-        if self.0.is_empty() {
+        if self.is_empty() {
             return Verdict::held(saw);
         }
         let (mut expected, actual): (Vec<String>, Vec<String>) = self.0.into_iter().unzip();

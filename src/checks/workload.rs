@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Absence, Claim, Verdict};
 
-/// A claim about one object that has a health: a workload, a claim for a volume, or a custom resource.
+/// A claim about one object that has a health: a workload, a claim for a volume, or a custom resource. Where a
+/// container of it was restarted, being ready counts once that container has been up for longer than it last lived, or
+/// for 20 s.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Workload {

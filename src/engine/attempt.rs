@@ -96,20 +96,17 @@ impl<W: World> Attempt<W> {
     async fn looks(&self, check: &CheckWork, started: Instant) -> Ending {
         let mut convergence = Convergence::new(check.spec.patience, check.spec.check.pace());
         loop {
-            self.notes.look_afresh();
             let limit = convergence.look_limit(started.elapsed());
             let look = timeout(limit, self.meter.outside(self.world.observe(check, &self.notes))).await;
-            let last = self.notes.last();
-            let next = match look.ok().or(last.verdict) {
-                Some(verdict) => {
-                    self.looked(&verdict);
-                    convergence.look_ended(verdict, started.elapsed())
-                }
-                None => {
-                    let why = convergence::cut_short(limit, last.note.as_deref());
-                    self.looked(&Verdict::unclear(&why));
-                    convergence.look_cut_short(why, started.elapsed())
-                }
+            let last = self.notes.look_afresh();
+            let next = if let Ok(verdict) = look {
+                self.looked(&verdict);
+                convergence.look_ended(verdict, started.elapsed())
+            } else {
+                let silent = || Verdict::unclear(convergence::cut_short(limit, last.note.as_deref()));
+                let stood = last.verdict.unwrap_or_else(silent);
+                self.looked(&stood);
+                convergence.look_cut_short(stood, started.elapsed())
             };
             match next {
                 Next::Again(pause) => self.meter.outside(sleep(pause)).await,
@@ -131,7 +128,7 @@ impl<W: World> Attempt<W> {
         }
         let why = ending::headline(ending).to_owned();
         self.words.send(Word::Keeping { step: self.step.id.clone(), why }).ok();
-        let keeping = self.meter.outside(self.world.keep_evidence(&self.step, &self.notes));
+        let keeping = self.meter.outside(self.world.keep_evidence(&self.step, ending, &self.notes));
         let keeping = AssertUnwindSafe(timeout(budget::EVIDENCE.duration(), keeping)).catch_unwind();
         tokio::select! {
             biased;

@@ -3,7 +3,8 @@
 //! The rule: so many looks in a row must hold inside the window; one that does not starts the count again. The pause
 //! doubles up to eight times itself after looks that do not hold, and the last look starts shortly before the window
 //! closes. When it has closed, the last look that saw something broken speaks, also if later ones could not look: a
-//! lost connection does not make a wrong answer right. Only where no look ever saw anything is the end unclear.
+//! lost connection does not make a wrong answer right. What a look noted before the window cut it short speaks only
+//! where no look came to its own end. Only where no look ever saw anything is the end unclear.
 
 use std::time::Duration;
 
@@ -43,7 +44,11 @@ pub(super) struct Convergence {
     unclear: u32,
     cut_short: u32,
     last_broken: Option<Verdict>,
+    /// Whether that look came to its own end, rather than to the end of its time.
+    is_finished: bool,
     last_unclear: Option<String>,
+    /// What the look noted that the window cut short, where another one speaks.
+    overruled: Option<String>,
 }
 
 impl Convergence {
@@ -58,7 +63,9 @@ impl Convergence {
             unclear: 0,
             cut_short: 0,
             last_broken: None,
+            is_finished: false,
             last_unclear: None,
+            overruled: None,
         }
     }
 
@@ -91,6 +98,7 @@ impl Convergence {
                 self.broken += 1;
                 let is_final = *outlook == Outlook::Final || self.pace == Pace::Once;
                 self.last_broken = Some(verdict.clone());
+                self.is_finished = true;
                 if is_final {
                     return self.settle(verdict);
                 }
@@ -106,14 +114,23 @@ impl Convergence {
         self.again(pause, now)
     }
 
-    /// Takes in a look that was cut short before it came to anything. One that the window's end cut says nothing about
-    /// the platform, so earlier looks speak.
-    pub(super) fn look_cut_short(&mut self, why: String, now: Duration) -> Next {
+    /// Takes in a look that was cut short, and how the claim stood until then. One that had all the time of a look has
+    /// said its word; one that the window's end cut does not overrule those that came to their own end.
+    pub(super) fn look_cut_short(&mut self, stood: Verdict, now: Duration) -> Next {
         if now < self.patience.within.duration() {
-            return self.look_ended(Verdict::Unclear { why }, now);
+            let is_word = matches!(stood, Verdict::Broken { .. });
+            let next = self.look_ended(stood, now);
+            self.is_finished &= !is_word;
+            return next;
         }
         self.cut_short += 1;
-        self.last_unclear.get_or_insert(why);
+        match stood {
+            Verdict::Broken { actual, .. } if self.is_finished || self.held > 0 => self.overruled = Some(actual),
+            Verdict::Broken { .. } => self.last_broken = Some(stood),
+            Verdict::Held { saw: why, .. } | Verdict::Unclear { why } => {
+                self.last_unclear.get_or_insert(why);
+            }
+        }
         Next::Settled(self.expired())
     }
 
@@ -165,7 +182,9 @@ impl Convergence {
             counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
         let looked = (self.looks() > 1).then(|| format!("looked {} times: {}", self.looks(), seen.join(", ")));
         let blind = self.last_broken.as_ref().and(self.last_unclear.as_ref());
-        looked.into_iter().chain(blind.map(|why| format!("sometimes could not look: {why}"))).collect()
+        let blind = blind.map(|why| format!("sometimes could not look: {why}"));
+        let overruled = self.overruled.as_ref().map(|noted| format!("the last look was cut short at: {noted}"));
+        looked.into_iter().chain(blind).chain(overruled).collect()
     }
 }
 
@@ -247,8 +266,26 @@ mod tests {
 
     #[test]
     fn only_where_nothing_was_ever_seen_is_the_end_unclear() {
-        let end = settled(patient(1).look_cut_short("no answer after 10s".to_owned(), WITHIN));
+        let end = settled(patient(1).look_cut_short(Verdict::unclear("no answer after 10s"), WITHIN));
         assert_eq!(end, (Verdict::unclear("could not look within 30s: no answer after 10s"), String::new()));
+    }
+
+    #[test]
+    fn a_look_that_the_window_cut_does_not_overrule_one_that_was_finished() {
+        let silence = || Verdict::broken("PONG", "does not answer");
+        let mut check = patient(1);
+        check.look_ended(broken(), at(1));
+        let words = "looked 2 times: 1 broken, 1 cut short; the last look was cut short at: does not answer".to_owned();
+        assert_eq!(settled(check.look_cut_short(silence(), WITHIN)), (broken(), words));
+
+        let mut check = patient(1);
+        check.look_ended(broken(), at(1));
+        check.look_cut_short(silence(), at(11_000));
+        check.look_cut_short(Verdict::unclear("no answer after 8s"), WITHIN);
+        assert_eq!(check.expired().verdict, silence(), "it had all the time of a look");
+
+        let end = settled(patient(1).look_cut_short(silence(), WITHIN));
+        assert_eq!(end, (silence(), String::new()), "there is no other");
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod words;
 
 use std::path::PathBuf;
 
-use crate::events::Evidence;
+use crate::events::{Ending, Evidence};
 use crate::logs::LogKeeper;
 use crate::plan::StepId;
 use crate::ports::Last;
@@ -48,13 +48,13 @@ pub struct Scene {
 
 impl EvidenceStore {
     /// Writes down everything that can be had. `None` where not even the folder can be made.
-    pub async fn keep(&self, step: &StepId, last: &Last, scene: &Scene) -> Option<Evidence> {
+    pub async fn keep(&self, step: &StepId, ending: &Ending, last: &Last, scene: &Scene) -> Option<Evidence> {
         let folder = self.folder.join(step.as_str());
         tokio::fs::create_dir_all(&folder).await.ok()?;
         let mut gathered = gather::from(scene).await;
         let excerpt = words::excerpt(&belonging::first(&mut gathered, scene));
         let mut files = vec![
-            ("last-seen.txt".to_owned(), words::last_seen(last)),
+            ("last-seen.txt".to_owned(), words::last_seen(ending, last)),
             ("objects.yaml".to_owned(), words::objects(&gathered.objects)),
             ("events.txt".to_owned(), words::events(&gathered.events)),
             ("could-not-look.txt".to_owned(), gathered.troubles.join("\n")),
@@ -73,5 +73,34 @@ impl EvidenceStore {
             tokio::fs::create_dir_all(folder).await.ok();
         }
         tokio::fs::write(path, self.secrets.mask(text)).await.ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fault;
+
+    /// What is in `last-seen.txt` after an ending.
+    async fn last_seen(ending: &Ending, last: &Last) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let store = EvidenceStore { folder: folder.path().to_owned(), secrets: Secrets::default() };
+        store.secrets.learn("hunter2!");
+        let kept = store.keep(&StepId::cluster(), ending, last, &Scene::default()).await.unwrap();
+        std::fs::read_to_string(kept.folder.join("last-seen.txt")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_red_ending_leaves_what_was_last_seen_without_secret_values() {
+        let broken = Ending::Broken {
+            expected: "tcp db:1 accepts".to_owned(),
+            actual: "refused hunter2!".to_owned(),
+            details: vec!["looked 3 times: 3 broken".to_owned()],
+        };
+        let text = "expected: tcp db:1 accepts\nactual: refused <sensitive>\nlooked 3 times: 3 broken\n";
+        assert_eq!(last_seen(&broken, &Last::default()).await, text);
+        let unclear = Ending::Unclear { fault: Fault::Ourselves, why: "panicked".to_owned(), details: Vec::new() };
+        let last = Last { note: Some("pod redis-0".to_owned()), verdict: None };
+        assert_eq!(last_seen(&unclear, &last).await, "no judgement: panicked\nwaiting on: pod redis-0\n");
     }
 }

@@ -7,22 +7,24 @@ use serde_json::Value;
 
 use super::belonging::{Telling, is_pod};
 use super::gather::time;
-use crate::checks::Verdict;
+use crate::events::Ending;
 use crate::ports::Last;
 use crate::secrets::MASK;
 
 /// Lines of each kind that a report gets.
 const EXCERPT: usize = 5;
 
-pub(super) fn last_seen(last: &Last) -> String {
-    let verdict = match &last.verdict {
-        Some(Verdict::Broken { expected, actual, .. }) => format!("expected: {expected}\nactual: {actual}\n"),
-        Some(Verdict::Unclear { why }) => format!("could not look: {why}\n"),
-        Some(Verdict::Held { saw, .. }) => format!("held: {saw}\n"),
-        None => String::new(),
+/// How the step ended, and what it was waiting for just then.
+pub(super) fn last_seen(ending: &Ending, last: &Last) -> String {
+    let mut lines = match ending {
+        Ending::Broken { expected, actual, details } => {
+            [vec![format!("expected: {expected}"), format!("actual: {actual}")], details.clone()].concat()
+        }
+        Ending::Unclear { why, details, fault: _ } => [vec![format!("no judgement: {why}")], details.clone()].concat(),
+        Ending::Held { .. } | Ending::Blocked { .. } | Ending::NotRun { .. } => Vec::new(),
     };
-    let note = last.note.as_ref().map_or_else(String::new, |note| format!("waiting on: {note}\n"));
-    verdict + &note
+    lines.extend(last.note.iter().map(|note| format!("waiting on: {note}")));
+    lines.into_iter().map(|line| line + "\n").collect()
 }
 
 /// The objects as YAML documents, without the bookkeeping of field managers and without the values of Secrets.

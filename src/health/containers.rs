@@ -1,13 +1,20 @@
 //! Containers, init containers and sidecars: what each waits on, and why it exited.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use serde_json::Value;
 
+use super::comeback::Comeback;
 use super::object::text;
 use super::patience::{CRASH, MOUNT, REFERENCE, RUNTIME, SANDBOX};
 use super::{Health, Object, Speaker, Surroundings, pulls};
 
 /// Restarts after which even a container in company is not waited for: the kubelet has paused 10, 20, 40, 80, 160 s.
 const RESTARTS: i64 = 6;
+
+/// The longest that a container which came back is waited for: less than the usual window of a check.
+const LONGEST_PROOF: Duration = Duration::from_secs(20);
 
 /// One container of a pod, with its status.
 struct Container<'a> {
@@ -23,6 +30,12 @@ pub(super) fn gravest(pod: Object<'_>, around: &Surroundings<'_>) -> Option<Heal
     let inits = of(pod, "init container", "/spec/initContainers", "/status/initContainerStatuses");
     let mains = of(pod, "container", "/spec/containers", "/status/containerStatuses");
     Health::gravest(inits.chain(mains).map(|container| container.assess(around)))
+}
+
+/// The containers of a pod that have exited and are up again.
+pub(super) fn comebacks(pod: Object<'_>) -> Vec<Comeback> {
+    let mains = of(pod, "container", "/spec/containers", "/status/containerStatuses");
+    mains.filter_map(|container| container.comeback()).collect()
 }
 
 /// The container that ended a pod which has failed: the first that exited with an error.
@@ -108,17 +121,34 @@ impl Container<'_> {
 
     /// A container that has exited at least twice, or could not even start.
     fn crash(&self, end: &Value, reason: &str) -> Health {
-        let restarts = match self.restarts() {
-            0 => String::new(),
-            1 => ", restarted once".to_owned(),
-            more => format!(", restarted {more} times"),
-        };
-        let line = format!("{}{restarts} ({reason})", self.exit(end));
+        let line = format!("{}{} ({reason})", self.exit(end), self.restarted());
         let unstartable = matches!(text(end, "/reason"), "StartError" | "ContainerCannotRun");
         let previous = self.status.pointer("/state/terminated").is_none();
         let health =
             if unstartable || self.restarts() >= RESTARTS { Health::doomed(line) } else { Health::stuck(line, CRASH) };
         health.said_by(self.speaker(previous))
+    }
+
+    /// A container that is up after it had exited. The API writes times in whole seconds, hence one more.
+    fn comeback(&self) -> Option<Comeback> {
+        let up_since = time(self.status, "/state/running/startedAt")?;
+        let end = self.status.pointer("/lastState/terminated")?;
+        let lived = time(end, "/finishedAt")?.duration_since(time(end, "/startedAt")?).unsigned_abs();
+        let owes = (lived + Duration::from_secs(1)).min(LONGEST_PROOF);
+        let proof = match owes {
+            LONGEST_PROOF => format!("for {} s", LONGEST_PROOF.as_secs()),
+            _ => format!("for longer than it last lived ({} s)", lived.as_secs()),
+        };
+        let past = format!("{}{}", self.exit(end), self.restarted());
+        Some(Comeback { line: format!("{past}; it is up again, and must stay so {proof}"), up_since, owes })
+    }
+
+    fn restarted(&self) -> String {
+        match self.restarts() {
+            0 => String::new(),
+            1 => ", restarted once".to_owned(),
+            more => format!(", restarted {more} times"),
+        }
     }
 
     /// How it exited, in the words that tell most.
@@ -183,6 +213,10 @@ pub(super) fn preparing(pod: Object<'_>, around: &Surroundings<'_>) -> Option<He
 /// Container runtimes fail for a while over a name still reserved by an earlier attempt, or a node under load.
 fn stumbles(message: &str) -> bool {
     ["is reserved for", "context deadline exceeded", "failed to sync"].iter().any(|words| message.contains(words))
+}
+
+fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
+    text(value, pointer).parse().ok()
 }
 
 fn code(end: &Value) -> i64 {

@@ -7,12 +7,17 @@ use super::{Health, Object, Patience, Surroundings, assess};
 
 /// The health of the first document in the surroundings of the others.
 pub(super) fn health(yaml: &str) -> Health {
+    with(yaml, assess)
+}
+
+/// What is said of the first document in the surroundings of the others.
+pub(super) fn with<T>(yaml: &str, said: impl FnOnce(Object<'_>, &Surroundings<'_>) -> T) -> T {
     let documents: Vec<Value> = yaml.split("\n---\n").map(|text| serde_saphyr::from_str(text).unwrap()).collect();
     let metadata: Vec<ObjectMeta> =
         documents.iter().map(|document| serde_json::from_value(document["metadata"].clone()).unwrap()).collect();
     let objects: Vec<Object<'_>> = documents.iter().zip(&metadata).map(object).collect();
     let around = Surroundings::new(objects.iter().copied());
-    assess(objects[0], &around)
+    said(objects[0], &around)
 }
 
 fn object<'a>((document, metadata): (&'a Value, &'a ObjectMeta)) -> Object<'a> {

@@ -6,6 +6,7 @@
 //! - Why doomed: a state that cannot heal ends the wait at once and names the lowest cause, with the way down to it.
 
 mod cause;
+mod comeback;
 mod object;
 mod patience;
 mod surroundings;
@@ -29,6 +30,7 @@ mod literal;
 
 pub use self::assess::{assess, is_built_in};
 pub use self::cause::{Cause, Health, Speaker};
+pub use self::comeback::{Comeback, comebacks};
 pub use self::object::Object;
 pub use self::patience::Patience;
 pub use self::scheduling::wants_nodes;

@@ -30,6 +30,9 @@ const DOMAIN: &str = "cluster.local.";
 /// Longest time for one server to answer: its own patience with the servers that it asks in turn is 6 s.
 const ANSWER: Duration = Duration::from_secs(8);
 
+/// Longest time of that for a name outside the cluster.
+const OUTSIDE: Duration = Duration::from_secs(7);
+
 /// From how many dots a name is asked for as it is before it is completed: `ndots` in the `resolv.conf` of pods.
 const NDOTS: usize = 5;
 
@@ -37,11 +40,13 @@ pub(super) async fn observe(claim: &Dns, site: &Site<'_>) -> Result<DnsAnswer, U
     let names = completed(&claim.name, site.namespace());
     let asking = ready_servers(site).await?.into_iter().map(|pod| ask_server(pod, &names, site));
     let servers = futures::future::try_join_all(asking).await?;
-    let lost_namespace = match claim.expect {
-        Absence::Absent => lost_namespace(&claim.name, site).await?,
-        Absence::Present | Absence::AbsentWithItsKind => None,
+    let namespace = namespace_of(&claim.name, site.namespace());
+    let lost_namespace = match (claim.expect, namespace) {
+        (Absence::Absent | Absence::AbsentWithItsKind, Some(namespace)) => lost(namespace, site).await?,
+        (Absence::Present, _) | (_, None) => None,
     };
-    Ok(DnsAnswer { servers, lost_namespace })
+    let inside = claim.name.ends_with(".svc") || (namespace.is_some() && lost_namespace.is_none());
+    Ok(DnsAnswer { servers, lost_namespace, inside })
 }
 
 /// The names of the DNS pods that are ready.
@@ -60,9 +65,8 @@ fn is_ready(pod: &Pod) -> bool {
         && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
-/// The namespace that a name of the cluster lies in, where it does not exist.
-async fn lost_namespace(name: &str, site: &Site<'_>) -> Result<Option<String>, Unseen> {
-    let Some(namespace) = namespace_of(name, site.namespace()) else { return Ok(None) };
+/// The namespace, where it does not exist.
+async fn lost(namespace: &str, site: &Site<'_>) -> Result<Option<String>, Unseen> {
     let namespaces: Api<Namespace> = Api::all(site.prober.hub.client().clone());
     match namespaces.get_opt(namespace).await {
         Ok(Some(_)) => Ok(None),
@@ -83,20 +87,42 @@ async fn ask_server(pod: String, names: &[String], site: &Site<'_>) -> Result<Dn
 /// The first of the names that has an address, as a pod's resolver would find it. Where none has, the word that weighs
 /// most: a server that fails may know the name, and one that exists without an address is not missing.
 async fn resolve(mut stream: Stream, names: &[String]) -> Result<Resolution, Unmet> {
-    let mut worst = Resolution::NoName;
-    for full in names {
-        let said = look_up(&mut stream, full).await?;
-        match (&said, &worst) {
-            (Resolution::Found { .. }, _) => return Ok(said),
-            (Resolution::Failed { .. }, Resolution::NoName | Resolution::NoAddress { .. })
-            | (Resolution::NoAddress { .. }, Resolution::NoName) => worst = said,
-            (
-                Resolution::Failed { .. } | Resolution::NoAddress { .. } | Resolution::NoName | Resolution::Unmet(_),
-                _,
-            ) => {}
+    let mut worst = Resolution::NoName { unasked: None };
+    for (at, full) in names.iter().enumerate() {
+        let is_last_resort = at > 0 && !full.ends_with(DOMAIN);
+        let asking = look_up(&mut stream, full);
+        let said = if is_last_resort { outside(full, asking).await? } else { asking.await? };
+        if matches!(said, Resolution::Found { .. }) {
+            return Ok(said);
+        }
+        if weight(&said) > weight(&worst) {
+            worst = said;
         }
     }
     Ok(worst)
+}
+
+/// What is said of a name that lies outside, after the cluster's own domain has been asked. Many clusters have no way
+/// out: that nobody answers there says nothing about what is inside.
+async fn outside(full: &str, asking: impl Future<Output = Result<Resolution, Unmet>>) -> Result<Resolution, Unmet> {
+    let unasked = match timeout(OUTSIDE, asking).await {
+        Ok(Ok(Resolution::Failed { full, code })) => format!("{code} for {full}"),
+        Ok(Err(Unmet::Obstacle(obstacle))) => format!("{} for {full}", obstacle.text()),
+        Err(_elapsed) => format!("no answer for {full} within {} s", OUTSIDE.as_secs()),
+        Ok(said) => return said,
+    };
+    Ok(Resolution::NoName { unasked: Some(unasked) })
+}
+
+const fn weight(said: &Resolution) -> u8 {
+    match said {
+        Resolution::NoName { unasked: None } => 0,
+        Resolution::NoName { unasked: Some(_) } => 1,
+        Resolution::NoAddress { .. } => 2,
+        Resolution::Failed { .. } => 3,
+        Resolution::Unmet(_) => 4,
+        Resolution::Found { .. } => 5,
+    }
 }
 
 /// Both kinds of address of one name.
@@ -119,7 +145,7 @@ async fn look_up(stream: &mut Stream, full: &str) -> Result<Resolution, Unmet> {
     Ok(match (addresses.is_empty(), exists) {
         (false, _) => Resolution::Found { full, addresses },
         (true, true) => Resolution::NoAddress { full },
-        (true, false) => Resolution::NoName,
+        (true, false) => Resolution::NoName { unasked: None },
     })
 }
 
@@ -235,7 +261,7 @@ mod tests {
                 reply.add_answer(Record::from_rdata(query.name().clone(), 5, address));
             }
             ("redis.data.svc.cluster.local." | "headless.data.svc.cluster.local.", _) => {}
-            ("example.com.", _) => reply.metadata.response_code = ResponseCode::ServFail,
+            ("example.com." | "nobody.data.", _) => reply.metadata.response_code = ResponseCode::ServFail,
             _ => reply.metadata.response_code = ResponseCode::NXDomain,
         }
         reply
@@ -257,11 +283,21 @@ mod tests {
             ("redis", Resolution::Found { full: redis.clone(), addresses: found.clone() }),
             ("redis.data", Resolution::Found { full: redis, addresses: found }),
             ("headless", Resolution::NoAddress { full: headless }),
-            ("nobody", Resolution::NoName),
-            ("example.com", Resolution::Failed { full: "example.com.".to_owned(), code: "SERVFAIL".to_owned() }),
+            ("nobody", Resolution::NoName { unasked: None }),
+            ("nobody.data", Resolution::NoName { unasked: Some("SERVFAIL for nobody.data.".to_owned()) }),
+            ("example.com.", Resolution::Failed { full: "example.com.".to_owned(), code: "SERVFAIL".to_owned() }),
         ] {
             assert_eq!(resolved(port, name).await, Ok(said), "{name}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_way_out_that_swallows_every_question_says_nothing_about_the_cluster() {
+        let silence = outside("nobody.data.", std::future::pending()).await;
+        let unasked = Some("no answer for nobody.data. within 7 s".to_owned());
+        assert_eq!(silence, Ok(Resolution::NoName { unasked }));
+        let lost = outside("nobody.data.", async { Err(Unmet::Unseen(Unseen("the tunnel broke".to_owned()))) }).await;
+        assert!(matches!(lost, Err(Unmet::Unseen(_))), "{lost:?}");
     }
 
     #[tokio::test]

@@ -2,35 +2,52 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
+use hyper::Request;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap};
-use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::reach::{Unmet, silent};
+use super::reach::{SILENCE, Unmet, silent};
 use super::{Site, Unseen, credential, trust};
-use crate::checks::{Host, Http, HttpAnswer, HttpResponse};
+use crate::checks::{BodyEnd, BodyNeed, Claim, Host, Http, HttpAnswer, HttpResponse};
 use crate::complaint::chain;
 use crate::tunnel::Fate;
 
 /// The most that is kept of a body, in bytes.
 const KEPT: usize = 1 << 20;
 
+/// Longest time for the beginning of a body that only illustrates a failure.
+const HINT: Duration = Duration::from_millis(500);
+
 pub(super) async fn observe(claim: &Http, site: &Site<'_>) -> Result<HttpAnswer, Unseen> {
     let silence = || HttpAnswer::Unmet(silent("http", &claim.at));
-    let seen = site.hearing(claim, silence, visit(claim, site)).await;
-    seen.or_else(|unmet| unmet.answer(HttpAnswer::Unmet))
+    let seen = match site.hearing(claim, silence, visit(claim, site)).await {
+        Ok(met) => read(met, claim, site).await,
+        Err(unmet) => Err(unmet),
+    };
+    seen.map(HttpAnswer::Answered).or_else(|unmet| unmet.answer(HttpAnswer::Unmet))
 }
 
-async fn visit(claim: &Http, site: &Site<'_>) -> Result<HttpAnswer, Unmet> {
+/// A server that has sent the head of its answer.
+struct Met {
+    head: HttpResponse,
+    body: Incoming,
+    sent: Instant,
+    fate: Fate,
+    /// What ends the connection reaches the body as well.
+    _driver: AbortOnDropHandle<()>,
+}
+
+async fn visit(claim: &Http, site: &Site<'_>) -> Result<Met, Unmet> {
     let bearer = credential::resolve_any(claim.bearer.as_ref(), site).await?;
     let request = request(claim, bearer.as_deref(), site.namespace())?;
     let tls = match &claim.tls {
@@ -39,15 +56,15 @@ async fn visit(claim: &Http, site: &Site<'_>) -> Result<HttpAnswer, Unmet> {
     };
     let stream = site.dial(&claim.at).await?;
     let fate = stream.fate();
-    let exchange = match tls {
+    let met = match tls {
         Some(config) => {
             let name = server_name(&request)?;
             let encrypted = TlsConnector::from(Arc::<ClientConfig>::new(config)).connect(name, stream).await;
-            exchange(encrypted.map_err(|error| broke(claim, &fate, "TLS", &error))?, request).await
+            exchange(encrypted.map_err(|error| broke(claim, &fate, "TLS", &error))?, request, &fate).await
         }
-        None => exchange(stream, request).await,
+        None => exchange(stream, request, &fate).await,
     };
-    exchange.map(HttpAnswer::Answered).map_err(|error| broke(claim, &fate, "HTTP", &error))
+    met.map_err(|error| broke(claim, &fate, "HTTP", &error))
 }
 
 /// What could not be sent at all is the claim's fault, and says nothing of the platform.
@@ -89,37 +106,78 @@ fn server_name(request: &Request<Full<Bytes>>) -> Result<ServerName<'static>, Un
         .map_err(|_| Unseen(format!("`{host}` is no name that a certificate can be for")))
 }
 
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<HttpResponse, hyper::Error>
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>, fate: &Fate) -> Result<Met, hyper::Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    // What ends the connection reaches the sender as well.
     let _driver = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
     let sent = Instant::now();
-    let response = sender.send_request(request).await?;
-    read(response, sent).await
-}
-
-async fn read(response: Response<Incoming>, sent: Instant) -> Result<HttpResponse, hyper::Error> {
-    let (parts, mut incoming) = response.into_parts();
-    let mut body = Vec::new();
-    while body.len() <= KEPT
-        && let Some(frame) = incoming.frame().await
-    {
-        if let Ok(data) = frame?.into_data() {
-            body.extend_from_slice(&data);
-        }
-    }
-    let cut = body.len() > KEPT;
-    body.truncate(KEPT);
-    Ok(HttpResponse {
+    let (parts, body) = sender.send_request(request).await?.into_parts();
+    let head = HttpResponse {
         status: parts.status.as_u16(),
         headers: headers(&parts.headers),
-        body: String::from_utf8_lossy(&body).into_owned(),
-        cut,
-        took_ms: u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX),
-    })
+        body: String::new(),
+        end: BodyEnd::Open,
+        took_ms: millis(sent),
+    };
+    Ok(Met { head, body, sent, fate: fate.clone(), _driver })
+}
+
+/// Reads as much of the body as the claim needs: some servers end it late, and some never.
+async fn read(met: Met, claim: &Http, site: &Site<'_>) -> Result<HttpResponse, Unmet> {
+    let need = claim.body_need(&met.head);
+    if need == BodyNeed::Nothing {
+        return Ok(met.head);
+    }
+    let Met { head, mut body, sent, fate, _driver } = met;
+    let mut bytes = Vec::new();
+    let seen = |bytes: &[u8], end| HttpResponse { body: text(bytes), end, took_ms: millis(sent), ..head.clone() };
+    let stands = |bytes: &[u8]| site.notes.stands(claim.judge(&HttpAnswer::Answered(seen(bytes, BodyEnd::Open))));
+    if site.notes.last().verdict.is_some() {
+        // It has been noted as silent, and is not.
+        stands(&bytes);
+    }
+    if need == BodyNeed::Hint {
+        // That the hint is late, or breaks off, changes nothing.
+        let hint = timeout(HINT, fill(&mut bytes, &mut body, |_| false)).await;
+        return Ok(seen(&bytes, hint.ok().and_then(Result::ok).unwrap_or(BodyEnd::Open)));
+    }
+    loop {
+        match timeout(SILENCE, fill(&mut bytes, &mut body, |bytes| claim.is_decided(&text(bytes)))).await {
+            Ok(end) => return Ok(seen(&bytes, end.map_err(|error| broke(claim, &fate, "HTTP", &error))?)),
+            Err(_elapsed) => stands(&bytes),
+        }
+    }
+}
+
+/// The part of a body that is kept.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(KEPT)]).into_owned()
+}
+
+/// Reads on until the body ends, is enough, or is more than is kept.
+async fn fill(
+    bytes: &mut Vec<u8>,
+    body: &mut Incoming,
+    is_enough: impl Fn(&[u8]) -> bool,
+) -> Result<BodyEnd, hyper::Error> {
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+        if bytes.len() > KEPT {
+            return Ok(BodyEnd::TooLong);
+        }
+        if is_enough(bytes) {
+            return Ok(BodyEnd::Open);
+        }
+    }
+    Ok(BodyEnd::Whole)
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
@@ -184,13 +242,38 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_ends_too_early_is_no_answer() {
-        for reply in
-            ["", "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf", "+PONG\r\n"]
-        {
+        for reply in ["", "HTTP/1.1 200 OK\r\nContent-Le", "+PONG\r\n"] {
             let verdict = judged(reply, "status: 200").await;
             assert!(actual(&verdict).contains("gave no answer over HTTP: "), "{reply:?}: {verdict:?}");
             assert!(matches!(judged(reply, "expect: denied").await, Verdict::Unclear { .. }), "{reply:?}");
         }
+        let half = "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf";
+        let verdict = judged(half, "answers: {lacks: error}").await;
+        assert!(actual(&verdict).contains("gave no answer over HTTP: "), "{verdict:?}");
+        assert!(matches!(judged(half, "status: 200").await, Verdict::Held { .. }));
+    }
+
+    /// A server that sends `reply` and never ends its stream.
+    async fn endless(reply: &'static str) -> u16 {
+        serve(move |mut stream| async move {
+            let _request = stream.read(&mut [0; 4096]).await?;
+            stream.write_all(reply.as_bytes()).await?;
+            std::future::pending().await
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_head_is_judged_though_the_stream_is_held_open() {
+        let port = endless("HTTP/1.1 404 Not Found\r\n\r\nno such page").await;
+        let claim = |more: &str| format!("http: {{at: 'host/127.0.0.1:{port}', {more}}}");
+        assert!(matches!(look(&claim("status: 404")).await, Verdict::Held { .. }));
+        let broken = format!("http host/127.0.0.1:{port} GET / got 404; its body starts \"no such page\"");
+        assert_eq!(actual(&look(&claim("status: 200")).await), broken);
+        assert!(matches!(look(&claim("expect: denied")).await, Verdict::Broken { .. }));
+        assert!(matches!(look(&claim("status: 404, answers: {contains: such}")).await, Verdict::Held { .. }));
+        let stands = stands_when_dropped(&claim("status: 404, answers: {lacks: such page x}")).await.unwrap();
+        assert_eq!(actual(&stands), "the body starts \"no such page\", and was not at its end");
     }
 
     #[tokio::test]

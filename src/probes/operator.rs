@@ -53,7 +53,7 @@ async fn ready(claim: &Operator, site: &Site<'_>) -> Result<Result<String, Strin
         }
     }
     // What comes now is not about workloads any more.
-    site.notes.look_afresh();
+    drop(site.notes.look_afresh());
     Ok(Ok(settled))
 }
 

@@ -11,7 +11,7 @@ use crate::checks::{Address, Claim, Obstacle};
 use crate::tunnel::{DialError, Fate, Stream};
 
 /// How long a server may be silent before its silence is noted as how the check stands.
-const SILENCE: Duration = Duration::from_secs(1);
+pub(super) const SILENCE: Duration = Duration::from_secs(1);
 
 /// No conversation: the platform is to blame, or nothing can be said about it.
 #[derive(Clone, Debug, PartialEq, Eq)]

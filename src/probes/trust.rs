@@ -80,3 +80,70 @@ impl ServerCertVerifier for AnyCertificate {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+    use crate::checks::Verdict;
+    use crate::probes::stand::{actual, look, serve};
+
+    // Made with openssl for `web.test` alone, valid until the year 2500; the key guards nothing.
+    const CA: &str = include_str!("certificates/ca.pem");
+    const CERTIFICATE: &str = include_str!("certificates/server.pem");
+    const KEY: &str = include_str!("certificates/server.key");
+
+    /// A server with the certificate; its port.
+    async fn server() -> u16 {
+        let chain = CertificateDer::pem_slice_iter(CERTIFICATE.as_bytes()).map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_slice(KEY.as_bytes()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        serve(move |stream| {
+            let acceptor = acceptor.clone();
+            async move {
+                let mut stream = acceptor.accept(stream).await?;
+                let _request = stream.read(&mut [0; 4096]).await?;
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await?;
+                stream.shutdown().await
+            }
+        })
+        .await
+    }
+
+    async fn looked(host: &str, tls: &str) -> Verdict {
+        let at = format!("host/127.0.0.1:{}", server().await);
+        look(&format!("http: {{at: '{at}', headers: {{Host: '{host}'}}, tls: {tls}}}")).await
+    }
+
+    fn trusting(pem: &str) -> String {
+        format!("{{ca: {{value: {pem:?}}}}}")
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_the_trusted_one_signed_for_the_name_passes() {
+        let verdict = looked("web.test", &trusting(CA)).await;
+        assert!(matches!(verdict, Verdict::Held { .. }), "{verdict:?}");
+        let verdict = looked("web.test:8443", &trusting(CA)).await;
+        assert!(matches!(verdict, Verdict::Held { .. }), "{verdict:?}");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_for_another_name_or_of_another_signer_does_not_pass() {
+        let verdict = looked("other.test", &trusting(CA)).await;
+        assert!(actual(&verdict).contains("not valid for name \"other.test\""), "{verdict:?}");
+        let verdict = looked("web.test", &trusting(CERTIFICATE)).await;
+        assert!(actual(&verdict).contains("gave no answer over TLS: "), "{verdict:?}");
+        let verdict = looked("other.test", "any").await;
+        assert!(matches!(verdict, Verdict::Held { .. }), "{verdict:?}");
+    }
+}

@@ -10,12 +10,14 @@ use super::feed::Objects;
 use super::kinds::built_in;
 use super::{Hub, ObjectRef, WatchError, Window};
 use crate::complaint::chain;
-use crate::health::{self, Cause, Health, Surroundings};
+use crate::health::{self, Cause, Comeback, Health, Surroundings};
 
 /// Windows on the kinds of the objects, and on the kinds around them.
 pub(super) struct Scene<'a> {
     objects: &'a [ObjectRef],
     frames: Vec<Frame>,
+    /// What came back of the objects that were ready at the last look.
+    comebacks: Vec<Comeback>,
     /// Group and kind of those that have no status to write.
     statusless: BTreeSet<(String, String)>,
 }
@@ -34,7 +36,8 @@ type Sight<'a> = (&'a Frame, Objects);
 
 impl<'a> Scene<'a> {
     pub(super) async fn open(hub: &Hub, objects: &'a [ObjectRef]) -> Self {
-        let mut scene = Self { objects, frames: Vec::new(), statusless: statusless(hub, objects).await };
+        let statusless = statusless(hub, objects).await;
+        let mut scene = Self { objects, frames: Vec::new(), comebacks: Vec::new(), statusless };
         for object in objects {
             scene.frame(hub, object.resource.clone(), object.namespace.clone(), false);
         }
@@ -80,7 +83,14 @@ impl<'a> Scene<'a> {
             return Ok(None);
         }
         let sights: Vec<Sight<'_>> = self.frames.iter().zip(seen).collect();
-        Ok(Some(self.assess(&sights)))
+        let (healths, comebacks) = self.assess(&sights).into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+        self.comebacks = comebacks.concat();
+        Ok(Some(healths))
+    }
+
+    /// Containers of ready objects that had exited before the last look.
+    pub(super) fn comebacks(&self) -> &[Comeback] {
+        &self.comebacks
     }
 
     /// Nodes are only worth a watch where the scheduler finds them too small.
@@ -90,7 +100,7 @@ impl<'a> Scene<'a> {
         !open && pods.any(|(frame, pods)| pods.iter().any(|pod| health::wants_nodes(view(&frame.resource, pod))))
     }
 
-    fn assess(&self, sights: &[Sight<'_>]) -> Vec<Health> {
+    fn assess(&self, sights: &[Sight<'_>]) -> Vec<(Health, Vec<Comeback>)> {
         let namespaces: BTreeSet<_> = self.objects.iter().map(|object| object.namespace.as_deref()).collect();
         let around = |namespace| (namespace, surroundings(sights, namespace, &self.statusless));
         let around: BTreeMap<_, _> = namespaces.into_iter().map(around).collect();
@@ -109,10 +119,11 @@ pub fn view<'a>(resource: &'a ApiResource, object: &'a DynamicObject) -> health:
     health::Object { group: &resource.group, kind: &resource.kind, metadata: &object.metadata, data: &object.data }
 }
 
-fn health(object: &ObjectRef, sights: &[Sight<'_>], around: &Surroundings<'_>) -> Health {
+fn health(object: &ObjectRef, sights: &[Sight<'_>], around: &Surroundings<'_>) -> (Health, Vec<Comeback>) {
     let own = |(frame, _): &&Sight<'_>| frame.resource == object.resource && frame.namespace == object.namespace;
     let found = sights.iter().find(own).and_then(|(_, objects)| object.among(objects));
-    found.map_or_else(|| missing(object), |found| health::assess(view(&object.resource, found), around))
+    let Some(found) = found.map(|found| view(&object.resource, found)) else { return (missing(object), Vec::new()) };
+    (health::assess(found, around), health::comebacks(found, around))
 }
 
 fn missing(object: &ObjectRef) -> Health {

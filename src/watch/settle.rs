@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::OptionFuture;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, LogParams};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::scene::Scene;
 use super::{Hub, ObjectRef, WatchError};
-use crate::health::{Cause, Health, Patience, Speaker};
+use crate::health::{Cause, Comeback, Health, Patience, Speaker};
 use crate::ports::Notes;
 
 /// Lines kept of a log that explains a doom.
@@ -33,30 +34,46 @@ impl Hub {
     /// # Errors
     /// The outer error where a watch is refused, the inner one where an object is doomed.
     pub async fn settle(&self, objects: &[ObjectRef], notes: &Notes) -> Result<Result<String, Doom>, WatchError> {
-        self.settle_telling(objects, |on| notes.waiting(on)).await
+        self.wait(objects, Belief::AtOnce, |on| notes.waiting(on)).await
     }
 
-    /// As [`Hub::settle`], telling the lowest thing waited for at every look.
+    /// As [`Hub::settle`], telling the lowest thing waited for at every look. What was restarted is ready only once it
+    /// has been up for longer than before.
     ///
     /// # Errors
     /// As [`Hub::settle`].
     pub async fn settle_telling(
         &self,
         objects: &[ObjectRef],
+        tell: impl FnMut(&str) + Send,
+    ) -> Result<Result<String, Doom>, WatchError> {
+        self.wait(objects, Belief::OnceProven, tell).await
+    }
+
+    async fn wait(
+        &self,
+        objects: &[ObjectRef],
+        belief: Belief,
         mut tell: impl FnMut(&str) + Send,
     ) -> Result<Result<String, Doom>, WatchError> {
         if objects.is_empty() {
             return Ok(Ok("nothing to wait for".to_owned()));
         }
         let mut scene = Scene::open(self, objects).await;
-        let mut stuck = Stuck::default();
+        let (mut stuck, mut proofs) = (Stuck::default(), Proofs::default());
         loop {
             let mut retry = None;
             if let Some(trouble) = scene.trouble() {
                 tell(&trouble);
             } else if let Some(healths) = scene.look(self)? {
                 match stuck.outcome(&healths, Instant::now()) {
-                    Outcome::Ready(saw) => return Ok(Ok(saw)),
+                    Outcome::Ready(saw) => match proofs.owed(scene.comebacks(), Instant::now()) {
+                        Some((on, until)) if belief == Belief::OnceProven => {
+                            tell(on);
+                            retry = Some(until);
+                        }
+                        Some(_) | None => return Ok(Ok(saw)),
+                    },
                     Outcome::Doomed(at, cause) => return Ok(Err(self.doom(&objects[at], cause).await)),
                     Outcome::Waiting { on, until } => {
                         tell(&on);
@@ -102,6 +119,32 @@ impl Hub {
             }
         }
         Vec::new()
+    }
+}
+
+/// When readiness is believed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Belief {
+    /// As soon as it is seen.
+    AtOnce,
+    /// Once what came back has stayed.
+    OnceProven,
+}
+
+/// Until when each container that came back must stay up, by its line.
+#[derive(Default)]
+struct Proofs(BTreeMap<String, Instant>);
+
+impl Proofs {
+    /// The one that owes longest, if any still does.
+    fn owed<'a>(&mut self, comebacks: &'a [Comeback], now: Instant) -> Option<(&'a str, Instant)> {
+        let owing = comebacks.iter().map(|back| {
+            // A node's clock may differ from ours: at worst the whole time is waited from the first sight.
+            let up = Duration::try_from(Timestamp::now().duration_since(back.up_since)).unwrap_or_default();
+            let until = self.0.entry(back.line.clone()).or_insert_with(|| now + back.owes.saturating_sub(up));
+            (back.line.as_str(), *until)
+        });
+        owing.filter(|(_, until)| *until > now).max_by_key(|(_, until)| *until)
     }
 }
 
@@ -262,6 +305,22 @@ mod tests {
         stuck.outcome(&[on("b", None)], start + Duration::from_secs(4));
         let again = start + Duration::from_secs(6);
         assert_eq!(stuck.outcome(&[on("a", Some(PATIENCE))], again), waiting("a", Some(again + PATIENCE.alone)));
+    }
+
+    #[tokio::test]
+    async fn what_came_back_owes_what_is_left_of_its_time_and_its_next_life_owes_anew() {
+        let (mut proofs, start) = (Proofs::default(), Instant::now());
+        let back = |line: &str, ago: i64| Comeback {
+            line: line.to_owned(),
+            up_since: Timestamp::now() - jiff::SignedDuration::from_secs(ago),
+            owes: Duration::from_secs(10),
+        };
+        assert_eq!(proofs.owed(&[back("restarted long ago", 3600)], start), None);
+        let young = [back("restarted once", 0)];
+        let (line, until) = proofs.owed(&young, start).unwrap();
+        assert!(line == "restarted once" && until <= start + Duration::from_secs(10) && until > start);
+        assert_eq!(proofs.owed(&young, until), None);
+        assert!(proofs.owed(&[back("restarted twice", 0)], until).is_some());
     }
 
     #[tokio::test]

@@ -118,6 +118,16 @@ async fn a_look_that_lasts_ends_with_its_last_word() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_that_the_window_cuts_short_does_not_overrule_what_was_seen_before() {
+    let mut catalog = catalog("data-plane: redis");
+    check(&mut catalog, "data-plane", "redis").patience.within = Span::secs(3);
+    let silence = Look::Stands(Verdict::broken("status 200", "web does not answer"));
+    let looks = [Look::Sees(10, Verdict::broken("status 200", "web got 404")), silence];
+    let world = FakeWorld::default().looks("data-plane/redis/answers", looks);
+    assert_snapshot!(told(&plan(&catalog, &asking(&[])).unwrap(), world).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_settle_that_times_out_says_what_it_waited_for() {
     let world = FakeWorld::default().deed("data-plane/redis/settle", Deed::Hangs("pod redis-0: image is being pulled"));
     assert_snapshot!(told(&planned("data-plane: redis", &[]), world).await);

@@ -125,7 +125,7 @@ impl World for FakeWorld {
         }
     }
 
-    async fn keep_evidence(&self, step: &Step, _: &Notes) -> Option<Evidence> {
+    async fn keep_evidence(&self, step: &Step, _: &Ending, _: &Notes) -> Option<Evidence> {
         pause(self.evidence_takes.get(step.id.as_str()).copied().unwrap_or(100)).await;
         Some(Evidence { folder: step.id.as_str().into(), excerpt: Vec::new() })
     }

@@ -323,6 +323,47 @@ async fn a_crash_loop_comes_with_the_last_words_of_its_container() {
     assert_eq!(doom.details[1], "log of container app: starting");
 }
 
+/// A Deployment that counts as ready, whose one container is up again, a second after it lived for a second.
+fn came_back(fake: &Fake) {
+    let ago = |seconds| (jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds)).to_string();
+    let end = json!({ "terminated": { "exitCode": 1, "startedAt": ago(2), "finishedAt": ago(1) } });
+    let up = json!({ "running": { "startedAt": ago(0) } });
+    deploy(fake, &json!({ "ready": true, "restartCount": 2, "state": up, "lastState": end }));
+    let status = json!({ "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1 });
+    fake.put("deployments", json!({ "metadata": { "name": "web", "namespace": "ns", "uid": "d" }, "status": status }));
+}
+
+#[tokio::test]
+async fn a_crash_loop_is_not_believed_in_its_ready_moment() {
+    let (fake, hub) = hub();
+    came_back(&fake);
+    let objects = [web(&hub).await];
+    let mut told = Vec::new();
+    let settle = hub.settle_telling(&objects, |on| told.push(on.to_owned()));
+    let crash = async {
+        sleep(Duration::from_millis(500)).await;
+        let ended = json!({ "terminated": { "exitCode": 1, "reason": "Error" } });
+        deploy(&fake, &json!({ "state": { "waiting": { "reason": "CrashLoopBackOff" } }, "lastState": ended }));
+    };
+    let (settled, ()) = timeout(SOON, async { tokio::join!(settle, crash) }).await.unwrap();
+    assert!(settled.unwrap().unwrap_err().why.contains("exited with code 1"));
+    assert!(told[0].contains("must stay so for longer than it last lived"), "{told:?}");
+}
+
+#[tokio::test]
+async fn what_came_back_is_believed_once_it_stays_and_by_a_settle_at_once() {
+    let (fake, hub) = hub();
+    came_back(&fake);
+    let web = [web(&hub).await];
+    let (out, _heard) = tokio::sync::mpsc::unbounded_channel();
+    let notes = seaworthy::ports::Notes::new(seaworthy::plan::StepId::cluster(), out);
+    let begun = tokio::time::Instant::now();
+    assert!(timeout(SOON, hub.settle(&web, &notes)).await.unwrap().unwrap().is_ok());
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(timeout(SOON, hub.settle_telling(&web, |_| ())).await.unwrap().unwrap().is_ok());
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
 #[tokio::test]
 async fn settling_ends_when_the_newest_specification_is_there() {
     let (fake, hub) = hub();

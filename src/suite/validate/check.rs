@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Cx;
 use super::component::spaced;
-use crate::checks::{Check, Pace};
+use crate::checks::{Check, Contradiction, Pace};
 use crate::span::Span;
 use crate::suite::document::CheckDocument;
 use crate::suite::field::{Field, Placed};
@@ -34,6 +34,10 @@ pub(super) fn lay(
     for (keys, path) in files(&probe.value) {
         let place = cx.sources.within(probe.place, keys);
         cx.file_at(place, path);
+    }
+    for Contradiction { key, what, remedy } in probe.value.contradictions() {
+        let place = cx.sources.within(probe.place, &[probe.value.kind(), key]);
+        cx.note(place, Finding::new(what).remedy(remedy));
     }
     Some(CheckSpec {
         name: name.clone(),

@@ -1,0 +1,192 @@
+//! Claims at odds with themselves: a part that nothing would ever be held against.
+//!
+//! - Purpose: refuse it before anything runs. A green would seem to cover what was never looked at.
+//! - Never: taste. Each rule is about a part that the judge or the probe cannot take into account.
+
+use super::{Absence, Access, Check, Crd, Dns, Http, Namespace, Operator, Postgres, Redis, RedisRole, Tcp, Workload};
+
+/// One part of a claim that cannot be held against anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contradiction {
+    /// The part, by its key in the claim.
+    pub key: &'static str,
+    /// What is wrong with it.
+    pub what: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+impl Contradiction {
+    fn new(key: &'static str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { key, what: what.into(), remedy: remedy.into() }
+    }
+}
+
+impl Check {
+    /// Every part of the claim that another part makes meaningless.
+    #[must_use]
+    pub fn contradictions(&self) -> Vec<Contradiction> {
+        match self {
+            Self::Namespace(claim) => namespace(claim),
+            Self::Crd(claim) => crd(claim),
+            Self::Workload(claim) => workload(claim),
+            Self::Operator(claim) => operator(claim),
+            Self::Dns(claim) => dns(claim),
+            Self::Http(claim) => http(claim),
+            Self::Tcp(claim) => tcp(claim),
+            Self::Redis(claim) => redis(claim),
+            Self::Postgres(claim) => postgres(claim),
+            Self::Job(_) | Self::HelmTest(_) | Self::Exec(_) => Vec::new(),
+        }
+    }
+}
+
+/// The parts that are written, of those that only something that is there can have.
+fn beside_absence(expect: Absence, parts: &[(&'static str, bool)]) -> Vec<Contradiction> {
+    let word = match expect {
+        Absence::Present => return Vec::new(),
+        Absence::Absent => "absent",
+        Absence::AbsentWithItsKind => "absent-with-its-kind",
+    };
+    beside(word, "what is gone", parts)
+}
+
+/// The parts that are written, of those that only somebody who is let in can see.
+fn beside_denial(expect: Access, parts: &[(&'static str, bool)]) -> Vec<Contradiction> {
+    match expect {
+        Access::Allowed => Vec::new(),
+        Access::Denied => beside("denied", "what keeps us out", parts),
+    }
+}
+
+fn beside(word: &str, of: &str, parts: &[(&'static str, bool)]) -> Vec<Contradiction> {
+    let written = parts.iter().filter(|(_, is_written)| *is_written);
+    let contradiction = |(key, _): &(&'static str, bool)| {
+        let what = format!("`{key}` means nothing beside `expect: {word}`: it cannot be seen of {of}");
+        Contradiction::new(key, what, "remove it, or make it a check of its own without `expect`")
+    };
+    written.map(contradiction).collect()
+}
+
+fn namespace(claim: &Namespace) -> Vec<Contradiction> {
+    beside_absence(claim.expect, &[("labels", !claim.labels.is_empty()), ("quota", !claim.quota.is_empty())])
+}
+
+fn crd(claim: &Crd) -> Vec<Contradiction> {
+    beside_absence(claim.expect, &[("versions", !claim.versions.is_empty())])
+}
+
+fn workload(claim: &Workload) -> Vec<Contradiction> {
+    let mut found = beside_absence(claim.expect, &[("replicas", claim.replicas.is_some())]);
+    if claim.name == "*" && claim.replicas.is_some() && claim.expect == Absence::Present {
+        let what = "`replicas` means nothing beside `name: \"*\"`: several objects have no count in common";
+        found.push(Contradiction::new("replicas", what, "remove it, or name the one whose replicas are claimed"));
+    }
+    found
+}
+
+fn operator(claim: &Operator) -> Vec<Contradiction> {
+    let both = claim.accepts.is_some() && claim.accepts == claim.denies;
+    let contradiction = || {
+        let what = "the same object cannot be both accepted and denied";
+        Contradiction::new("denies", what, "name two files; they may differ in one field")
+    };
+    both.then(contradiction).into_iter().collect()
+}
+
+fn dns(claim: &Dns) -> Vec<Contradiction> {
+    beside_absence(claim.expect, &[("addresses", !claim.addresses.is_empty())])
+}
+
+fn http(claim: &Http) -> Vec<Contradiction> {
+    let (Some(status @ 200..300), Access::Denied) = (claim.status, claim.expect) else { return Vec::new() };
+    let what = format!("status {status} lets in, and `expect: denied` claims to be kept out");
+    let remedy = "write a status that denies, such as the 302 of a login, or leave it out for 401 or 403";
+    vec![Contradiction::new("status", what, remedy)]
+}
+
+fn tcp(claim: &Tcp) -> Vec<Contradiction> {
+    beside_denial(claim.expect, &[("send", claim.send.is_some()), ("answers", claim.answers.is_some())])
+}
+
+fn redis(claim: &Redis) -> Vec<Contradiction> {
+    let Redis { role, replicas, version, replica, .. } = claim;
+    let mut found = beside_denial(
+        claim.expect,
+        &[
+            ("role", role.is_some()),
+            ("replicas", replicas.is_some()),
+            ("version", version.is_some()),
+            ("replica", replica.is_some()),
+        ],
+    );
+    if claim.user.is_some() && claim.password.is_none() {
+        let what = "`user` means nothing without `password`: nobody logs in";
+        found.push(Contradiction::new("user", what, "add the user's `password`, or remove the user"));
+    }
+    if claim.expect == Access::Denied {
+        return found;
+    }
+    let is_replica = *role == Some(RedisRole::Replica);
+    if is_replica && replicas.is_some() {
+        let what = "only a master has `replicas`, and `role: replica` claims that this is none";
+        found.push(Contradiction::new("replicas", what, "remove it, or claim it of the master"));
+    }
+    if replica.is_some() && (is_replica || !claim.writes) {
+        let what = "`replica` means nothing here: no key is written that could appear on it";
+        found.push(Contradiction::new("replica", what, "claim it of a master, without `writes: false`"));
+    }
+    found
+}
+
+fn postgres(claim: &Postgres) -> Vec<Contradiction> {
+    beside_denial(claim.expect, &[("role", claim.role.is_some()), ("version", claim.version.is_some())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keys that are refused.
+    fn refused(yaml: &str) -> Vec<&'static str> {
+        let check: Check = serde_saphyr::from_str(yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"));
+        check.contradictions().into_iter().map(|found| found.key).collect()
+    }
+
+    #[test]
+    fn what_cannot_be_held_against_anything_is_refused() {
+        for (yaml, keys) in [
+            ("namespace: {expect: absent, labels: {a: b}, quota: {pods: '1'}}", &["labels", "quota"][..]),
+            ("crd: {names: [a.x], versions: [v1], expect: absent-with-its-kind}", &["versions"]),
+            ("workload: {kind: Deployment, name: web, replicas: 0, expect: absent}", &["replicas"]),
+            ("workload: {kind: Deployment, name: '*', replicas: 2}", &["replicas"]),
+            ("operator: {deployments: [o], accepts: a.yaml, denies: a.yaml}", &["denies"]),
+            ("dns: {name: redis, addresses: [10.0.0.1], expect: absent}", &["addresses"]),
+            ("http: {at: 'web:80', status: 200, expect: denied}", &["status"]),
+            ("tcp: {at: 'db:1', send: x, answers: {equals: y}, expect: denied}", &["send", "answers"]),
+            ("redis: {at: 'r:1', role: master, replicas: 1, expect: denied}", &["role", "replicas"]),
+            ("redis: {at: 'r:1', role: replica, replicas: 1}", &["replicas"]),
+            ("redis: {at: 'r:1', writes: false, replica: 's:1'}", &["replica"]),
+            ("redis: {at: 'r:1', user: u}", &["user"]),
+            ("postgres: {at: 'p:1', user: u, version: '>=16', expect: denied}", &["version"]),
+        ] {
+            assert_eq!(refused(yaml), keys, "{yaml}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_together_is_let_be() {
+        for yaml in [
+            "namespace: {labels: {a: b}}",
+            "workload: {kind: Deployment, name: '*', expect: absent}",
+            "operator: {deployments: [o], accepts: a.yaml, denies: b.yaml}",
+            "http: {at: 'web:80', status: 302, has: {location: {contains: login}}, expect: denied}",
+            "tcp: {at: 'db:1', expect: denied}",
+            "redis: {at: 'r:1', user: u, password: {value: secret}, expect: denied}",
+            "redis: {at: 'r:1', role: master, replicas: 1, replica: 's:1'}",
+            "postgres: {at: 'p:1', user: u, role: replica}",
+        ] {
+            assert_eq!(refused(yaml), [""; 0], "{yaml}");
+        }
+    }
+}
