@@ -237,6 +237,7 @@ pub(super) fn told(applied: Vec<(Change, ObjectRef)>) -> Installed {
         (count(Change::Unchanged), "unchanged"),
     ];
     let saw = match counts {
+        [(0, _), (0, _), (1, _)] => "unchanged: the only object is as it should be".to_owned(),
         [(0, _), (0, _), (all, _)] => format!("unchanged: all {all} objects are as they should be"),
         counts => {
             let some = counts.iter().filter(|(count, _)| *count > 0);

@@ -11,6 +11,7 @@ use kube::runtime::wait::{await_condition, conditions};
 
 use super::{InstallError, Installer, Target};
 use crate::k8s::RUN_LABEL;
+use crate::number::count;
 use crate::ports::{Done, Notes};
 use crate::watch::ObjectRef;
 
@@ -31,12 +32,12 @@ pub(super) async fn everything(installer: &Installer, cluster: &Target, notes: &
     for marked in marked(installer, &cluster.client).await? {
         waves.entry(wave(&marked)).or_default().push(marked);
     }
-    let mut count = 0;
+    let mut objects = 0;
     for wave in waves.into_values() {
-        count += wave.len();
+        objects += wave.len();
         gone(&cluster.client, &wave, notes).await?;
     }
-    Ok(Done::saying(format!("removed {} releases and {count} objects", releases.len())))
+    Ok(Done::saying(format!("removed {} and {}", count(releases.len(), "release"), count(objects, "object"))))
 }
 
 /// Releases whose first revision is this run's, oldest first. One that was there before is not ours to remove.
