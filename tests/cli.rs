@@ -163,6 +163,7 @@ const ANSWERS: [&[&str]; 10] = [
 ];
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "assert_cmd keeps the reader of the output to itself")]
 fn a_reader_who_has_seen_enough_is_no_failure() {
     for arguments in ANSWERS {
         let (reader, writer) = std::io::pipe().unwrap();
