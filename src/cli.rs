@@ -6,6 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::span::Span;
 
+/// What chooses the environment where `--env` does not.
+pub const ENVIRONMENT_VARIABLE: &str = "SEAWORTHY_ENV";
+
 /// Says whether a layer of a Kubernetes platform works, and if not, why.
 ///
 /// A suite is one layer: what to install, what must hold afterwards, and the layers it stands on. `seaworthy suite NAME`
@@ -19,7 +22,7 @@ pub struct Cli {
     pub suites: PathBuf,
 
     /// The environment to lay over the suites: a file in the suites' `environments` folder.
-    #[arg(short = 'e', long = "env", global = true, value_name = "NAME", env = "SEAWORTHY_ENV")]
+    #[arg(short = 'e', long = "env", global = true, value_name = "NAME", env = ENVIRONMENT_VARIABLE)]
     pub environment: Option<String>,
 
     /// When to use colour. NO_COLOR and CLICOLOR_FORCE are honoured.
@@ -132,7 +135,7 @@ pub struct SuiteArgs {
     pub context: Option<String>,
 
     /// The kubeconfig of --context; like kubectl, $KUBECONFIG and ~/.kube/config otherwise.
-    #[arg(long, value_name = "FILE", help_heading = "Cluster", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", help_heading = "Cluster", requires = "context", value_hint = ValueHint::FilePath)]
     pub kubeconfig: Option<PathBuf>,
 
     /// Confirm that the named context may be installed into; it must be the same name as --context.

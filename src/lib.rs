@@ -7,6 +7,7 @@
 //!
 //! **What can be said** (pure: no runtime, no cluster, no files)
 //! - [`span`]: a length of time with its unit.
+//! - [`number`]: a number with its noun.
 //! - [`checks`]: the vocabulary of claims and how an answer is judged.
 //! - [`health`]: Kubernetes objects → ready, waiting on something, or doomed.
 //! - [`suite`]: what the author wrote, made trustworthy; every mistake at once.
@@ -43,6 +44,8 @@
 //! Which room may import which, and that this map is complete, is held by `tests/layering.rs`.
 
 pub mod span;
+
+pub mod number;
 
 pub mod checks;
 pub mod health;

@@ -30,7 +30,8 @@ pub trait World: Send + Sync + 'static {
 /// A step that did what it was to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
-    /// What came of it, in one line: `installed redis, revision 1`, `unchanged`.
+    /// What came of it, in one line: `installed redis, revision 1`, `unchanged`. Below it, a line each, what is there to
+    /// be copied.
     pub saw: String,
     /// What a reader should know although it went well.
     pub warnings: Vec<String>,

@@ -7,11 +7,16 @@ use std::process::Output;
 use assert_cmd::Command;
 
 /// The binary in the repository's folder, with nothing on its PATH and nothing in its environment.
-fn seaworthy(arguments: &[&str]) -> Output {
+fn command(arguments: &[&str]) -> Command {
     let mut command = Command::cargo_bin("seaworthy").unwrap();
     let nowhere = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nowhere");
     command.env_clear().env("PATH", &nowhere).env("HOME", &nowhere).current_dir(env!("CARGO_MANIFEST_DIR"));
-    command.args(arguments).output().unwrap()
+    command.args(arguments);
+    command
+}
+
+fn seaworthy(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
 }
 
 #[track_caller]
@@ -70,7 +75,7 @@ fn suites_are_selected_by_their_labels() {
     check(&dry("layer=="), 2, &["--selector"]);
     let listed = check(&["list", "-l", "layer=40"], 0, &["data-plane", "[layer=40, stage=data]"]);
     assert!(!listed.contains("bootstrap ["), "{listed}");
-    check(&["list", "-l", "layer=99"], 4, &["labels"]);
+    check(&["list", "-l", "layer=99"], 4, &["layer=99"]);
 }
 
 #[test]
@@ -93,7 +98,9 @@ fn answers_for_a_pipe_have_no_colour() {
 
 #[test]
 fn the_shipped_suites_are_in_order() {
-    check(&["validate"], 0, &["are in order"]);
+    check(&["validate"], 0, &["in order: 3 suites with 13 checks"]);
+    let one = folder("alone", &provided("alone"));
+    check(&["validate", "--suites", &one], 0, &["1 suite with 1 check,"]);
 }
 
 #[test]
@@ -110,7 +117,64 @@ fn a_folder_without_suites_is_not_green() {
 
 #[test]
 fn a_suite_that_nobody_wrote_is_named_with_what_may_be_meant() {
-    check(&["suite", "data-plan"], 2, &["data-plan", "data-plane"]);
+    for arguments in [["suite", "data-plan"], ["list", "data-plan"]] {
+        check(&arguments, 2, &["there is no suite `data-plan`; did you mean `data-plane`?"]);
+    }
+}
+
+#[test]
+fn a_cluster_that_is_none_of_ours_is_a_wrong_command_line() {
+    check(&["cluster", "down", "kind", "--force"], 2, &["no cluster of ours called kind; there is none at all"]);
+}
+
+#[test]
+fn what_is_wrong_goes_to_standard_error_and_leaves_answers_alone() {
+    let suites = folder("title", "version: 1\nsuite: title\n");
+    for arguments in [["validate", "--suites", &suites], ["list", "--json", &format!("--suites={suites}")]] {
+        let output = seaworthy(&arguments);
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("`title` is missing here") && said.contains("2 mistakes in the suites"), "{said}");
+    }
+}
+
+#[test]
+fn an_environment_without_a_file_is_named_with_whoever_named_it() {
+    let remedy = "choose one of `lab`, `local`, or write `suites/environments/stagin.yaml`";
+    let said = check(&["validate", "-e", "stagin"], 2, &["no environment `stagin`", remedy]);
+    assert!(!said.contains("SEAWORTHY_ENV"), "{said}");
+    let output = command(&["validate"]).env("SEAWORTHY_ENV", "stagin").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(remedy) && said.contains("`stagin` comes from the variable SEAWORTHY_ENV"), "{said}");
+}
+
+/// Every command that only prints.
+const ANSWERS: [&[&str]; 10] = [
+    &["--help"],
+    &["suite", "--help"],
+    &["completion", "bash"],
+    &["list"],
+    &["list", "--json"],
+    &["list", "--requirements"],
+    &["schema"],
+    &["validate"],
+    &["suite", "data-plane", "--dry-run"],
+    &["replay", "tests/replay/green.jsonl"],
+];
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "assert_cmd keeps the reader of the output to itself")]
+fn a_reader_who_has_seen_enough_is_no_failure() {
+    for arguments in ANSWERS {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("seaworthy"));
+        let child = command.args(arguments).env_clear().current_dir(env!("CARGO_MANIFEST_DIR"));
+        let output = child.stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{arguments:?}");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+    }
 }
 
 #[test]
@@ -166,9 +230,11 @@ fn schemas_are_json_schemas_and_fit_the_shipped_files() {
 #[test]
 fn a_context_must_be_confirmed_by_its_own_name() {
     let named = ["suite", "bootstrap", "--context", "production", "--kubeconfig", "/nowhere/config"];
-    check(&named, 3, &["production"]);
+    check(&named, 3, &["production: not in /nowhere/config, which does not exist"]);
     check(&["suite", "bootstrap", "--yes-this-cluster", "x"], 2, &["--context"]);
     check(&["suite", "bootstrap", "--cluster", "context"], 2, &["--context NAME"]);
+    check(&["suite", "bootstrap", "--kubeconfig", "/nowhere/config"], 2, &["--context <NAME>"]);
+    check(&["suite", "bootstrap", "--dry-run", "--cluster", "kind", "--context", "a"], 2, &["leave --cluster out"]);
 }
 
 #[test]

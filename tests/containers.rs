@@ -64,6 +64,7 @@ async fn look(check: &str) -> Verdict {
             requirements: Vec::new(),
             check: serde_saphyr::from_str(check).unwrap_or_else(|error| panic!("{error}")),
             patience: Patience::default(),
+            line: 1,
         },
     };
     prober.observe(&work, &Notes::new(StepId::cluster(), tokio::sync::mpsc::unbounded_channel().0)).await

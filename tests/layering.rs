@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 /// Each room, in the order of the map in `src/lib.rs`, with the rooms it may name as `crate::room`.
 const TABLE: &[(&str, &[&str])] = &[
     ("span", &[]),
+    ("number", &[]),
     ("checks", &["span"]),
     ("health", &[]),
     ("suite", &["span", "checks"]),
-    ("plan", &["span", "suite", "checks"]),
+    ("plan", &["span", "number", "suite", "checks"]),
     ("events", &["span", "plan", "suite", "checks"]),
     ("ports", &["events", "plan", "checks"]),
     ("engine", &["ports", "events", "plan", "suite", "checks", "span", "complaint"]),
@@ -28,7 +29,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("install", &["ADAPTER"]),
     ("probes", &["ADAPTER"]),
     ("evidence", &["ADAPTER"]),
-    ("report", &["events", "plan", "checks", "suite", "span"]),
+    ("report", &["events", "plan", "checks", "suite", "span", "number"]),
     ("cli", &["span"]),
     ("app", &["*"]),
 ];
@@ -41,6 +42,7 @@ const ADAPTER: &[&str] = &[
     "suite",
     "checks",
     "span",
+    "number",
     "health",
     "complaint",
     "secrets",
@@ -54,7 +56,7 @@ const ADAPTER: &[&str] = &[
 ];
 
 /// Rooms of words: they know no runtime, no client and no file.
-const PURE: &[&str] = &["span", "checks", "health", "suite", "plan", "events"];
+const PURE: &[&str] = &["span", "number", "checks", "health", "suite", "plan", "events"];
 const IMPURE: &[&str] = &["tokio::", "kube::", "reqwest::", "std::fs", "std::net::Tcp", "std::env", "std::process"];
 
 fn source() -> PathBuf {

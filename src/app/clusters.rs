@@ -4,25 +4,16 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::{ENVIRONMENT, folders, output};
+use super::{ENVIRONMENT, WRONG, folders, output};
 use crate::cluster::{ClusterKind, ClusterOptions, Clusters, Downs, Folders, Force, Row};
 use crate::ports::Trouble;
 use crate::tools::Toolbox;
 
 pub(super) async fn list(as_json: bool) -> u8 {
     match clusters().await.list().await {
-        Ok(rows) if as_json => {
-            output::say(&Value::from_iter(rows.iter().map(json_row)).to_string());
-            0
-        }
-        Ok(rows) if rows.is_empty() => {
-            output::say("no cluster of ours is left");
-            0
-        }
-        Ok(rows) => {
-            rows.iter().for_each(|row| output::say(&row.to_string()));
-            0
-        }
+        Ok(rows) if as_json => output::say(&Value::from_iter(rows.iter().map(json_row)).to_string()),
+        Ok(rows) if rows.is_empty() => output::say("no cluster of ours is left"),
+        Ok(rows) => output::say(&rows.iter().map(|row| format!("{row}\n")).collect::<String>()),
         Err(trouble) => complain(&trouble),
     }
 }
@@ -33,13 +24,34 @@ pub(super) async fn down(names: &[String], all: bool, force: bool) -> u8 {
         (true, true) => Downs::All,
         (true, false) => Downs::LeftOver,
     };
-    match clusters().await.down(&which, if force { Force::Yes } else { Force::No }).await {
+    let clusters = clusters().await;
+    match clusters.list().await {
+        Ok(rows) if names.iter().any(|name| !is_among(name, &rows)) => return unknown(names, &rows),
+        Ok(_) => {}
+        Err(trouble) => return complain(&trouble),
+    }
+    match clusters.down(&which, if force { Force::Yes } else { Force::No }).await {
         Ok(done) => {
-            output::say(&done.saw);
-            0
+            let spared = done.warnings.iter().map(|line| format!("\n{line}")).collect::<String>();
+            output::say(&format!("{}{spared}", done.saw))
         }
         Err(trouble) => complain(&trouble),
     }
+}
+
+fn is_among(name: &str, rows: &[Row]) -> bool {
+    rows.iter().any(|row| row.name == name)
+}
+
+/// A name that is none of a cluster is a wrong command line; nothing is removed then.
+fn unknown(names: &[String], rows: &[Row]) -> u8 {
+    let unknown: Vec<&str> = names.iter().map(String::as_str).filter(|name| !is_among(name, rows)).collect();
+    let there_are = match rows {
+        [] => "there is none at all".to_owned(),
+        rows => format!("there are: {}", rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>().join(", ")),
+    };
+    output::complain(&format!("there is no cluster of ours called {}; {there_are}", unknown.join(", ")), &[]);
+    WRONG
 }
 
 fn complain(trouble: &Trouble) -> u8 {

@@ -3,11 +3,15 @@
 use std::fs::File;
 use std::io::BufReader;
 
+use clap::CommandFactory as _;
+use clap_complete::Shell;
 use serde_json::{Value, json};
 
-use super::{ENVIRONMENT, NOTHING, WRONG, catalog, coverage, output, reports};
+use super::{ENVIRONMENT, WRONG, catalog, coverage, output, reports};
 use crate::cli::{Cli, ListArgs, ReplayArgs, SchemaOf};
 use crate::complaint;
+use crate::number::count;
+use crate::plan::{Selection, Suites};
 use crate::report::{self, Reporter, Reports};
 use crate::suite::{self, Catalog, CheckSpec, Component, Suite};
 
@@ -16,8 +20,8 @@ pub(super) fn validate(cli: &Cli) -> u8 {
         Ok(catalog) => {
             let checks: usize =
                 catalog.suites.values().flat_map(|suite| suite.components.values()).map(|c| c.checks.len()).sum();
-            output::say(&format!("{} suites with {checks} checks are in order", catalog.suites.len()));
-            0
+            let (suites, checks) = (count(catalog.suites.len(), "suite"), count(checks, "check"));
+            output::say(&format!("in order: {suites} with {checks}, in every environment"))
         }
         Err(code) => code,
     }
@@ -28,8 +32,14 @@ pub(super) fn schema(of: SchemaOf) -> u8 {
         SchemaOf::Suite => suite::suite_schema(),
         SchemaOf::Environment => suite::environment_schema(),
     };
-    output::say(&format!("{schema:#}"));
-    0
+    output::say(&format!("{schema:#}"))
+}
+
+pub(super) fn completion(shell: Shell) -> u8 {
+    // By way of memory: the generator takes a reader who has seen enough for a defect.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "seaworthy", &mut script);
+    output::say(&String::from_utf8_lossy(&script))
 }
 
 pub(super) fn list(cli: &Cli, list: &ListArgs) -> u8 {
@@ -37,29 +47,22 @@ pub(super) fn list(cli: &Cli, list: &ListArgs) -> u8 {
         Ok(catalog) => catalog,
         Err(code) => return code,
     };
-    if let Some(unknown) = list.names.iter().find(|name| !catalog.suites.keys().any(|suite| suite.as_str() == *name)) {
-        output::complain(&format!("there is no suite `{unknown}`"), &[]);
-        return NOTHING;
-    }
-    let chosen = |suite: &&Suite| list.names.is_empty() || list.names.iter().any(|name| name == suite.name.as_str());
     let selector = match catalog::selector(list.selector.as_ref()) {
         Ok(selector) => selector,
         Err(code) => return code,
     };
-    let labelled = |suite: &&Suite| selector.as_ref().is_none_or(|selector| selector.takes(suite));
-    let suites: Vec<&Suite> = catalog.suites.values().filter(chosen).filter(labelled).collect();
-    if suites.is_empty() {
-        output::complain("no suite has these labels", &[]);
-        return NOTHING;
-    }
+    let selection = Selection { suites: Suites::of(&list.names), selector, ..Selection::default() };
+    let suites = match selection.asked(&catalog) {
+        Ok(suites) => suites,
+        Err(error) => return catalog::unplanned(&error),
+    };
     let text = match (list.requirements, list.json) {
         (false, false) => as_tree(&suites),
         (false, true) => format!("{:#}", as_json(&catalog, &suites)),
         (true, false) => coverage::as_table(&suites),
         (true, true) => format!("{:#}", coverage::as_json(&suites)),
     };
-    output::say(&text);
-    0
+    output::say(&text)
 }
 
 fn as_tree(suites: &[&Suite]) -> String {
@@ -140,6 +143,5 @@ pub(super) fn replay(cli: &Cli, arguments: &ReplayArgs) -> u8 {
         output::complain(warning, &[]);
     }
     let code = told.tally().exit_code();
-    told.close().iter().for_each(|trouble| output::complain(&complaint::chain(trouble), &[]));
-    code
+    output::ended(code, &told.close())
 }

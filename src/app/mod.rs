@@ -17,8 +17,6 @@ mod site;
 mod suite;
 mod world;
 
-use clap::CommandFactory as _;
-
 use crate::cli::{Cli, ClusterCommand, Command};
 
 /// The suite files or the command line are wrong.
@@ -41,10 +39,7 @@ pub fn run(cli: &Cli) -> u8 {
         Command::List(list) => inform::list(cli, list),
         Command::Schema { of } => inform::schema(*of),
         Command::Replay(replay) => inform::replay(cli, replay),
-        Command::Completion { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "seaworthy", &mut std::io::stdout());
-            0
-        }
+        Command::Completion { shell } => inform::completion(*shell),
         Command::Suite(arguments) if arguments.dry_run => suite::dry_run(cli, arguments),
         Command::Suite(arguments) => waiting(suite::run(cli, arguments)),
         Command::Cluster { command: ClusterCommand::List { json } } => waiting(clusters::list(*json)),

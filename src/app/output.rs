@@ -1,11 +1,14 @@
 //! What is said outside a run: complaints on standard error, answers on standard output.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 
 use tracing_subscriber::EnvFilter;
 
+use super::ENVIRONMENT;
 use crate::cli::Color;
-use crate::report::{self, Colour};
+use crate::complaint;
+use crate::report::{self, Colour, ReportError};
+use crate::suite::Mistakes;
 
 /// Where this program's own diagnostics go, and how much of them. `RUST_LOG` overrules `-vv`.
 pub(super) fn diagnostics(verbose: u8, color: Color) {
@@ -24,10 +27,28 @@ pub(super) const fn colour(color: Color) -> Colour {
     }
 }
 
-/// An answer, on standard output. A reader who has seen enough (`| head`) is no failure.
-pub(super) fn say(text: &str) {
+/// An answer, on standard output; the exit code. A reader who has seen enough (`| head`) is no failure.
+pub(super) fn say(text: &str) -> u8 {
     let mut out = report::coloured(std::io::stdout(), Colour::Auto);
-    writeln!(out, "{}", text.trim_end()).ok();
+    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            complain(&format!("cannot write the answer: {error}"), &[]);
+            ENVIRONMENT
+        }
+        Ok(()) | Err(_) => 0,
+    }
+}
+
+/// Mistakes, each with its place, on standard error.
+pub(super) fn point_out(mistakes: &Mistakes) {
+    writeln!(std::io::stderr(), "{mistakes}\n").ok();
+}
+
+/// The exit code of a run that was told, and what could not be told of it: a report that somebody waits for and that is
+/// not there is no green.
+pub(super) fn ended(code: u8, troubles: &[ReportError]) -> u8 {
+    troubles.iter().for_each(|trouble| complain(&complaint::chain(trouble), &[]));
+    if troubles.is_empty() || code != 0 { code } else { ENVIRONMENT }
 }
 
 /// What is wrong, on standard error, with what else is known below it.

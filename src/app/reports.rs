@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{IsTerminal as _, Seek as _, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -62,7 +62,17 @@ fn github() -> Result<Option<Reporter>, String> {
     }
     let summary = std::env::var_os("GITHUB_STEP_SUMMARY").map(|path| append(Path::new(&path))).transpose()?;
     let summary = summary.unwrap_or_else(|| Box::new(std::io::sink()));
-    Ok(Some(Reporter::Github(Github::new(Box::new(std::io::stdout()), summary))))
+    let github = Github::new(Box::new(std::io::stdout()), summary).running_in(folder_in_repository());
+    Ok(Some(Reporter::Github(github)))
+}
+
+/// Where this program runs, as seen from the repository that GitHub's runner checked out; empty where that is unknown.
+fn folder_in_repository() -> PathBuf {
+    let inside = || {
+        let repository = std::env::var_os("GITHUB_WORKSPACE")?;
+        std::env::current_dir().ok()?.strip_prefix(repository).ok().map(Path::to_owned)
+    };
+    inside().unwrap_or_default()
 }
 
 fn create(path: &Path) -> Result<Out, String> {

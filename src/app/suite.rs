@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::world::{Memory, Platform};
-use super::{ENVIRONMENT, NOTHING, WRONG, catalog, folders, output, reports, required, signals};
+use super::{ENVIRONMENT, WRONG, catalog, folders, output, reports, required, signals};
 use crate::cli::{self, Cli, SuiteArgs};
 use crate::cluster::{self, Borrowing, ClusterKind, ClusterOptions, Clusters, Folders};
-use crate::complaint;
 use crate::engine::{self, RunOptions, Usage};
 use crate::evidence::EvidenceStore;
 use crate::install::Installer;
@@ -21,11 +20,8 @@ use crate::tools::{Equipment, Tool, Toolbox};
 
 /// Prints the plan.
 pub(super) fn dry_run(cli: &Cli, arguments: &SuiteArgs) -> u8 {
-    match planned(cli, arguments) {
-        Ok((_, plan)) => {
-            output::say(&plan::outline(&plan));
-            0
-        }
+    match kind(arguments).and_then(|_| planned(cli, arguments)) {
+        Ok((_, plan)) => output::say(&plan::outline(&plan)),
         Err(code) => code,
     }
 }
@@ -45,7 +41,7 @@ fn planned(cli: &Cli, arguments: &SuiteArgs) -> Result<(Catalog, Plan), u8> {
         catalog.environment.node_image = Some(image.clone());
     }
     let selection = Selection {
-        suites: if arguments.names.is_empty() { Suites::All } else { Suites::Named(arguments.names.clone()) },
+        suites: Suites::of(&arguments.names),
         selector: catalog::selector(arguments.selector.as_ref())?,
         extent: match (arguments.only, arguments.installed) {
             (_, true) => Extent::Installed,
@@ -58,10 +54,7 @@ fn planned(cli: &Cli, arguments: &SuiteArgs) -> Result<(Catalog, Plan), u8> {
     };
     match plan::plan(&catalog, &selection) {
         Ok(plan) => Ok((catalog, plan)),
-        Err(error) => {
-            output::complain(&complaint::chain(&error), &[]);
-            Err(if error.selects_nothing() { NOTHING } else { WRONG })
-        }
+        Err(error) => Err(catalog::unplanned(&error)),
     }
 }
 
@@ -191,11 +184,9 @@ impl Ready {
         });
         engine.await;
         let code = reports.tally().exit_code();
-        let troubles = reports.close();
-        troubles.iter().for_each(|trouble| output::complain(&complaint::chain(trouble), &[]));
+        let code = output::ended(code, &reports.close());
         world.left_behind().iter().for_each(|left| output::complain(left, &[]));
-        // A report that somebody waits for and that is not there is no green.
-        if troubles.is_empty() || code != 0 { code } else { ENVIRONMENT }
+        code
     }
 
     const fn cluster_word(&self) -> &'static str {
@@ -221,7 +212,11 @@ impl Ready {
             clusters: Clusters::new(options, self.equipment),
             installer: Installer::new(helm.clone().unwrap_or_default(), self.run.clone(), rendered, secrets.clone()),
             helm,
-            evidence: EvidenceStore { folder: self.folder.join("evidence"), secrets: secrets.clone() },
+            evidence: EvidenceStore {
+                folder: self.folder.join("evidence"),
+                secrets: secrets.clone(),
+                began: jiff::Timestamp::now(),
+            },
             secrets: secrets.clone(),
             run: self.run,
             folder: self.folder,

@@ -15,6 +15,7 @@ use crate::events::{Ending, Evidence, Fault};
 use crate::evidence::{EvidenceStore, Scene};
 use crate::install::{self, Installed, Installer, Rendered};
 use crate::k8s;
+use crate::number::count;
 use crate::plan::{CheckWork, ClusterWork, ComponentKey, ComponentWork, Step, Work};
 use crate::ports::{Done, Notes, Trouble, World};
 use crate::probes;
@@ -117,9 +118,9 @@ impl Platform {
 
     async fn render(&self, work: &ComponentWork, notes: &Notes) -> Result<Done, Trouble> {
         let rendered = self.installer.render(work, notes).await?;
-        let count = rendered.objects.len();
+        let objects = rendered.objects.len();
         lock(&self.memory.rendered).insert(work.key.clone(), Arc::new(rendered));
-        Ok(Done::saying(format!("{count} {}", if count == 1 { "object" } else { "objects" })))
+        Ok(Done::saying(count(objects, "object")))
     }
 
     async fn install(&self, work: &ComponentWork, notes: &Notes) -> Result<Done, Trouble> {

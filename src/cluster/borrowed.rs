@@ -50,9 +50,10 @@ impl Borrowing {
             }
             known.extend(config.contexts.into_iter().map(|context| context.name));
         }
-        let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
+        let absent = |file: &PathBuf| if file.exists() { "" } else { ", which does not exist" };
+        let files: Vec<String> = self.files.iter().map(|file| format!("{}{}", file.display(), absent(file))).collect();
         let remedy = match known.as_slice() {
-            [] => "name the file with --kubeconfig".to_owned(),
+            [] => "name the file that has it with --kubeconfig".to_owned(),
             known => format!("name one of: {}", known.join(", ")),
         };
         Err(Missing::new(format!("kube context {context}: not in {}", files.join(", ")), remedy))

@@ -212,6 +212,14 @@ async fn only_what_nobody_needs_is_removed_unless_more_is_asked_for() {
     let clusters = machine.run("a1");
     let down = clusters.down(&Downs::LeftOver, Force::No).await.unwrap();
     assert_eq!(down.saw, "removed seaworthy-gone, seaworthy-left");
+    assert_eq!(
+        down.warnings,
+        [
+            "kept: seaworthy-kept (name it to remove it, or say --all)",
+            "in use by a run: seaworthy-used (name it with --force to remove it all the same)",
+            "not recorded here: seaworthy-strange (name it to remove it)",
+        ]
+    );
     assert_eq!(clusters.down(&Downs::All, Force::No).await.unwrap().saw, "removed seaworthy-kept");
     assert_eq!(machine.made(), ["seaworthy-strange", "seaworthy-used", "somebody-elses"]);
 }
@@ -355,7 +363,7 @@ async fn a_kept_cluster_is_reused_by_one_run_and_another_run_makes_its_own() {
     let again = machine.clusters("d4", ClusterKind::Kind, true);
     until_waiting(&again).await.unwrap();
     assert_eq!(machine.made(), ["seaworthy-a1", "seaworthy-b2"], "a kept one was not reused");
-    assert!(lower(&again).await.unwrap().starts_with("kept seaworthy-a1: export KUBECONFIG="), "it was there before");
+    assert!(lower(&again).await.unwrap().starts_with("kept seaworthy-a1\nexport KUBECONFIG="), "it was there before");
     until_waiting(&third).await.unwrap();
     assert_eq!(machine.made(), ["seaworthy-a1", "seaworthy-b2", "seaworthy-c3"], "reused unasked");
     assert_eq!(lower(&third).await.unwrap(), "removed seaworthy-c3");

@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::lifecycle::{ClusterKind, Clusters};
 use super::maker::{Maker, MakerError};
+use crate::number::count;
 use crate::ports::{Done, Notes, Trouble};
 use crate::process::Program;
 
@@ -45,7 +46,7 @@ impl Clusters {
         let brought: Vec<Brought> = stream::iter(each).buffer_unordered(AT_ONCE).try_collect().await?;
         let loaded = brought.iter().filter(|brought| **brought == Brought::Loaded).count();
         let there = brought.len() - loaded;
-        let mut done = Done::saying(format!("{loaded} image(s) loaded, {there} already there"));
+        let mut done = Done::saying(format!("{} loaded, {there} already there", count(loaded, "image")));
         done.warnings.extend(
             digested
                 .iter()

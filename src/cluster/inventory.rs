@@ -105,6 +105,16 @@ impl Clusters {
         Ok(rows)
     }
 
+    /// Clusters of runs that ended without removing them, a warning each.
+    pub(super) async fn leftovers(&self) -> Vec<String> {
+        let rows = self.list().await.unwrap_or_default();
+        let left = rows.into_iter().filter(|row| row.standing == Standing::LeftOver);
+        left.map(|row| {
+            format!("{} was left over by a run that was killed; remove it with: seaworthy cluster down", row.name)
+        })
+        .collect()
+    }
+
     /// Removes clusters, and the records of those that are gone. A cluster in use is refused unless `force` is set, which
     /// breaks the run that uses it.
     ///
@@ -126,7 +136,7 @@ impl Clusters {
         let removed =
             if removed.is_empty() { "nothing removed".to_owned() } else { format!("removed {}", removed.join(", ")) };
         match troubles.first() {
-            None => Ok(Done::saying(removed)),
+            None => Ok(Done { saw: removed, warnings: spared(&rows, which) }),
             Some(first) => Err(Trouble::environment(first.clone()).with(troubles.split_off(1)).with([removed])),
         }
     }
@@ -175,6 +185,25 @@ impl Downs {
             },
         }
     }
+}
+
+/// Where no cluster was named: what is still there, a line each with how to remove it.
+fn spared(rows: &[Row], which: &Downs) -> Vec<String> {
+    if matches!(which, Downs::Named(_)) {
+        return Vec::new();
+    }
+    let names = |standing: Standing| {
+        let rows = rows.iter().filter(|row| row.standing == standing && !which.covers(row));
+        rows.map(|row| row.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let hints = [
+        (Standing::Kept, "name it to remove it, or say --all"),
+        (Standing::InUse, "name it with --force to remove it all the same"),
+        (Standing::Unrecorded, "name it to remove it"),
+    ];
+    let spared = hints.map(|(standing, hint)| (standing, names(standing), hint));
+    let spared = spared.iter().filter(|(_, names, _)| !names.is_empty());
+    spared.map(|(standing, names, hint)| format!("{standing}: {names} ({hint})")).collect()
 }
 
 fn standing(held: bool, exists: Option<bool>, keep: bool) -> Standing {

@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::images::Loader;
-use super::inventory::Standing;
 use super::maker::{Maker, MakerError, Order};
 use super::record::{Claim, Record, Shelf};
 use super::{Borrowing, Flavour, usable};
 use crate::complaint;
 use crate::k8s::{self, Access};
+use crate::number::count;
 use crate::plan::ClusterWork;
 use crate::ports::{Done, Notes, Trouble};
 use crate::process;
@@ -159,8 +159,8 @@ impl Clusters {
         };
         if stays {
             drop(self.lock().take());
-            let reach = format!("kept {name}: export KUBECONFIG={}", self.shelf.kubeconfig(&name).display());
-            return Ok(Done::saying(format!("{reach}; remove it with: seaworthy cluster down {name}")));
+            let reach = format!("export KUBECONFIG={}", self.shelf.kubeconfig(&name).display());
+            return Ok(Done::saying(format!("kept {name}\n{reach}\nseaworthy cluster down {name}")));
         }
         notes.waiting(format!("cluster {name} to be removed"));
         self.remove(&maker, &name).await?;
@@ -230,7 +230,7 @@ impl Clusters {
         if let Some(held) = self.lock().as_mut() {
             held.usable = true;
         }
-        let mut done = Done::saying(format!("{saw} {name} with {}, {} node(s)", maker.title(), recipe.nodes));
+        let mut done = Done::saying(format!("{saw} {name} with {}, {}", maker.title(), count(recipe.nodes, "node")));
         done.warnings = leftovers;
         Ok(Raised { access, ownership: Ownership::Ours, done })
     }
@@ -315,16 +315,6 @@ impl Clusters {
         // Where no image is named the tool's version decides on it.
         let base = image.clone().unwrap_or_else(|| maker.title());
         Ok(Recipe { digest: digest(&[maker.flavour().tool().name(), &text, &base]), config, image, nodes })
-    }
-
-    /// Clusters of runs that ended without removing them, a warning each.
-    pub(super) async fn leftovers(&self) -> Vec<String> {
-        let rows = self.list().await.unwrap_or_default();
-        let left = rows.into_iter().filter(|row| row.standing == Standing::LeftOver);
-        left.map(|row| {
-            format!("{} was left over by a run that was killed; remove it with: seaworthy cluster down", row.name)
-        })
-        .collect()
     }
 }
 

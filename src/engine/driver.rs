@@ -90,7 +90,7 @@ fn started(plan: &Plan, options: &RunOptions) -> RunStarted {
         environment: options.environment.clone(),
         cluster: options.cluster.clone(),
         sign_off: options.sign_off,
-        steps: plan.steps.values().map(StepOutline::from).collect(),
+        steps: plan.steps.values().map(|step| StepOutline::of(step, plan)).collect(),
         omissions: plan.omissions.clone(),
     }
 }

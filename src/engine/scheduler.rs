@@ -281,7 +281,7 @@ impl<'p> Scheduler<'p> {
             }
             Stop::Interrupted => {
                 self.stop = Stop::Aborted;
-                let made = self.made.as_ref().map_or_else(String::new, |made| format!("; left behind: {made}"));
+                let made = self.made.as_ref().map_or_else(String::new, |made| format!(" (left behind: {made})"));
                 self.stop_all(|_| true, &Cut::Abort { why: format!("aborted by a second {signal}{made}") }, now);
             }
             Stop::Aborted => {}
@@ -344,6 +344,7 @@ mod tests {
             requirements: Vec::new(),
             check: serde_json::from_value(check).unwrap(),
             patience: crate::suite::Patience::default(),
+            line: 1,
         };
         CheckWork { key: key(), namespace: "c".parse().unwrap(), release: None, folder: "".into(), spec }
     }
@@ -390,7 +391,7 @@ mod tests {
             add(StepId::of_suite(&key().suite, "deploy-budget"), settles, Work::Budget(budget));
         }
         add(StepId::teardown(), BTreeSet::new(), Work::Teardown);
-        Plan { steps, omissions: Vec::new() }
+        Plan { steps, omissions: Vec::new(), written: BTreeMap::new() }
     }
 
     fn red(why: &str) -> Ending {

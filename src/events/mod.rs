@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::checks::Verdict;
-use crate::plan::{Omission, Place, Step, StepId};
+use crate::plan::{Omission, Place, Plan, Step, StepId, Written};
 use crate::span::Span;
 use crate::suite::RequirementId;
 
@@ -109,6 +109,24 @@ pub struct RunStarted {
     pub omissions: Vec<Omission>,
 }
 
+#[cfg(test)]
+impl RunStarted {
+    /// A run of these steps.
+    pub(crate) fn of(steps: Vec<StepOutline>) -> Self {
+        Self {
+            format: FORMAT,
+            seaworthy: "0".to_owned(),
+            run: "r".to_owned(),
+            started: Timestamp::UNIX_EPOCH,
+            environment: "local".to_owned(),
+            cluster: "kind".to_owned(),
+            sign_off: false,
+            steps,
+            omissions: Vec::new(),
+        }
+    }
+}
+
 /// One step as reporters need it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepOutline {
@@ -126,10 +144,15 @@ pub struct StepOutline {
     pub budget: Span,
     /// Requirements served.
     pub requirements: Vec<RequirementId>,
+    /// Where the author wrote what it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Written>,
 }
 
-impl From<&Step> for StepOutline {
-    fn from(step: &Step) -> Self {
+impl StepOutline {
+    /// A step of this plan.
+    #[must_use]
+    pub fn of(step: &Step, plan: &Plan) -> Self {
         Self {
             id: step.id.clone(),
             kind: step.kind().to_owned(),
@@ -138,6 +161,7 @@ impl From<&Step> for StepOutline {
             needs: step.needs.iter().cloned().collect(),
             budget: step.budget,
             requirements: step.requirements().to_vec(),
+            written: plan.written.get(&step.id).cloned(),
         }
     }
 }

@@ -71,8 +71,10 @@ pub struct Tally {
     pub checks: Counts,
     /// All steps, checks among them.
     pub steps: Counts,
-    /// The signal that stopped the run.
+    /// The signal that stopped the run; of several, the last.
     pub signal: Option<String>,
+    /// How often the run was asked to stop: the second time it ends without a teardown.
+    pub interrupts: u32,
     /// Omissions that were not asked for and leave a requirement unserved.
     pub unserved: usize,
     worst: Outcome,
@@ -87,6 +89,7 @@ impl Default for Tally {
             checks: Counts::default(),
             steps: Counts::default(),
             signal: None,
+            interrupts: 0,
             unserved: 0,
             worst: Outcome::Conformant,
             check_ids: BTreeSet::new(),
@@ -102,7 +105,10 @@ impl Tally {
         match &event.kind {
             EventKind::RunStarted(run) => self.start(run),
             EventKind::StepEnded { step, ending, .. } => self.end(step, ending),
-            EventKind::RunInterrupted { signal } => self.signal = Some(signal.clone()),
+            EventKind::RunInterrupted { signal } => {
+                self.signal = Some(signal.clone());
+                self.interrupts += 1;
+            }
             EventKind::RunEnded { .. } => self.ended = true,
             EventKind::StepStarted { .. } | EventKind::StepWaited { .. } | EventKind::LookEnded { .. } => {}
         }
@@ -208,21 +214,12 @@ mod tests {
             needs: Vec::new(),
             budget: Span::secs(1),
             requirements: Vec::new(),
+            written: None,
         }
     }
 
     fn started(steps: &[&str]) -> RunStarted {
-        RunStarted {
-            format: crate::events::FORMAT,
-            seaworthy: "0".to_owned(),
-            run: "r".to_owned(),
-            started: jiff::Timestamp::UNIX_EPOCH,
-            environment: "local".to_owned(),
-            cluster: "kind".to_owned(),
-            sign_off: false,
-            steps: steps.iter().map(|step| outline(step)).collect(),
-            omissions: Vec::new(),
-        }
+        RunStarted::of(steps.iter().map(|step| outline(step)).collect())
     }
 
     /// A run of one install and checks `a`, `b`, …, one for each ending.

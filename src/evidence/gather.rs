@@ -1,8 +1,10 @@
 //! What can be had: from the API server, and from the logs heard so far.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use futures::StreamExt as _;
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, TypeMeta};
@@ -85,6 +87,17 @@ impl Gathered {
         self.events.sort_by_key(time);
     }
 
+    /// Without the events that speak of an earlier run: last seen before this one began, about an object that is gone.
+    /// What is still there may have said what is wrong with it long ago.
+    pub(super) fn since(mut self, began: Timestamp) -> Self {
+        let there: BTreeSet<String> = self.objects.iter().filter_map(|object| object.uid()).collect();
+        let is_there = |event: &Event| event.involved_object.uid.as_ref().is_some_and(|uid| there.contains(uid));
+        // The server's times are of whole seconds.
+        let is_new = |event: &Event| time(event).is_none_or(|at| at.as_second() >= began.as_second());
+        self.events.retain(|event| is_new(event) || is_there(event));
+        self
+    }
+
     fn add(&mut self, found: Vec<DynamicObject>) {
         let known: Vec<_> = self.objects.iter().map(|object| object.uid()).collect();
         self.objects.extend(found.into_iter().filter(|object| !known.contains(&object.uid())));
@@ -137,4 +150,29 @@ async fn log_tails(folder: &Path) -> Vec<Log> {
     }
     tails.sort();
     tails
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn events_of_an_earlier_run_are_not_told_unless_their_object_is_still_there() {
+        let event = |uid: &str, at: &str| -> Event {
+            let about = json!({ "kind": "Pod", "name": "redis-0", "uid": uid });
+            serde_json::from_value(json!({ "metadata": {}, "involvedObject": about, "lastTimestamp": at })).unwrap()
+        };
+        let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "redis-0", "uid": "there" } });
+        let (before, after) = ("2026-01-02T03:04:04Z", "2026-01-02T03:04:05Z");
+        let events = [("gone", before), ("there", before), ("gone", after), ("there", after)];
+        let gathered = Gathered {
+            objects: vec![serde_json::from_value(pod).unwrap()],
+            events: events.map(|(uid, at)| event(uid, at)).into(),
+            ..Gathered::default()
+        };
+        let told = gathered.since("2026-01-02T03:04:05.678Z".parse().unwrap()).events;
+        assert_eq!(told, [("there", before), ("gone", after), ("there", after)].map(|(uid, at)| event(uid, at)));
+    }
 }

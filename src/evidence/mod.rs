@@ -2,6 +2,7 @@
 //!
 //! - Purpose: the reader of a report need not have the cluster any more.
 //! - Never: a secret value, a failure of its own (what cannot be had is said in the folder), anything unbounded.
+//! - Why not all events: a reused namespace still has those of an earlier run's pods.
 //! - Why sorted: components share namespaces, and a neighbour's warnings would be read as this step's reason.
 
 mod belonging;
@@ -9,6 +10,8 @@ mod gather;
 mod words;
 
 use std::path::PathBuf;
+
+use jiff::Timestamp;
 
 use crate::events::{Ending, Evidence};
 use crate::logs::LogKeeper;
@@ -27,6 +30,8 @@ pub struct EvidenceStore {
     pub folder: PathBuf,
     /// Values that must not be written.
     pub secrets: Secrets,
+    /// When the run began: in a cluster that is reused, what was said before of objects that are gone is not told.
+    pub began: Timestamp,
 }
 
 /// Where to look for what a red step involved.
@@ -51,7 +56,7 @@ impl EvidenceStore {
     pub async fn keep(&self, step: &StepId, ending: &Ending, last: &Last, scene: &Scene) -> Option<Evidence> {
         let folder = self.folder.join(step.as_str());
         tokio::fs::create_dir_all(&folder).await.ok()?;
-        let mut gathered = gather::from(scene).await;
+        let mut gathered = gather::from(scene).await.since(self.began);
         let excerpt = words::excerpt(&belonging::first(&mut gathered, scene));
         let mut files = vec![
             ("last-seen.txt".to_owned(), words::last_seen(ending, last)),
@@ -84,7 +89,8 @@ mod tests {
     /// What is in `last-seen.txt` after an ending.
     async fn last_seen(ending: &Ending, last: &Last) -> String {
         let folder = tempfile::tempdir().unwrap();
-        let store = EvidenceStore { folder: folder.path().to_owned(), secrets: Secrets::default() };
+        let store =
+            EvidenceStore { folder: folder.path().to_owned(), secrets: Secrets::default(), began: Timestamp::now() };
         store.secrets.learn("hunter2!");
         let kept = store.keep(&StepId::cluster(), ending, last, &Scene::default()).await.unwrap();
         std::fs::read_to_string(kept.folder.join("last-seen.txt")).unwrap()

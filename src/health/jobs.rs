@@ -19,7 +19,7 @@ pub(super) fn assess(job: Object<'_>, around: &Surroundings<'_>) -> Health {
     let pods = around.owned("Pod", job).filter(|pod| !pod.is_going());
     let lowest = Health::gravest(pods.map(|pod| attempt(pods::assess(pod, around)))).map(|health| health.below(job));
     Health::gravest(lowest.into_iter().chain(creation::refused(job, around))).unwrap_or_else(|| {
-        Health::waiting(format!("Job {} is running: {} pods active", job.name(), job.count("/status/active")))
+        Health::waiting(format!("Job {} is running: {} active", job.name(), job.count("/status/active")))
     })
 }
 
@@ -69,10 +69,10 @@ mod tests {
     #[test]
     fn a_job_is_ready_only_when_complete() {
         ready(&job("conditions: [{ type: Complete, status: 'True' }]"), "ran to success");
-        waiting(&job("active: 1"), "Job migrate is running: 1 pods active");
+        waiting(&job("active: 1"), "Job migrate is running: 1 active");
         waiting(&job("conditions: [{ type: Suspended, status: 'True' }]"), "Job migrate is suspended");
         let interim = job("active: 1, conditions: [{ type: SuccessCriteriaMet, status: 'True' }]");
-        waiting(&interim, "Job migrate is running: 1 pods active");
+        waiting(&interim, "Job migrate is running: 1 active");
     }
 
     #[test]

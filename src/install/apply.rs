@@ -237,6 +237,7 @@ pub(super) fn told(applied: Vec<(Change, ObjectRef)>) -> Installed {
         (count(Change::Unchanged), "unchanged"),
     ];
     let saw = match counts {
+        [(0, _), (0, _), (1, _)] => "unchanged: the only object is as it should be".to_owned(),
         [(0, _), (0, _), (all, _)] => format!("unchanged: all {all} objects are as they should be"),
         counts => {
             let some = counts.iter().filter(|(count, _)| *count > 0);
@@ -335,7 +336,7 @@ mod tests {
     async fn applying_twice_changes_nothing_and_says_so_whichever_run_does_it() {
         let fake = Fake::default();
         assert_eq!(apply(&fake, "one", GREETING).await.unwrap(), "1 created");
-        assert_eq!(apply(&fake, "two", GREETING).await.unwrap(), "unchanged: all 1 objects are as they should be");
+        assert_eq!(apply(&fake, "two", GREETING).await.unwrap(), "unchanged: the only object is as it should be");
         assert_eq!(fake.label("greeting", RUN_LABEL).as_deref(), Some("one"));
         assert_eq!(apply(&fake, "two", &GREETING.replace("a: b", "a: c")).await.unwrap(), "1 changed");
     }

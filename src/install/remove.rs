@@ -18,6 +18,7 @@ use super::apply::{self, Applier, Obstacle};
 use super::{InstallError, Installer, Target, render};
 use crate::k8s::RUN_LABEL;
 use crate::manifest;
+use crate::number::count;
 use crate::ports::{Done, Notes};
 use crate::watch::ObjectRef;
 
@@ -79,12 +80,12 @@ pub(super) async fn everything(installer: &Installer, cluster: &Target, notes: &
     for marked in found {
         waves.entry(wave(&marked)).or_default().insert(marked.uid.clone(), marked);
     }
-    let mut count = 0;
+    let mut objects = 0;
     for (wave, marked) in waves {
-        let stays = gone(&cluster.client, wave, marked.into_values().collect(), notes, &mut count).await;
+        let stays = gone(&cluster.client, wave, marked.into_values().collect(), notes, &mut objects).await;
         left.extend(stays);
     }
-    (Done::saying(format!("removed {} releases and {count} objects", releases.len())), left)
+    (Done::saying(format!("removed {} and {}", count(releases.len(), "release"), count(objects, "object"))), left)
 }
 
 /// Takes a release away, and says which of its hooks stay: helm counts what a hook made to no release.

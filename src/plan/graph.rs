@@ -16,7 +16,7 @@ use super::selection::{Extent, Filters, PlanError, Selection};
 use super::step::{
     BudgetWork, CheckWork, ClusterWork, ComponentKey, ComponentWork, Place, PreloadWork, Step, StepId, Work,
 };
-use super::{Omission, Plan, budget};
+use super::{Omission, Plan, Written, budget};
 use crate::suite::{Catalog, CheckSpec, Component, ComponentName, Install, Suite, SuiteName};
 
 /// The name of a suite's budget step, for patterns over checks.
@@ -276,7 +276,9 @@ impl<'a> Graph<'a> {
 
     fn finish(self) -> Result<Plan, PlanError> {
         if self.steps.values().any(|step| matches!(step.work, Work::Check(_) | Work::Budget(_))) {
-            return Ok(Plan { steps: self.steps, omissions: self.omissions });
+            let place = |step: &Step| Some((step.id.clone(), written(self.catalog, step.place.as_ref()?)?));
+            let written = self.steps.values().filter_map(place).collect();
+            return Ok(Plan { steps: self.steps, omissions: self.omissions, written });
         }
         let why = match self.omissions.iter().find(|omission| !omission.asked).or(self.omissions.first()) {
             Some(omission) => {
@@ -291,6 +293,15 @@ impl<'a> Graph<'a> {
         };
         Err(PlanError::NothingSelected { why })
     }
+}
+
+/// The line of the check, of the component, or of the suite.
+fn written(catalog: &Catalog, place: &Place) -> Option<Written> {
+    let suite = catalog.suites.get(&place.suite)?;
+    let component = place.component.as_ref().and_then(|name| suite.components.get(name));
+    let check = place.check.as_ref().and_then(|name| component?.checks.get(name));
+    let line = check.map(|check| check.line).or(component.map(|component| component.line));
+    Some(Written { file: suite.file.clone(), line: line.unwrap_or(1) })
 }
 
 fn check_step(suite: &Suite, component: &Component, check: &CheckSpec, held: &Steps) -> Step {

@@ -11,6 +11,9 @@ mod selection;
 mod selector;
 mod step;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +34,17 @@ pub struct Plan {
     pub steps: IndexMap<StepId, Step>,
     /// What was left out, and why.
     pub omissions: Vec<Omission>,
+    /// Where the author wrote what a step is about; not of the cluster and the teardown.
+    pub written: BTreeMap<StepId, Written>,
+}
+
+/// A line that the author wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// The suite's file, relative to where the program runs.
+    pub file: PathBuf,
+    /// From 1.
+    pub line: usize,
 }
 
 /// Something that will not happen.

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use super::step::{CheckWork, ComponentWork, Step, Work};
 use super::{Omission, Plan};
+use crate::number::count;
 use crate::suite::{ChartSource, CheckName, ComponentName, Install, RequirementId, SuiteName};
 
 /// Everything that will happen, and everything that will not, layer by layer.
@@ -22,7 +23,7 @@ pub fn outline(plan: &Plan) -> String {
     for step in plan.steps.values().filter(|step| matches!(step.work, Work::Teardown)) {
         line(&mut text, 0, &format!("\n{} · within {}", step.id, step.budget));
     }
-    let checks = plan.steps.values().filter(|step| matches!(step.work, Work::Check(_) | Work::Budget(_))).count();
+    let checks = plan.steps.values().filter(|step| matches!(step.work, Work::Check(_))).count();
     let counts = [
         count(layers.len(), "suite"),
         count(plan.steps.len(), "step"),
@@ -121,7 +122,9 @@ impl<'a> Row<'a> {
             let kind = spec.check.kind();
             let requirements = tags(&spec.requirements);
             line(text, 2, &format!("{} · {kind} · within {}{requirements}", spec.name, step.budget));
-            line(text, 3, &spec.title);
+            if !spec.is_titled_by_its_name() {
+                line(text, 3, &spec.title);
+            }
         }
         let (unpicked, others): (Vec<_>, Vec<_>) =
             self.left_out.iter().copied().partition(|omission: &&Omission| omission.asked && is_check(omission));
@@ -178,10 +181,6 @@ fn left_out(name: &str, omission: &Omission) -> String {
 fn tags(requirements: &[RequirementId]) -> String {
     let names: Vec<&str> = requirements.iter().map(RequirementId::as_str).collect();
     if names.is_empty() { String::new() } else { format!(" [{}]", names.join(", ")) }
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn line(text: &mut String, depth: usize, words: &str) {

@@ -35,6 +35,14 @@ pub enum Suites {
     Named(Vec<String>),
 }
 
+impl Suites {
+    /// These; the platform where none is named.
+    #[must_use]
+    pub fn of(names: &[String]) -> Self {
+        if names.is_empty() { Self::All } else { Self::Named(names.to_vec()) }
+    }
+}
+
 /// How much is done for what the suites asked for stand on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Extent {
@@ -70,7 +78,7 @@ pub enum PlanError {
         source: globset::Error,
     },
     /// A pattern that selects nothing; a typing mistake would otherwise look like a green.
-    #[error("`{option} {pattern}` matches nothing in the suites asked for")]
+    #[error("`{option} {pattern}` matches nothing in the suites asked for; see: seaworthy list")]
     Unmatched {
         /// The option that it was given to.
         option: &'static str,
@@ -104,7 +112,10 @@ impl PlanError {
 
 impl Selection {
     /// The suites asked for, in the catalog's order.
-    pub(super) fn asked<'a>(&self, catalog: &'a Catalog) -> Result<Vec<&'a Suite>, PlanError> {
+    ///
+    /// # Errors
+    /// A name that is no suite's, or labels that no suite has.
+    pub fn asked<'a>(&self, catalog: &'a Catalog) -> Result<Vec<&'a Suite>, PlanError> {
         let mut suites = self.named(catalog)?;
         if let Some(selector) = &self.selector {
             suites.retain(|suite| selector.takes(suite));

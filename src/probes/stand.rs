@@ -107,6 +107,7 @@ fn work(check: &str) -> CheckWork {
             requirements: Vec::new(),
             check: serde_saphyr::from_str(check).unwrap_or_else(|error| panic!("{error}")),
             patience: Patience::default(),
+            line: 1,
         },
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn critical_path(record: &Record) -> Vec<Link<'_>> {
 }
 
 /// What kept the step from starting earlier: of the steps it needs, the one that ended last. Tearing down needs no step
-/// to have held, and starts after all of them.
+/// to have held, and starts after all of them. A deploy budget only counts what others do.
 fn stood_on<'a>(record: &'a Record, step: &StepRecord) -> Option<&'a StepRecord> {
     let began = step.began_ms?;
     let outline = &step.outline;
@@ -42,7 +42,7 @@ fn stood_on<'a>(record: &'a Record, step: &StepRecord) -> Option<&'a StepRecord>
         .steps
         .values()
         .filter(|other| last_of_all || outline.needs.contains(&other.outline.id))
-        .filter(|other| other.outline.id != outline.id)
+        .filter(|other| other.outline.id != outline.id && other.outline.kind != "budget")
         .filter(|other| other.began_ms.is_some() && other.ended_ms.is_some_and(|ended| ended <= began))
         .max_by_key(|other| other.ended_ms)
 }

@@ -1,4 +1,6 @@
-//! Numbers and foreign text as people read them: lengths of time, text without control characters, text within a width.
+//! Times and foreign text as people read them: lengths of time, text without control characters, text within a width.
+
+use crate::number::count;
 
 /// Milliseconds as `0.4s`, `41.2s`, `1m41s`, `1h02m`.
 pub(super) fn length(ms: u64) -> String {
@@ -8,11 +10,6 @@ pub(super) fn length(ms: u64) -> String {
         60..3_600 => format!("{}m{:02}s", secs / 60, secs % 60),
         _ => format!("{}h{:02}m", secs / 3_600, secs % 3_600 / 60),
     }
-}
-
-/// A number with its noun: `1 check`, `3 checks`.
-pub(super) fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Text of the platform as lines that are safe to print: without colours, every other control character spelled out.

@@ -5,14 +5,16 @@
 //! lasts, commands are stopped: the log line of a pod that a terminal's report quotes must not be obeyed.
 
 use std::io;
+use std::path::{Path, PathBuf};
 
 use super::critical_path::critical_path;
-use super::figures::{abridge, count, length, plain};
+use super::figures::{abridge, length, plain};
+use super::out::Out;
 use super::record::{Record, StepRecord};
-use super::reports::Out;
 use super::suites::{SuitePart, path_of, suites};
 use super::telling::{headline, outcome_line, particulars, unsteadiness, word};
 use crate::events::{Event, EventKind};
+use crate::number::count;
 
 /// GitHub refuses a summary of more than 1 MiB; so many red steps of so many lines each stay far below.
 const STEPS_SHOWN: usize = 60;
@@ -22,6 +24,7 @@ const LINES_SHOWN: usize = 40;
 pub struct Github {
     annotations: Out,
     summary: Out,
+    folder: PathBuf,
     stopped: Option<String>,
     failed: Option<io::Error>,
 }
@@ -30,7 +33,13 @@ impl Github {
     /// Annotations go to the job's standard output, the summary to the file that the runner names.
     #[must_use]
     pub fn new(annotations: Out, summary: Out) -> Self {
-        Self { annotations, summary, stopped: None, failed: None }
+        Self { annotations, summary, folder: PathBuf::new(), stopped: None, failed: None }
+    }
+
+    /// Where the program runs, as seen from the repository: annotations name files from there.
+    #[must_use]
+    pub fn running_in(self, folder: PathBuf) -> Self {
+        Self { folder, ..self }
     }
 
     pub(super) fn take(&mut self, event: &Event) {
@@ -43,7 +52,7 @@ impl Github {
 
     pub(super) fn close(mut self, record: &Record) -> io::Result<()> {
         let again = self.stopped.take().map_or_else(String::new, |word| format!("::{word}::\n"));
-        self.annotate(&(again + &annotations(record)))?;
+        self.annotate(&(again + &annotations(record, &self.folder)))?;
         self.summary.write_all(summary(record).as_bytes())?;
         self.summary.flush()?;
         self.failed.map_or(Ok(()), Err)
@@ -56,15 +65,15 @@ impl Github {
 }
 
 /// One for each red step; of a run that is not green for another reason (interrupted, nothing checked), that reason.
-fn annotations(record: &Record) -> String {
+fn annotations(record: &Record, folder: &Path) -> String {
     let red = record.red();
     if red.is_empty() && record.tally.exit_code() != 0 {
         return format!("::error title=seaworthy::{}\n", data(&outcome_line(&record.tally)));
     }
-    red.into_iter().map(annotation).collect()
+    red.into_iter().map(|step| annotation(step, folder)).collect()
 }
 
-fn annotation(step: &StepRecord) -> String {
+fn annotation(step: &StepRecord, folder: &Path) -> String {
     let Some(ending) = &step.ending else { return String::new() };
     let title = format!("{}: {}", word(ending), plain(step.outline.id.as_str()));
     let first = std::iter::once(headline(ending));
@@ -73,7 +82,11 @@ fn annotation(step: &StepRecord) -> String {
         lines.into_iter().map(move |line| format!("{}: {line}", particular.label))
     });
     let message: Vec<String> = first.chain(rest).collect();
-    format!("::error title={}::{}\n", property(&title), data(&message.join("\n")))
+    let place = step.outline.written.as_ref().map_or_else(String::new, |written| {
+        let file = plain(&folder.join(&written.file).display().to_string());
+        format!("file={},line={},", property(&file), written.line)
+    });
+    format!("::error {place}title={}::{}\n", property(&title), data(&message.join("\n")))
 }
 
 fn data(text: &str) -> String {
@@ -213,11 +226,32 @@ fn html(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::{Ending, RunStarted, StepOutline};
+    use crate::plan::{StepId, Written};
 
     #[test]
     fn workflow_commands_are_escaped() {
         assert_eq!(data("100%\r\n::error::"), "100%25%0D%0A::error::");
         assert_eq!(property("a: b, c"), "a%3A b%2C c");
+    }
+
+    #[test]
+    fn a_red_check_is_annotated_on_the_line_that_claims_it() {
+        let id = StepId::cluster();
+        let written = Written { file: "suites/data-plane.yaml".into(), line: 12 };
+        let (kind, title, budget) = ("check".to_owned(), "it answers".to_owned(), crate::span::Span::secs(1));
+        let (place, needs, requirements) = (None, Vec::new(), Vec::new());
+        let outline =
+            StepOutline { id: id.clone(), kind, title, place, needs, budget, requirements, written: Some(written) };
+        let ending = Ending::Broken { expected: String::new(), actual: "it is silent".to_owned(), details: Vec::new() };
+        let mut record = Record::default();
+        let ended = EventKind::StepEnded { step: id, ending, took_ms: 0, looks: 1, evidence: None };
+        for kind in [EventKind::RunStarted(RunStarted::of(vec![outline])), ended] {
+            record.take(&Event { seq: 0, at_ms: 0, kind });
+        }
+        let said = annotations(&record, Path::new("platform"));
+        let place = "::error file=platform/suites/data-plane.yaml,line=12,title=broken%3A cluster::";
+        assert_eq!(said, format!("{place}it is silent\n"));
     }
 
     #[test]

@@ -13,13 +13,14 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
-use super::figures::{count, plain};
+use super::figures::plain;
+use super::out::Out;
 use super::record::{Record, StepRecord};
-use super::reports::Out;
 use super::suites::{SuitePart, suites, the_runs_own};
 use super::telling::{headline, numbers, outcome_line, particulars, serves, verdict_line, word};
 use crate::checks::Verdict;
 use crate::events::{Ending, Fault};
+use crate::number::count;
 use crate::plan::Omission;
 
 /// Whose idea of JUnit is followed.

@@ -9,6 +9,7 @@ mod critical_path;
 mod figures;
 mod github;
 mod junit;
+mod out;
 mod record;
 mod reports;
 mod suites;
@@ -18,7 +19,8 @@ mod transcript;
 
 pub use self::github::Github;
 pub use self::junit::{Dialect, Junit};
+pub use self::out::Out;
 pub use self::record::{Look, Record, StepRecord};
-pub use self::reports::{Out, ReportError, Reporter, Reports};
+pub use self::reports::{ReportError, Reporter, Reports};
 pub use self::terminal::{Colour, Terminal, Voice, coloured};
 pub use self::transcript::{Reading, Transcript, TranscriptError, read};

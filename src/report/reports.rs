@@ -1,6 +1,6 @@
 //! The reporters of one run, fed together.
 
-use std::io::{self, Write};
+use std::io;
 
 use super::github::Github;
 use super::junit::Junit;
@@ -8,9 +8,6 @@ use super::record::Record;
 use super::terminal::Terminal;
 use super::transcript::Transcript;
 use crate::events::{Event, Tally};
-
-/// Where a report goes; opened by whoever knows its path.
-pub type Out = Box<dyn Write + Send>;
 
 /// A report that could not be written. The run goes on all the same, and this is said at its end.
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,10 @@
 //! How an ending is put into words: one word, one line, and the particulars. The same words in every report.
 
-use super::figures::{count, plain, plain_lines};
+use super::figures::{plain, plain_lines};
 use super::record::{Look, StepRecord};
 use crate::checks::Verdict;
 use crate::events::{Counts, Ending, Fault, Outcome, Tally};
+use crate::number::count;
 
 /// What else is known of a red step, under a label.
 pub(super) struct Particular {
@@ -28,7 +29,7 @@ pub(super) const fn word(ending: &Ending) -> &'static str {
 /// The one line for an ending: of a red one, the lowest cause.
 pub(super) fn headline(ending: &Ending) -> String {
     match ending {
-        Ending::Held { saw, .. } => plain(saw),
+        Ending::Held { saw, .. } => plain(saw.lines().next().unwrap_or_default()),
         Ending::Broken { actual: cause, .. } | Ending::Unclear { why: cause, .. } => plain_lines(cause)
             .into_iter()
             .map(|line| line.trim().to_owned())

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, Write};
 
-use super::reports::Out;
+use super::out::Out;
 use crate::events::{Event, EventKind, FORMAT};
 use crate::plan::StepId;
 

@@ -63,9 +63,14 @@ impl<T> Field<Vec<Field<T>>> {
 }
 
 impl<K, V> Field<Entries<K, V>> {
+    /// Every entry, without its name where that could not be understood: what it names is looked at all the same.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Option<&Placed<K>>, &Field<V>)> {
+        self.value().into_iter().flat_map(|entries| &entries.0).map(|(key, value)| (key.get(), value))
+    }
+
     /// Every entry whose name could be understood.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&Placed<K>, &Field<V>)> {
-        self.value().into_iter().flat_map(|entries| &entries.0).filter_map(|(key, value)| Some((key.get()?, value)))
+        self.all().filter_map(|(key, value)| Some((key?, value)))
     }
 }
 

@@ -114,7 +114,7 @@ impl Finding {
         self
     }
 
-    /// The remedy for a word that is none of those known.
+    /// The remedy for a word that is none of those known; where one of them is meant, in place of any other remedy.
     pub(super) fn did_you_mean<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let known: Vec<&str> = known.into_iter().take(MOST_KNOWN).collect();
         let near = known.iter().map(|name| (strsim::damerau_levenshtein(word, name), *name)).min();
@@ -122,7 +122,10 @@ impl Finding {
             Some((distance, name)) if distance <= 1 + name.len() / 4 => {
                 Self { about: About::Meant(name.to_owned()), ..self.remedy(format!("did you mean `{name}`?")) }
             }
-            Some(_) => self.remedy(format!("known here: {}", listed(&known))),
+            Some(_) => {
+                let before = self.remedy.as_ref().map_or_else(String::new, |remedy| format!("{remedy}; "));
+                self.remedy(format!("{before}known here: {}", listed(&known)))
+            }
             None => self,
         }
     }

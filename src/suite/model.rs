@@ -90,6 +90,8 @@ pub struct Component {
     pub checks: IndexMap<CheckName, CheckSpec>,
     /// Why the environment leaves it out, if it does.
     pub off: Option<String>,
+    /// The line of its suite's file on which it begins, from 1.
+    pub line: usize,
 }
 
 /// Where a component's objects come from. Paths are relative to where the program runs.
@@ -167,4 +169,19 @@ pub struct CheckSpec {
     pub check: Check,
     /// How long and how insistently.
     pub patience: Patience,
+    /// The line of its suite's file on which it begins, from 1.
+    pub line: usize,
+}
+
+impl CheckSpec {
+    /// Whether the title only says the name again.
+    #[must_use]
+    pub fn is_titled_by_its_name(&self) -> bool {
+        self.title == as_words(self.name.as_str())
+    }
+}
+
+/// A name as words: the title of what was given none.
+pub(super) fn as_words(name: &str) -> String {
+    name.replace('-', " ")
 }

@@ -91,6 +91,11 @@ impl Sources {
         self.spots[place.0 as usize].range.clone()
     }
 
+    /// The line that a place is on, from 1.
+    pub(super) fn line(&self, place: Place) -> usize {
+        self.text(self.file_of(place)).line_and_column(self.range(place).start).0
+    }
+
     /// A file's text.
     pub(super) fn text(&self, file: usize) -> &Text {
         &self.texts[file]

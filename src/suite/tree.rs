@@ -64,6 +64,7 @@ pub(super) fn parse(sources: &mut Sources, file: usize, ledger: &mut Ledger) -> 
             let end = text.len()..text.len();
             let range =
                 error.location().map_or(end, |at| range_of(at).unwrap_or_else(|| point_of(at, sources.text(file))));
+            let range = if is_about_a_tab(&error.to_string()) { on_the_tab(text, range) } else { range };
             let place = sources.spot(file, range, None, None);
             ledger.note(place, unreadable(error.without_snippet()));
             None
@@ -85,6 +86,8 @@ fn unreadable(error: &Error) -> Finding {
         }
         Error::MultipleDocuments { .. } => Finding::new("a second document begins here")
             .remedy("one file is one suite: remove the `---`, or split the file"),
+        _ if is_about_a_tab(message) => Finding::new("a tab stands here, where YAML wants spaces")
+            .remedy("indent with spaces; the file is read no further than this"),
         // Inside an alias the breach arrives as text.
         _ if message.contains("budget breached") || message.contains("alias") && message.contains("limit") => {
             Finding::new("this is larger, deeper or more repetitive than a suite can be")
@@ -178,6 +181,22 @@ impl Node {
 fn point_of(at: Location, text: &Text) -> Range<usize> {
     let start = text.byte(at.line(), at.column());
     start..start
+}
+
+fn is_about_a_tab(message: &str) -> bool {
+    message.contains("tabs disallowed") || message.contains("found a tab")
+}
+
+/// The parser points behind the tab that it does not allow, or to the beginning of the value that the tab ends; shown is
+/// the tab.
+fn on_the_tab(text: &str, range: Range<usize>) -> Range<usize> {
+    let (before, after) = text.split_at(text.floor_char_boundary(range.start));
+    let indentation = &before[before.trim_end_matches([' ', '\t']).len()..];
+    match (indentation.find('\t'), after.find('\t')) {
+        (Some(tab), _) => before.len() - indentation.len() + tab..before.len(),
+        (None, Some(tab)) => before.len() + tab..before.len() + tab + 1,
+        (None, None) => range,
+    }
 }
 
 /// The bytes of a location.

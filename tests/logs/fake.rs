@@ -1,7 +1,6 @@
 //! An API server on loopback with one pod, whose log it streams as it is told to.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
@@ -11,8 +10,9 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
+
+use super::server::Server;
 
 /// How one stream of a log goes; a stream that nothing is said of sends everything and ends.
 #[derive(Clone, Copy)]
@@ -60,9 +60,7 @@ impl Stream {
 /// The server.
 pub(crate) struct Fake {
     world: World,
-    address: SocketAddr,
-    /// A runtime of its own, whose end ends every connection.
-    runtime: Option<Runtime>,
+    server: Server,
 }
 
 #[derive(Clone)]
@@ -84,14 +82,12 @@ impl Fake {
     pub(crate) fn start(streams: impl IntoIterator<Item = Stream>) -> Self {
         let kept = Kept { streams: streams.into_iter().collect(), ..Kept::default() };
         let world = World { kept: Arc::new(Mutex::new(kept)), changes: watch::Sender::new(0) };
-        let (address, runtime) = serve(&world, SocketAddr::from(([127, 0, 0, 1], 0)));
-        Self { world, address, runtime: Some(runtime) }
+        let server = Server::start(Router::new().fallback(answer).with_state(world.clone()));
+        Self { world, server }
     }
 
     pub(crate) fn client(&self) -> kube::Client {
-        let mut config = kube::Config::new(format!("http://{}", self.address).parse().unwrap());
-        config.default_retry = false;
-        kube::Client::try_from(config).unwrap()
+        self.server.client()
     }
 
     pub(crate) fn pod(&self, pod: Option<Value>) {
@@ -121,17 +117,11 @@ impl Fake {
     }
 
     pub(crate) fn stop(&mut self) {
-        self.runtime.take().into_iter().for_each(Runtime::shutdown_background);
+        self.server.stop();
     }
 
     pub(crate) fn restart(&mut self) {
-        self.runtime = Some(serve(&self.world, self.address).1);
-    }
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        self.stop();
+        self.server.restart();
     }
 }
 
@@ -145,16 +135,6 @@ impl World {
         self.changes.send_modify(|change| *change += 1);
         edited
     }
-}
-
-fn serve(world: &World, address: SocketAddr) -> (SocketAddr, Runtime) {
-    let listener = std::net::TcpListener::bind(address).unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let address = listener.local_addr().unwrap();
-    let app = Router::new().fallback(answer).with_state(world.clone());
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    runtime.spawn(async move { axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), app).await.unwrap() });
-    (address, runtime)
 }
 
 async fn answer(State(world): State<World>, uri: Uri, Query(query): Query<BTreeMap<String, String>>) -> Response {

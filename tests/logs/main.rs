@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a stage that cannot be set is a failed test")]
 
 mod fake;
+#[path = "../fake/mod.rs"]
+mod server;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -103,6 +103,7 @@ fn component(word: &str) -> Component {
         ready_within: Span::secs(180),
         checks: IndexMap::from([(name("answers"), answers(title))]),
         off: off.map(str::to_owned),
+        line: 1,
     }
 }
 
@@ -113,6 +114,7 @@ fn answers(component: &str) -> CheckSpec {
         requirements: vec![name(&format!("A-{component}"))],
         check: repeated(component),
         patience: Patience::default(),
+        line: 1,
     }
 }
 

@@ -81,7 +81,7 @@ fn a_mistyped_suite_is_met_with_the_nearest_name() {
 #[test]
 fn a_pattern_that_matches_nothing_is_refused() {
     let selection = Selection { checks: vec!["redis/pnig".to_owned()], ..asking(&[]) };
-    let words = "`--check redis/pnig` matches nothing in the suites asked for".to_owned();
+    let words = "`--check redis/pnig` matches nothing in the suites asked for; see: seaworthy list".to_owned();
     assert_eq!(refusal(PLATFORM, &selection), (words, true));
 }
 

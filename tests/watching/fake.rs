@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -13,15 +12,14 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde_json::{Value, json};
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
+
+use super::server::Server;
 
 /// The server; clones of what it keeps are held by its requests.
 pub(crate) struct Fake {
     world: World,
-    address: SocketAddr,
-    /// A runtime of its own, whose end ends every connection, and whose clock no test stops.
-    runtime: Option<Runtime>,
+    server: Server,
 }
 
 /// What is kept, and a number that changes with it.
@@ -58,15 +56,12 @@ impl Fake {
     pub(crate) fn start() -> Self {
         let kept = Kept { version: 1, code: 200, ..Kept::default() };
         let world = World { kept: Arc::new(Mutex::new(kept)), changes: watch::Sender::new(0) };
-        let (address, runtime) = serve(&world, SocketAddr::from(([127, 0, 0, 1], 0)));
-        Self { world, address, runtime: Some(runtime) }
+        let server = Server::start(Router::new().fallback(answer).with_state(world.clone()));
+        Self { world, server }
     }
 
     pub(crate) fn client(&self) -> kube::Client {
-        let uri = format!("http://{}", self.address).parse().unwrap();
-        let mut config = kube::Config::new(uri);
-        config.default_retry = false;
-        kube::Client::try_from(config).unwrap()
+        self.server.client()
     }
 
     /// Creates or replaces an object of a kind.
@@ -152,11 +147,11 @@ impl Fake {
 
     /// Ends the server and every connection to it.
     pub(crate) fn stop(&mut self) {
-        self.runtime.take().into_iter().for_each(Runtime::shutdown_background);
+        self.server.stop();
     }
 
     pub(crate) fn restart(&mut self) {
-        self.runtime = Some(serve(&self.world, self.address).1);
+        self.server.restart();
     }
 
     pub(crate) fn requests(&self) -> usize {
@@ -189,12 +184,6 @@ impl Fake {
     }
 }
 
-impl Drop for Fake {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
 impl World {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap()
@@ -204,16 +193,6 @@ impl World {
         edit(&mut self.kept());
         self.changes.send_modify(|change| *change += 1);
     }
-}
-
-fn serve(world: &World, address: SocketAddr) -> (SocketAddr, Runtime) {
-    let listener = std::net::TcpListener::bind(address).unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let address = listener.local_addr().unwrap();
-    let app = Router::new().fallback(answer).with_state(world.clone());
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    runtime.spawn(async move { axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), app).await.unwrap() });
-    (address, runtime)
 }
 
 async fn answer(State(world): State<World>, uri: Uri, Query(query): Query<BTreeMap<String, String>>) -> Response {

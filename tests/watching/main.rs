@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod fake;
+#[path = "../fake/mod.rs"]
+mod server;
 
 use std::time::Duration;
 

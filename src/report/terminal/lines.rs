@@ -2,12 +2,13 @@
 
 use owo_colors::OwoColorize;
 
-use super::super::figures::{abridge, count, cut, length, plain, wrap};
+use super::super::figures::{abridge, cut, length, plain, plain_lines, wrap};
 use super::super::record::{Record, StepRecord};
 use super::super::telling::{headline, particulars, verdict_line, word};
 use super::{Voice, paint};
 use crate::checks::Verdict;
 use crate::events::{Ending, Event, EventKind, RunStarted};
+use crate::number::count;
 use crate::plan::StepId;
 
 /// Columns of a line.
@@ -48,10 +49,12 @@ pub(super) fn told(event: &Event, record: &Record, voice: Voice, layout: Layout)
             record.steps.get(step).map_or_else(Vec::new, |known| ended(known, ending, voice, layout))
         }
         EventKind::RunInterrupted { signal } => {
-            vec![paint::warning(&format!(
-                "{}: nothing more is started; what the run made is taken away",
-                plain(signal)
-            ))]
+            let what = if record.tally.interrupts > 1 {
+                "the second request to stop: the run ends now, and what it made is not taken away"
+            } else {
+                "nothing more is started; what the run made is taken away"
+            };
+            vec![paint::warning(&format!("{}: {what}", plain(signal)))]
         }
         EventKind::RunStarted(_)
         | EventKind::StepStarted { .. }
@@ -78,8 +81,10 @@ fn opening(run: &RunStarted) -> Vec<String> {
 fn ended(step: &StepRecord, ending: &Ending, voice: Voice, layout: Layout) -> Vec<String> {
     match ending {
         Ending::Held { .. } if voice == Voice::Quiet => Vec::new(),
-        Ending::Held { warnings, .. } => {
+        Ending::Held { saw, warnings } => {
             let mut lines = vec![row(step, ending, voice, layout)];
+            // To be copied, so neither cut nor wrapped.
+            lines.extend(plain_lines(saw).iter().skip(1).map(|line| gutter(line)));
             lines.extend(warnings.iter().flat_map(|text| labelled("warning", &[plain(text)])));
             lines
         }

@@ -106,25 +106,16 @@ mod tests {
     }
 
     fn started() -> EventKind {
-        EventKind::RunStarted(RunStarted {
-            format: crate::events::FORMAT,
-            seaworthy: "0".to_owned(),
-            run: "r".to_owned(),
-            started: jiff::Timestamp::UNIX_EPOCH,
-            environment: "local".to_owned(),
-            cluster: "kind".to_owned(),
-            sign_off: false,
-            steps: vec![StepOutline {
-                id: StepId::cluster(),
-                kind: "cluster".to_owned(),
-                title: "a cluster is there".to_owned(),
-                place: None,
-                needs: Vec::new(),
-                budget: Span::secs(180),
-                requirements: Vec::new(),
-            }],
-            omissions: Vec::new(),
-        })
+        EventKind::RunStarted(RunStarted::of(vec![StepOutline {
+            id: StepId::cluster(),
+            kind: "cluster".to_owned(),
+            title: "a cluster is there".to_owned(),
+            place: None,
+            needs: Vec::new(),
+            budget: Span::secs(180),
+            requirements: Vec::new(),
+            written: None,
+        }]))
     }
 
     #[test]

@@ -12,8 +12,8 @@ use std::io;
 
 use self::lines::Layout;
 use self::live::Live;
+use super::out::Out;
 use super::record::Record;
-use super::reports::Out;
 use crate::events::{Event, EventKind};
 
 /// How much is said.

@@ -4,13 +4,14 @@
 use owo_colors::OwoColorize;
 
 use super::super::critical_path::critical_path;
-use super::super::figures::{count, cut, length, plain, wrap};
+use super::super::figures::{cut, length, plain, wrap};
 use super::super::record::{Record, StepRecord};
 use super::super::suites::{SuitePart, path_of, suites};
 use super::super::telling::{headline, outcome_line, unsteadiness, word};
 use super::lines::{Layout, WIDTH};
 use super::paint;
 use crate::events::{Cost, Ending};
+use crate::number::count;
 
 /// In place of a word, beneath one.
 const NO_WORD: &str = "        ";

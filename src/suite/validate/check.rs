@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use super::Cx;
-use super::component::spaced;
 use crate::checks::{Check, Contradiction, Pace};
 use crate::span::Span;
 use crate::suite::document::CheckDocument;
 use crate::suite::field::{Field, Placed};
 use crate::suite::mistake::Finding;
-use crate::suite::model::CheckSpec;
+use crate::suite::model::{CheckSpec, as_words};
 use crate::suite::names::CheckName;
 use crate::suite::overlay::CheckOverlay;
 use crate::suite::patience::Patience;
@@ -41,10 +40,11 @@ pub(super) fn lay(
     }
     Some(CheckSpec {
         name: name.clone(),
-        title: title.unwrap_or_else(|| spaced(name.as_str())),
+        title: title.unwrap_or_else(|| as_words(name.as_str())),
         requirements: document.requirements.items().map(|requirement| requirement.value.clone()).collect(),
         check: with_images(cx, probe.value.clone()),
         patience: patience(cx, document, probe, change),
+        line: cx.sources.line(*place),
     })
 }
 

@@ -3,18 +3,20 @@
 use indexmap::IndexMap;
 
 use super::environment::entry;
-use super::suite::reserved;
-use super::{Cx, check, install};
+use super::{Cx, check, install, unnamed};
 use crate::span::Span;
 use crate::suite::document::{ComponentDocument, InstallDocument};
 use crate::suite::field::{Field, Placed};
 use crate::suite::mistake::Finding;
-use crate::suite::model::{CheckSpec, Component, Install};
+use crate::suite::model::{CheckSpec, Component, Install, as_words};
 use crate::suite::names::{CheckName, ComponentName, NamespaceName};
 use crate::suite::overlay::{ComponentOverlay, SuiteOverlay};
 
 /// Long enough for an image of a gigabyte on an ordinary line.
 const READY: Span = Span::secs(300);
+
+/// The deploy budget where a suite says nothing: the platform's own measure of a layer (F-4).
+pub(super) const DEPLOY: Span = Span::secs(600);
 
 /// What a component's suite says.
 pub(super) struct Around<'d> {
@@ -47,7 +49,7 @@ pub(super) fn lay(
     let checks = checks(cx, component, changes);
     Some(Component {
         name: name.clone(),
-        title: title.unwrap_or_else(|| spaced(name.as_str())),
+        title: title.unwrap_or_else(|| as_words(name.as_str())),
         namespace: namespace?,
         needs: written.needs.items().map(|need| need.value.clone()).collect(),
         install: installed?,
@@ -55,12 +57,8 @@ pub(super) fn lay(
         ready_within,
         checks,
         off,
+        line: cx.sources.line(*place),
     })
-}
-
-/// A name as words.
-pub(super) fn spaced(name: &str) -> String {
-    name.replace('-', " ")
 }
 
 /// Why it is left out: its suite's reason, or its own.
@@ -107,7 +105,7 @@ fn ready(
     changes: Option<&ComponentOverlay>,
 ) -> Span {
     let written = changes.and_then(|changes| changes.ready.get()).or(component.ready.get());
-    let budget = around.budget.map_or(super::suite::DEPLOY, |budget| budget.value);
+    let budget = around.budget.map_or(DEPLOY, |budget| budget.value);
     let Some(ready) = written else { return READY.min(budget) };
     if ready.value > budget {
         let what = format!("{} to be ready is more than the suite's deploy budget of {budget}", ready.value);
@@ -130,10 +128,14 @@ fn checks(
     {
         cx.note(written.place, Finding::new("this component has no checks").remedy(remedy));
     }
-    let laid = field.entries().filter_map(|(name, written)| {
-        reserved(cx, name, "check", "component", &["render", "preload", "install", "settle"]);
-        let change = changes.and_then(|changes| entry(&changes.checks, &name.value));
-        Some((name.value.clone(), check::lay(cx, &name.value, written.get()?, change)?))
+    let laid = field.all().filter_map(|(name, written)| {
+        if let Some(name) = name {
+            cx.refuse_reserved(name, "check", "component", &["render", "preload", "install", "settle"]);
+        }
+        let name = name.map_or_else(unnamed, |name| name.value.clone());
+        let change = changes.and_then(|changes| entry(&changes.checks, &name));
+        let laid = check::lay(cx, &name, written.get()?, change)?;
+        Some((name, laid))
     });
     laid.collect()
 }

@@ -1,12 +1,12 @@
 //! Environments: each name once, and nothing changed that is not there.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use super::suite::Layers;
-use super::{Cx, Filed, install};
+use super::{Cx, Filed, Layers, install};
 use crate::span::Span;
 use crate::suite::field::{Entries, Field, Placed};
-use crate::suite::mistake::Finding;
+use crate::suite::mistake::{Finding, listed};
 use crate::suite::model::{Environment, Requires};
 use crate::suite::names::{EnvironmentName, SuiteName};
 use crate::suite::overlay::{ComponentOverlay, EnvironmentDocument, RequiresDocument, SuiteOverlay};
@@ -83,6 +83,7 @@ pub(super) fn names<'d>(cx: &mut Cx<'_>, files: &'d [Filed<EnvironmentDocument>]
 /// The environment in force. Notes one that does not exist.
 pub(super) fn chosen(
     cx: &mut Cx<'_>,
+    folder: &Path,
     asked: Option<&EnvironmentName>,
     overlays: &Overlays<'_>,
 ) -> Option<EnvironmentName> {
@@ -93,7 +94,9 @@ pub(super) fn chosen(
     }
     if !overlays.broken.iter().any(|stem| stem == name.as_str()) {
         let finding = Finding::new(format!("there is no environment `{name}`"));
-        cx.ledger.note_nowhere(finding.did_you_mean(name.as_str(), known));
+        let file = folder.join(format!("environments/{name}.yaml"));
+        let remedy = format!("choose one of {}, or write `{}`", listed(&known), file.display());
+        cx.ledger.note_nowhere(finding.remedy(remedy));
     }
     None
 }
@@ -127,6 +130,7 @@ fn unknown<K: std::fmt::Display, V>(cx: &mut Cx<'_>, what: &str, changes: &Field
         let word = name.value.to_string();
         if !known.contains(&word) {
             let finding = Finding::new(format!("there is no {what} `{word}` to change"));
+            let finding = finding.remedy("remove the change");
             cx.note(name.place, finding.did_you_mean(&word, known.iter().map(String::as_str)));
         }
     }

@@ -7,8 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::environment::Overlay;
-use super::suite::Layers;
-use super::{Cx, install};
+use super::{Cx, Layers, install};
 use crate::checks::Check;
 use crate::suite::document::{ComponentDocument, InstallDocument, SuiteDocument};
 use crate::suite::field::{Entries, Field};
@@ -27,7 +26,9 @@ impl Images {
         for (from, to) in document.images.entries() {
             if known.complete && !known.references.contains(&from.value.as_str()) {
                 let finding = Finding::new(format!("no suite names the image `{}`", from.value));
-                cx.note(from.place, finding.did_you_mean(&from.value, known.references.iter().copied()));
+                let remedy = "remove it, or list the image under `images` of the component that runs it";
+                let finding = finding.remedy(remedy).did_you_mean(&from.value, known.references.iter().copied());
+                cx.note(from.place, finding);
             }
             if let Some(to) = to.get() {
                 images.insert(from.value.clone(), install::image(cx, to));

@@ -14,12 +14,13 @@ mod suite;
 
 use std::collections::BTreeMap;
 use std::path::{Component as Part, Path, PathBuf};
+use std::str::FromStr;
 
 use super::document::SuiteDocument;
 use super::field::{Field, Placed};
 use super::mistake::{Finding, Ledger, Mistakes};
 use super::model::Catalog;
-use super::names::{EnvironmentName, NamespaceName};
+use super::names::{EnvironmentName, NamespaceName, SuiteName};
 use super::overlay::EnvironmentDocument;
 use super::source::{Place, SourceFile, Sources};
 use super::{reader, tree};
@@ -45,7 +46,7 @@ pub fn read(
     let mut cx = Cx { sources: &sources, exists, ledger, releases: BTreeMap::new(), images: images::Images::default() };
     let overlays = environment::names(&mut cx, &documents.environments);
     let layers = suite::names(&mut cx, &documents.suites);
-    let chosen = environment::chosen(&mut cx, environment, &overlays);
+    let chosen = environment::chosen(&mut cx, folder, environment, &overlays);
     let mut catalog = None;
     for overlay in overlays.all() {
         let laid = suite::lay(&mut cx, &layers, overlay);
@@ -94,6 +95,13 @@ fn understand(folder: &Path, files: &[SourceFile]) -> (Sources, Documents, Ledge
         }
     }
     (sources, documents, ledger)
+}
+
+/// The suites of all files, each after those it needs.
+struct Layers<'d> {
+    ordered: Vec<(SuiteName, &'d Placed<SuiteDocument>)>,
+    /// Every name that is a suite's, even if its file cannot be understood.
+    known: Vec<String>,
 }
 
 /// What every rule needs: the texts, the world's files, and where mistakes go.
@@ -153,6 +161,16 @@ impl Cx<'_> {
         }
     }
 
+    /// Refuses names that steps have of their own: reports would show two things under one name.
+    fn refuse_reserved<N: std::fmt::Display>(&mut self, name: &Placed<N>, what: &str, of: &str, steps: &[&str]) {
+        let word = name.value.to_string();
+        if steps.contains(&word.as_str()) {
+            let finding =
+                Finding::new(format!("`{word}` is a step of the {of}'s own, so no {what} can be called that"));
+            self.note(name.place, finding.remedy(format!("give the {what} another name")));
+        }
+    }
+
     /// A file is called like what it describes, so that people find it.
     fn file_name<N: std::fmt::Display>(&mut self, name: &Placed<N>) {
         let path = &self.sources.text(self.sources.file_of(name.place)).path;
@@ -163,6 +181,11 @@ impl Cx<'_> {
             self.note(name.place, finding.remedy(format!("rename the file to `{wanted}`, or correct the name")));
         }
     }
+}
+
+/// Stands in for a name that could not be understood: what it names is looked at all the same.
+fn unnamed<N: FromStr<Err = String>>() -> N {
+    "unnamed".parse().unwrap_or_else(|rule| unreachable!("{rule}"))
 }
 
 /// `path` as seen from where the program runs, `a/../b` shortened to `b`.

@@ -6,55 +6,44 @@ use indexmap::IndexMap;
 
 use super::environment::Overlay;
 use super::images::Images;
-use super::{Cx, Filed, component, environment, needs};
+use super::{Cx, Filed, Layers, component, environment, needs, unnamed};
 use crate::span::Span;
 use crate::suite::document::SuiteDocument;
-use crate::suite::field::{Field, Placed};
+use crate::suite::field::Placed;
 use crate::suite::mistake::Finding;
 use crate::suite::model::{Catalog, Component, Suite};
 use crate::suite::names::{ComponentName, LabelKey, LabelValue, SuiteName};
 use crate::suite::overlay::SuiteOverlay;
-
-/// Where a suite says nothing: the platform's own measure of a layer (F-4).
-pub(super) const DEPLOY: Span = Span::secs(600);
-
-/// The suites of all files, each after those it needs.
-pub(super) struct Layers<'d> {
-    pub(super) ordered: Vec<(SuiteName, &'d Placed<SuiteDocument>)>,
-    /// Every name that is a suite's, even if its file cannot be understood.
-    pub(super) known: Vec<String>,
-}
+use crate::suite::source::Place;
 
 /// Each suite by its name. Notes wrong names, names used twice, needs that are not there, circles.
 pub(super) fn names<'d>(cx: &mut Cx<'_>, files: &'d [Filed<SuiteDocument>]) -> Layers<'d> {
-    let mut named: BTreeMap<SuiteName, (&Placed<SuiteDocument>, &Placed<SuiteName>)> = BTreeMap::new();
+    let mut named: BTreeMap<SuiteName, (&Placed<SuiteDocument>, Place)> = BTreeMap::new();
     for filed in files {
         let Some(suite) = filed.document.get() else { continue };
         cx.version(suite.place, &suite.value.version);
         let remedy = format!("write `suite: {}`", filed.stem);
-        let Some(name) = cx.want(suite.place, &suite.value.suite, "suite", &remedy) else { continue };
+        let Some(name) = cx.want(suite.place, &suite.value.suite, "suite", &remedy) else {
+            let stand_in = filed.stem.parse().unwrap_or_else(|_| unnamed());
+            named.entry(stand_in).or_insert((suite, suite.place));
+            continue;
+        };
         cx.file_name(name);
         if let Some((_, first)) = named.get(&name.value) {
-            let places = vec![(name.place, "again here".to_owned()), (first.place, "first here".to_owned())];
+            let places = vec![(name.place, "again here".to_owned()), (*first, "first here".to_owned())];
             let finding = Finding::new(format!("two suites are called `{}`", name.value));
             cx.ledger.note_all(places, finding.remedy("give one of them another name"));
             continue;
         }
-        named.insert(name.value.clone(), (suite, name));
+        named.insert(name.value.clone(), (suite, name.place));
     }
     let mut known: Vec<String> = named.keys().map(ToString::to_string).collect();
-    known.extend(
-        files.iter().filter(|filed| filed.document.value().is_none_or(has_no_name)).map(|filed| filed.stem.clone()),
-    );
+    known.extend(files.iter().filter(|filed| filed.document.get().is_none()).map(|filed| filed.stem.clone()));
     let needs =
         named.iter().map(|(name, (suite, _))| (name.clone(), suite.value.needs.items().cloned().collect())).collect();
     needs::check(cx, "suite", &needs, &known);
     let ordered = needs::order(&needs).into_iter().map(|name| (name.clone(), named[&name].0)).collect();
     Layers { ordered, known }
-}
-
-fn has_no_name(suite: &SuiteDocument) -> bool {
-    suite.suite.value().is_none()
 }
 
 /// All suites with one environment laid over them.
@@ -86,7 +75,7 @@ fn one(
         title: title?,
         labels: labels(written),
         needs: written.needs.items().map(|need| need.value.clone()).collect(),
-        deploy_budget: laid.budget.map_or(DEPLOY, |budget| budget.value),
+        deploy_budget: laid.budget.map_or(component::DEPLOY, |budget| budget.value),
         deploy_requirements: written.requirements.items().map(|requirement| requirement.value.clone()).collect(),
         components,
         file: cx.sources.text(cx.sources.file_of(*place)).path.clone(),
@@ -123,21 +112,13 @@ fn components(
         Some((name.value.clone(), needs.items().cloned().collect()))
     });
     needs::check(cx, "component", &needs.collect(), &known);
-    field
-        .entries()
-        .filter_map(|(name, component)| {
-            reserved(cx, name, "component", "suite", &["deploy-budget"]);
-            let Field::Is(component) = component else { return None };
-            Some((name.value.clone(), component::lay(cx, around, &name.value, component)?))
-        })
-        .collect()
-}
-
-/// Refuses names that steps have of their own: reports would show two things under one name.
-pub(super) fn reserved<N: std::fmt::Display>(cx: &mut Cx<'_>, name: &Placed<N>, what: &str, of: &str, steps: &[&str]) {
-    let word = name.value.to_string();
-    if steps.contains(&word.as_str()) {
-        let finding = Finding::new(format!("`{word}` is a step of the {of}'s own, so no {what} can be called that"));
-        cx.note(name.place, finding.remedy(format!("give the {what} another name")));
-    }
+    let laid = field.all().filter_map(|(name, component)| {
+        if let Some(name) = name {
+            cx.refuse_reserved(name, "component", "suite", &["deploy-budget"]);
+        }
+        let name = name.map_or_else(unnamed, |name| name.value.clone());
+        let laid = component::lay(cx, around, &name, component.get()?)?;
+        Some((name, laid))
+    });
+    laid.collect()
 }
