@@ -259,7 +259,7 @@ esac
         if let Some(status) = status {
             fake.put(&format!("{RECORDS}/record"), record(status, "d"));
         }
-        let access = Access { kubeconfig: "kubeconfig".into(), context: None };
+        let access = Access::Kubeconfig { file: "kubeconfig".into(), context: None };
         let cluster = super::super::Target { access, client: fake.client() };
         let installed = installer.install(&work, &rendered, &cluster, &notes).await;
         let asked = std::fs::read_to_string(place.folder().join("asked")).unwrap_or_default();
