@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Preconditions};
 use kube::discovery::{Discovery, Scope, verbs};
@@ -67,7 +68,7 @@ async fn marked(installer: &Installer, client: &Client) -> Result<Vec<Marked>, I
             // A kind that cannot be listed has nothing of ours: we have applied no object of it.
             let found = api.list_metadata(ours).await.map_or_else(|_| Vec::new(), |list| list.items);
             let spaced = able.scope == Scope::Namespaced;
-            let each = found.into_iter().filter_map(move |object| {
+            let each = found.into_iter().filter(|object| !derived(&object.metadata)).filter_map(move |object| {
                 let namespace = object.metadata.namespace.filter(|_| spaced);
                 let reference = ObjectRef { resource: resource.clone(), namespace, name: object.metadata.name? };
                 Some(Marked { object: reference, uid: object.metadata.uid? })
@@ -76,6 +77,11 @@ async fn marked(installer: &Installer, client: &Client) -> Result<Vec<Marked>, I
         }
     });
     Ok(join_all(lists).await.into_iter().flatten().collect())
+}
+
+/// Whether a controller made it for an object that it goes with, and gave it that one's labels: a Service's EndpointSlice.
+fn derived(metadata: &ObjectMeta) -> bool {
+    metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true))
 }
 
 fn wave(marked: &Marked) -> u8 {
