@@ -126,7 +126,8 @@ pub struct SuiteArgs {
     #[arg(short, long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub jobs: u16,
 
-    /// Where the cluster comes from. [default: kind, or context where --context is given]
+    /// Where the cluster comes from. [default: context where --context is given, in-cluster where this runs in a pod
+    /// with a service account, kind elsewhere]
     #[arg(long, value_name = "KIND", help_heading = "Cluster", env = "SEAWORTHY_CLUSTER")]
     pub cluster: Option<ClusterKind>,
 
@@ -138,8 +139,8 @@ pub struct SuiteArgs {
     #[arg(long, value_name = "FILE", help_heading = "Cluster", requires = "context", value_hint = ValueHint::FilePath)]
     pub kubeconfig: Option<PathBuf>,
 
-    /// Confirm that the named context may be installed into; it must be the same name as --context.
-    #[arg(long, value_name = "NAME", help_heading = "Cluster", requires = "context")]
+    /// Confirm that the cluster may be installed into: the same name as --context, or `in-cluster` in a pod.
+    #[arg(long, value_name = "NAME", help_heading = "Cluster")]
     pub yes_this_cluster: Option<String>,
 
     /// Use a cluster that an earlier run kept, or make one and keep it.
@@ -242,6 +243,8 @@ pub enum ClusterKind {
     K3d,
     /// One that exists, named by --context.
     Context,
+    /// The one that this program runs in, as a pod with a service account.
+    InCluster,
 }
 
 /// Which kind of file a schema describes.

@@ -1,10 +1,13 @@
 //! A Kubernetes client from an explicit [`Access`]; nothing ambient.
 
+use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::Client;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::Config;
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 /// Label on everything that a run creates; its value is the run's name.
 pub const RUN_LABEL: &str = "seaworthy.dev/run";
@@ -20,29 +23,65 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// Which API server to talk to, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Access {
-    /// The kubeconfig file.
-    pub kubeconfig: PathBuf,
-    /// Its context; the file's current one where `None`.
-    pub context: Option<String>,
+pub enum Access {
+    /// As a kubeconfig says.
+    Kubeconfig {
+        /// The file.
+        file: PathBuf,
+        /// Its context; the file's current one where `None`.
+        context: Option<String>,
+    },
+    /// The API server of the cluster that this program runs in, as the service account of its pod.
+    Pod,
+}
+
+impl Access {
+    /// What tells helm the same; it is told always, so that nothing in its surroundings decides.
+    #[must_use]
+    pub fn for_helm(&self) -> Vec<OsString> {
+        let (file, context) = match self {
+            Self::Kubeconfig { file, context } => (file.into(), context.as_ref()),
+            // A kubeconfig that is named and empty leaves helm with the service account (client-go `clientcmd`).
+            Self::Pod => ("/dev/null".into(), None),
+        };
+        let context = context.iter().flat_map(|context| ["--kube-context".into(), context.into()]);
+        ["--kubeconfig".into(), file].into_iter().chain(context).collect()
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kubeconfig { file, .. } => write!(f, "the kubeconfig {}", file.display()),
+            Self::Pod => f.write_str("the service account of this pod"),
+        }
+    }
 }
 
 /// An access from which no client can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
     /// The kubeconfig cannot be used.
-    #[error("cannot use the kubeconfig {path}")]
+    #[error("cannot use {access}")]
     Kubeconfig {
-        /// The file.
-        path: String,
+        /// Which.
+        access: String,
         /// What is wrong with it.
-        source: kube::config::KubeconfigError,
+        source: KubeconfigError,
+    },
+    /// This is no pod, or one without a service account.
+    #[error("cannot use {access}")]
+    Pod {
+        /// Which.
+        access: String,
+        /// What is missing.
+        source: InClusterError,
     },
     /// It can be read, but no client can be built from it.
-    #[error("cannot make a client from the kubeconfig {path}")]
+    #[error("cannot make a client from {access}")]
     Client {
-        /// The file.
-        path: String,
+        /// Which.
+        access: String,
         /// What is wrong.
         source: Box<kube::Error>,
     },
@@ -51,15 +90,32 @@ pub enum AccessError {
 /// A client for this access. It never retries by itself: whoever waits counts the attempts.
 ///
 /// # Errors
-/// Where the kubeconfig is missing, unreadable, or names a context or credentials that are not there.
+/// Where the kubeconfig is missing, unreadable, or names a context or credentials that are not there; in a pod, where no
+/// service account is mounted.
 pub async fn client(access: &Access) -> Result<Client, AccessError> {
-    let path = || access.kubeconfig.display().to_string();
-    let wrong = |source| AccessError::Kubeconfig { path: path(), source };
-    let kubeconfig = Kubeconfig::read_from(&access.kubeconfig).map_err(wrong)?;
-    let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(wrong)?;
+    let mut config = config(access).await?;
     // kube repeats a 429 or 5xx up to fifteen times on its own, which would hide attempts and outlast budgets.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
-    Client::try_from(config).map_err(|source| AccessError::Client { path: path(), source: Box::new(source) })
+    Client::try_from(config).map_err(|source| AccessError::Client { access: access.to_string(), source: source.into() })
+}
+
+async fn config(access: &Access) -> Result<Config, AccessError> {
+    match access {
+        Access::Kubeconfig { file, context } => {
+            let wrong = |source| AccessError::Kubeconfig { access: access.to_string(), source };
+            let kubeconfig = Kubeconfig::read_from(file).map_err(wrong)?;
+            let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
+            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(wrong)
+        }
+        Access::Pod => service_account(),
+    }
+}
+
+/// What Kubernetes tells a pod of its cluster: two variables and a mounted folder.
+///
+/// # Errors
+/// Where this program does not run in a pod, or in one without a service account's token.
+pub fn service_account() -> Result<Config, AccessError> {
+    Config::incluster().map_err(|source| AccessError::Pod { access: Access::Pod.to_string(), source })
 }

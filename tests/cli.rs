@@ -238,6 +238,12 @@ fn a_context_must_be_confirmed_by_its_own_name() {
 }
 
 #[test]
+fn outside_of_a_pod_the_cluster_around_it_is_missing() {
+    check(&["suite", "bootstrap", "--cluster", "in-cluster"], 3, &["service account", "--context"]);
+    check(&["suite", "bootstrap", "--cluster", "in-cluster", "--context", "x"], 2, &["leave --cluster out"]);
+}
+
+#[test]
 fn a_transcript_that_is_none_is_refused_with_its_line() {
     check(&["replay", "Cargo.toml"], 2, &["Cargo.toml", "line 1"]);
     check(&["replay", "/nowhere/run.jsonl"], 2, &["/nowhere/run.jsonl"]);

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::cluster::{Ownership, Raised};
 use crate::complaint;
 use crate::install::Target;
-use crate::k8s;
+use crate::k8s::{self, Access};
 use crate::logs::LogKeeper;
 use crate::ports::Trouble;
 use crate::probes::{Made, Prober};
@@ -37,9 +37,13 @@ impl Site {
         let client = client.map_err(|error| Trouble::environment(complaint::chain(&error)))?;
         let hub = Hub::new(client.clone());
         let logs = LogKeeper::new(hub.clone(), about.folder.join("logs"), about.secrets.clone());
+        let dialer = match raised.access {
+            Access::Kubeconfig { .. } => Dialer::forwarding(hub.clone()),
+            Access::Pod => Dialer::direct(hub.clone()),
+        };
         let prober = Prober {
             hub: hub.clone(),
-            dialer: Dialer::forwarding(hub.clone()),
+            dialer,
             secrets: about.secrets.clone(),
             run: about.run.to_owned(),
             logs: logs.clone(),

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use super::world::{Memory, Platform};
 use super::{ENVIRONMENT, WRONG, catalog, folders, output, reports, required, signals};
 use crate::cli::{self, Cli, SuiteArgs};
-use crate::cluster::{self, Borrowing, ClusterKind, ClusterOptions, Clusters, Folders};
+use crate::cluster::{self, Borrowing, ClusterKind, ClusterOptions, Clusters, Folders, Place};
 use crate::engine::{self, RunOptions, Usage};
 use crate::evidence::EvidenceStore;
 use crate::install::Installer;
+use crate::k8s;
 use crate::plan::{self, Extent, Plan, Selection, Suites, Work};
 use crate::secrets::Secrets;
 use crate::suite::{Catalog, Install};
@@ -89,26 +90,28 @@ async fn prepare(cli: &Cli, arguments: &SuiteArgs) -> Result<Ready, u8> {
     Ok(Ready { catalog, plan, run, folder, kind, configs, equipment })
 }
 
-/// Which cluster the command line asks for.
+/// Which cluster the command line asks for, or else the surroundings.
 fn kind(arguments: &SuiteArgs) -> Result<ClusterKind, u8> {
-    let borrowing = arguments.context.as_ref().map(|context| Borrowing {
-        context: context.clone(),
-        files: folders::kubeconfigs(arguments.kubeconfig.clone()),
-        confirmed: arguments.yes_this_cluster.clone(),
-    });
-    match (arguments.cluster, borrowing) {
-        (None | Some(cli::ClusterKind::Context), Some(borrowing)) => Ok(ClusterKind::Context(borrowing)),
-        (None | Some(cli::ClusterKind::Kind), None) => Ok(ClusterKind::Kind),
-        (Some(cli::ClusterKind::K3d), None) => Ok(ClusterKind::K3d),
-        (Some(cli::ClusterKind::Context), None) => {
-            output::complain("--cluster context needs --context NAME", &[]);
-            Err(WRONG)
+    use cli::ClusterKind::{Context, InCluster, K3d, Kind};
+    let borrowed = |place| ClusterKind::Borrowed(Borrowing { place, confirmed: arguments.yes_this_cluster.clone() });
+    let kind = match (arguments.cluster, arguments.context.clone()) {
+        (None | Some(Context), Some(name)) => {
+            Ok(borrowed(Place::Context { name, files: folders::kubeconfigs(arguments.kubeconfig.clone()) }))
         }
-        (Some(cli::ClusterKind::Kind | cli::ClusterKind::K3d), Some(_)) => {
-            output::complain("--context names a cluster that exists; leave --cluster out", &[]);
-            Err(WRONG)
+        (Some(InCluster), None) => Ok(borrowed(Place::Here)),
+        (None, None) if k8s::service_account().is_ok() => Ok(borrowed(Place::Here)),
+        (None | Some(Kind | K3d), None) if arguments.yes_this_cluster.is_some() => {
+            Err("--yes-this-cluster confirms a cluster that exists; name it with --context")
         }
-    }
+        (None | Some(Kind), None) => Ok(ClusterKind::Kind),
+        (Some(K3d), None) => Ok(ClusterKind::K3d),
+        (Some(Context), None) => Err("--cluster context needs --context NAME"),
+        (Some(Kind | K3d | InCluster), Some(_)) => Err("--context names a cluster that exists; leave --cluster out"),
+    };
+    kind.map_err(|why| {
+        output::complain(why, &[]);
+        WRONG
+    })
 }
 
 /// What the plan's installs need: helm renders charts, and releases are read with it.
@@ -193,7 +196,8 @@ impl Ready {
         match self.kind {
             ClusterKind::Kind => "kind",
             ClusterKind::K3d => "k3d",
-            ClusterKind::Context(_) => "context",
+            ClusterKind::Borrowed(Borrowing { place: Place::Context { .. }, .. }) => "context",
+            ClusterKind::Borrowed(Borrowing { place: Place::Here, .. }) => "in-cluster",
         }
     }
 

@@ -295,8 +295,8 @@ async fn borrow(readyz: u16, mark: u16, confirmed: Option<&str>) -> Result<Raise
     api_server(&machine, readyz, mark).await;
     let confirmed = confirmed.map(str::to_owned);
     let files = vec![machine.at("kubeconfig")];
-    let borrowing = Borrowing { context: "blue".to_owned(), files, confirmed };
-    let clusters = machine.clusters("a1", ClusterKind::Context(borrowing), false);
+    let borrowing = Borrowing { place: Place::Context { name: "blue".to_owned(), files }, confirmed };
+    let clusters = machine.clusters("a1", ClusterKind::Borrowed(borrowing), false);
     let raised = raise(&clusters).await;
     assert_eq!(lower(&clusters).await.unwrap(), "context blue is left as it is");
     raised
@@ -317,7 +317,7 @@ async fn a_borrowed_cluster_is_used_only_where_it_is_marked_or_confirmed_by_name
     let confirmed = borrow(200, 404, Some("blue")).await.unwrap();
     assert_eq!(confirmed.done.saw, "context blue, confirmed on the command line");
     let wrong = borrow(200, 200, Some("green")).await.unwrap_err();
-    assert_eq!(wrong.headline, "confirmation: the context is blue, confirmed was green");
+    assert_eq!(wrong.headline, "confirmation: it is context blue, confirmed was green");
 }
 
 #[tokio::test]

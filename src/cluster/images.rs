@@ -34,8 +34,8 @@ impl Clusters {
     /// # Errors
     /// An image that the local engine neither has nor can pull, in the engine's words; one that did not arrive.
     pub async fn preload(&self, images: &[String], notes: &Notes) -> Result<Done, Trouble> {
-        if let ClusterKind::Context(borrowing) = &self.options.kind {
-            return Ok(Done::saying(format!("the nodes of context {} pull for themselves", borrowing.context)));
+        if let ClusterKind::Borrowed(borrowing) = &self.options.kind {
+            return Ok(Done::saying(format!("the nodes of {} pull for themselves", borrowing.place)));
         }
         let Some((maker, cluster)) = self.usable() else {
             return Err(Trouble::environment("no cluster to bring images into"));

@@ -36,7 +36,7 @@ pub enum ClusterKind {
     /// Made with k3d.
     K3d,
     /// Somebody else's.
-    Context(Borrowing),
+    Borrowed(Borrowing),
 }
 
 /// What the user wants.
@@ -140,7 +140,7 @@ impl Clusters {
         match &self.options.kind {
             ClusterKind::Kind => self.provide(Flavour::Kind, work, notes).await,
             ClusterKind::K3d => self.provide(Flavour::K3d, work, notes).await,
-            ClusterKind::Context(borrowing) => borrow(borrowing, notes).await,
+            ClusterKind::Borrowed(borrowing) => borrow(borrowing, notes).await,
         }
     }
 
@@ -154,7 +154,7 @@ impl Clusters {
         let Some((maker, name, stays)) = held else {
             return Ok(Done::saying(match &self.options.kind {
                 ClusterKind::Kind | ClusterKind::K3d => "no cluster of this run is left".to_owned(),
-                ClusterKind::Context(borrowing) => format!("context {} is left as it is", borrowing.context),
+                ClusterKind::Borrowed(borrowing) => format!("{} is left as it is", borrowing.place),
             }));
         };
         if stays {
@@ -223,7 +223,7 @@ impl Clusters {
             Some(claim) => (self.reuse(claim, &maker).await?, "reused"),
             None => (self.make(&maker, &recipe, notes).await?, "made"),
         };
-        let access = Access { kubeconfig: self.shelf.kubeconfig(&name), context: None };
+        let access = Access::Kubeconfig { file: self.shelf.kubeconfig(&name), context: None };
         let client = k8s::client(&access).await.map_err(|error| Trouble::environment(complaint::chain(&error)))?;
         let (gate, leftovers) = tokio::join!(usable::made(&client, recipe.nodes, notes), self.leftovers());
         gate?;

@@ -21,7 +21,7 @@ mod preflight;
 mod record;
 mod usable;
 
-pub use borrowed::Borrowing;
+pub use borrowed::{Borrowing, Place};
 pub use inventory::{Downs, Force, Row, Standing};
 pub use lifecycle::{ClusterKind, ClusterOptions, Clusters, Folders, Ownership, Raised};
 pub use maker::Flavour;

@@ -20,7 +20,7 @@ pub async fn preflight(
     let needs = match kind {
         ClusterKind::Kind => needs(Some(Flavour::Kind), tools),
         ClusterKind::K3d => needs(Some(Flavour::K3d), tools),
-        ClusterKind::Context(borrowing) => {
+        ClusterKind::Borrowed(borrowing) => {
             missing.extend(borrowing.locate().err());
             needs(None, tools)
         }
@@ -41,7 +41,7 @@ fn needs(flavour: Option<Flavour>, mut tools: BTreeSet<Tool>) -> Needs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::Borrowing;
+    use crate::cluster::{Borrowing, Place};
     use crate::events::Fault;
 
     #[tokio::test]
@@ -59,8 +59,8 @@ mod tests {
     #[tokio::test]
     async fn a_borrowed_cluster_needs_its_context_and_no_engine() {
         let nowhere = Toolbox { path: "/nowhere".into(), cache: "/nowhere".into() };
-        let borrowing = Borrowing { context: "blue".to_owned(), files: vec!["/nowhere".into()], confirmed: None };
-        let kind = ClusterKind::Context(borrowing);
+        let place = Place::Context { name: "blue".to_owned(), files: vec!["/nowhere".into()] };
+        let kind = ClusterKind::Borrowed(Borrowing { place, confirmed: None });
         let trouble = preflight(&nowhere, &kind, BTreeSet::new(), Vec::new()).await.unwrap_err();
         assert!(trouble.headline.starts_with("kube context blue: not in /nowhere"), "{trouble:?}");
     }

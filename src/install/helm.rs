@@ -104,7 +104,7 @@ impl Helm {
             .args(["--labels", &labels])
             .args(values);
         let deed = format!("install the release {} from {}", release.name, release.chart);
-        let output = run(&at(program, access), &deed).await?;
+        let output = run(&program.args(access.for_helm()), &deed).await?;
         serde_json::from_slice(&output)
             .map_err(|error| InstallError::Helm { deed, words: format!("its answer cannot be read ({error})") })
     }
@@ -112,21 +112,21 @@ impl Helm {
     /// The objects of a revision, as YAML.
     pub(super) async fn manifest(&self, access: &Access, release: &Named<'_>) -> Result<String, InstallError> {
         let program = self.program(["get", "manifest", release.name, "--namespace", release.namespace]);
-        let output = run(&at(program, access), &format!("read the release {}", release.name)).await?;
+        let output = run(&program.args(access.for_helm()), &format!("read the release {}", release.name)).await?;
         Ok(String::from_utf8_lossy(&output).into_owned())
     }
 
     /// The hooks of a release, as YAML.
     pub(super) async fn hooks(&self, access: &Access, name: &str, namespace: &str) -> Result<String, InstallError> {
         let program = self.program(["get", "hooks", name, "--namespace", namespace]);
-        let output = run(&at(program, access), &format!("read the hooks of the release {name}")).await?;
+        let output = run(&program.args(access.for_helm()), &format!("read the hooks of the release {name}")).await?;
         Ok(String::from_utf8_lossy(&output).into_owned())
     }
 
     /// Takes a release away.
     pub(super) async fn uninstall(&self, access: &Access, name: &str, namespace: &str) -> Result<(), InstallError> {
         let program = self.program(["uninstall", name, "--namespace", namespace, "--ignore-not-found"]);
-        run(&at(program, access), &format!("uninstall the release {name}")).await.map(drop)
+        run(&program.args(access.for_helm()), &format!("uninstall the release {name}")).await.map(drop)
     }
 
     fn program<const N: usize>(&self, args: [&str; N]) -> Program {
@@ -158,14 +158,6 @@ pub(super) fn title(source: &ChartSource) -> String {
         ChartSource::Path(path) => path.display().to_string(),
         ChartSource::Oci { reference, version } => format!("{reference} {version}"),
         ChartSource::Repository { url, chart, version } => format!("{chart} {version} of {url}"),
-    }
-}
-
-fn at(program: Program, access: &Access) -> Program {
-    let program = program.arg("--kubeconfig").arg(&access.kubeconfig);
-    match &access.context {
-        Some(context) => program.args(["--kube-context", context]),
-        None => program,
     }
 }
 

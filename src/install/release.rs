@@ -208,6 +208,7 @@ mod tests {
 
     use super::super::fake::{self, Fake};
     use super::*;
+    use crate::k8s::Access;
 
     fn found(status: &str, run: Option<&str>, digest: Option<&str>) -> Revision {
         let own = |text: Option<&str>| text.map(str::to_owned);
@@ -273,7 +274,7 @@ esac
         if let Some(status) = status {
             fake.put(&format!("{RECORDS}/record"), record(status, "d"));
         }
-        let access = crate::k8s::Access { kubeconfig: "kubeconfig".into(), context: None };
+        let access = Access::Kubeconfig { file: "kubeconfig".into(), context: None };
         let cluster = Target { access, client: fake.client(), exclusive: true };
         let installed = installer.install(&work, &rendered, &cluster, &notes).await;
         let asked = std::fs::read_to_string(place.folder().join("asked")).unwrap_or_default();

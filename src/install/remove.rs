@@ -155,7 +155,7 @@ async fn marked(installer: &Installer, client: &Client) -> Result<(Vec<Marked>, 
                 Err(source) => return Err(asking(&format!("what there is of {}", resource.kind), source)),
             };
             let spaced = able.scope == Scope::Namespaced;
-            let each = found.into_iter().filter_map(move |object| {
+            let each = found.into_iter().filter(|object| !derived(&object.metadata)).filter_map(move |object| {
                 let namespace = object.metadata.namespace.filter(|_| spaced);
                 let reference = ObjectRef { resource: resource.clone(), namespace, name: object.metadata.name? };
                 Some(Marked { object: reference, uid: object.metadata.uid? })
@@ -171,6 +171,11 @@ async fn marked(installer: &Installer, client: &Client) -> Result<(Vec<Marked>, 
         }
     }
     Ok((found, unlisted))
+}
+
+/// Whether a controller made it for an object that it goes with, and gave it that one's labels: a Service's EndpointSlice.
+fn derived(metadata: &ObjectMeta) -> bool {
+    metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true))
 }
 
 fn wave(marked: &Marked) -> Wave {

@@ -82,7 +82,10 @@ impl Installer {
         let title = helm::title(source);
         let path = self.fetched(source, notes).await?;
         let unread = |error| InstallError::Read { path: title.clone(), source: error };
-        let temp = tempfile::tempdir().map_err(unread)?;
+        let unwritten = |source| InstallError::Write { path: self.folder.display().to_string(), source };
+        tokio::fs::create_dir_all(&self.folder).await.map_err(unwritten)?;
+        // In the run's folder: in a pod there may be no other that can be written to.
+        let temp = tempfile::tempdir_in(&self.folder).map_err(unwritten)?;
         let into = temp.path().to_owned();
         let copy = blocking(move || chart::only_crds(&path, &into)).await.map_err(unread)?;
         let mut settings: Vec<Vec<OsString>> =

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::{ApiResource, DynamicObject};
 use kube::{Api, ResourceExt as _};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::stream::{Follow, Instance};
 use crate::secrets::Secrets;
-use crate::watch::Hub;
+use crate::watch::{Hub, ObjectRef};
 
 /// Keeps the logs of a run; clones share them. Following ends when the last clone is dropped.
 #[derive(Clone)]
@@ -27,8 +27,9 @@ struct Inner {
     secrets: Secrets,
     followed: Mutex<BTreeSet<String>>,
     heard: watch::Sender<BTreeMap<Instance, Entry>>,
-    /// Turns to hold a stream open.
-    turns: Arc<Semaphore>,
+    /// Turns to hold a stream open: of containers that run, and of those that have ended.
+    running: Semaphore,
+    ended: Semaphore,
     stop: CancellationToken,
 }
 
@@ -39,9 +40,12 @@ struct Entry {
     end: Option<Result<(), String>>,
 }
 
-/// How many streams are open at once. Each is a connection; the logs beyond are opened as others end, and until then lie
-/// on their nodes.
-const STREAMS: usize = 100;
+/// How many containers that run are heard at once: each takes a connection and a file, of the 1024 that a process has by
+/// default. The logs beyond lie on their nodes until another or they themselves have ended.
+const RUNNING: usize = 256;
+
+/// How many logs of containers that have ended are read at once; those are soon over, and wait for none that run on.
+const ENDED: usize = 32;
 
 /// What is known of one pod's logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,8 +64,9 @@ impl LogKeeper {
         let stop = CancellationToken::new();
         let alive = Arc::new(stop.clone().drop_guard());
         let (followed, heard) = (Mutex::default(), watch::Sender::new(BTreeMap::new()));
-        let turns = Arc::new(Semaphore::new(STREAMS));
-        Self { inner: Arc::new(Inner { hub, folder, secrets, followed, heard, turns, stop }), _alive: alive }
+        let (running, ended) = (Semaphore::new(RUNNING), Semaphore::new(ENDED));
+        let inner = Inner { hub, folder, secrets, followed, heard, running, ended, stop };
+        Self { inner: Arc::new(inner), _alive: alive }
     }
 
     /// From now on every container of the namespace is followed. Asking twice is asking once.
@@ -138,14 +143,37 @@ impl Inner {
         let follow = Follow { pods, instance: instance.clone(), file, secrets: self.secrets.clone(), previous };
         let stop = self.stop.clone();
         tokio::spawn(stop.run_until_cancelled_owned(async move {
-            // Never closed, so there is always a turn to come.
-            let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
+            let turn = self.turn(&instance).await;
             let end = follow.until_the_end().await;
             drop(turn);
             self.heard.send_modify(|all| {
                 all.entry(instance).and_modify(|log| log.end = Some(end));
             });
         }));
+    }
+
+    /// Waits for a turn. The turns are never closed, so there is always one to come.
+    async fn turn(&self, instance: &Instance) -> Option<SemaphorePermit<'_>> {
+        let ended = async {
+            self.runs_no_more(instance).await;
+            self.ended.acquire().await
+        };
+        tokio::select! {
+            turn = self.running.acquire() => turn.ok(),
+            turn = ended => turn.ok(),
+        }
+    }
+
+    async fn runs_no_more(&self, instance: &Instance) {
+        let resource = ApiResource::erase::<Pod>(&());
+        let namespace = Some(instance.namespace.clone());
+        let pod = ObjectRef { resource, namespace, name: instance.pod.clone() };
+        let over = |pods: &[Arc<DynamicObject>]| {
+            let runs = pod.among(pods).is_some_and(|pod| runs(pod, instance));
+            (!runs).then_some(())
+        };
+        // A namespace that may no longer be watched tells of no end, but its logs may still be had.
+        self.hub.until(&pod.resource, Some(&instance.namespace), over).await.ok();
     }
 
     fn file(&self, instance: &Instance) -> PathBuf {
@@ -189,6 +217,14 @@ fn instances(object: &DynamicObject) -> Vec<(Instance, bool)> {
         }
     }
     found
+}
+
+fn runs(pod: &DynamicObject, instance: &Instance) -> bool {
+    let status = &pod.data["status"];
+    let all = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"];
+    let mut all = all.into_iter().filter_map(|list| status[list].as_array()).flatten();
+    let this = |one: &&serde_json::Value| one["name"] == instance.container && one["restartCount"] == instance.restart;
+    pod.uid().as_ref() == Some(&instance.uid) && all.find(this).is_some_and(|one| one["state"]["running"].is_object())
 }
 
 #[cfg(test)]

@@ -46,11 +46,8 @@ pub(super) async fn observe(claim: &HelmTest, site: &Site<'_>) -> Result<HelmTes
 async fn test_hooks(release: &str, site: &Site<'_>) -> Result<Vec<DynamicObject>, Unseen> {
     let (prober, namespace) = (site.prober, site.namespace());
     let helm = prober.helm.as_ref().ok_or_else(|| Unseen("there is no helm to read the release with".to_owned()))?;
-    let mut program = Program::new(helm).args(["get", "hooks", release, "--namespace", namespace]);
-    program = program.arg("--kubeconfig").arg(&prober.access.kubeconfig);
-    if let Some(context) = &prober.access.context {
-        program = program.args(["--kube-context", context]);
-    }
+    let program = Program::new(helm).args(["get", "hooks", release, "--namespace", namespace]);
+    let program = program.args(prober.access.for_helm());
     let text = program.output().await.map_err(|error| Unseen(prober.secrets.mask(&complaint::chain(&error))))?;
     let objects = manifest::read(&format!("the hooks of release {release}"), &String::from_utf8_lossy(&text));
     let objects = objects.map_err(|error| Unseen(complaint::chain(&error)))?;

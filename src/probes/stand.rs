@@ -82,7 +82,7 @@ impl Stand {
                 secrets,
                 run: "run-1".to_owned(),
                 helm: None,
-                access: Access { kubeconfig: "no-kubeconfig".into(), context: None },
+                access: Access::Kubeconfig { file: "no-kubeconfig".into(), context: None },
                 made: Made::default(),
             },
             work: work(check),

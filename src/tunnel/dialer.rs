@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -22,6 +23,9 @@ use crate::watch::Hub;
 
 /// Longest time for one question to the API server, and for a socket to connect.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long a socket may take to connect before it is looked at what it leads to.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// How much longer than a forward took to open its refusal may take: it comes the same way back.
 const PROOF: u32 = 10;
@@ -78,11 +82,10 @@ impl Dialer {
     /// Each [`DialError`] says what was found instead.
     pub async fn dial(&self, at: &Address, namespace: &str) -> Result<Stream, DialError> {
         match (&at.host, self.way) {
-            (Host::Outside(name), _) => socket(&format!("{name}:{}", at.port)).await,
             (Host::Service { .. } | Host::Pod { .. }, Way::Forwarding) => {
                 Ok(Stream::forward(self.forward(self.target(at, namespace).await?).await?))
             }
-            (Host::Service { .. } | Host::Pod { .. }, Way::Direct) => self.reach(at, namespace).await,
+            (Host::Outside(_), _) | (_, Way::Direct) => self.reach(at, namespace).await,
         }
     }
 
@@ -99,7 +102,7 @@ impl Dialer {
                 let grace = (opening.elapsed() * PROOF).clamp(Duration::from_millis(250), Duration::from_secs(3));
                 forward.refused_within(grace).await
             }
-            (Host::Outside(_), _) | (_, Way::Direct) => self.dial(at, namespace).await.map(drop),
+            (Host::Outside(_), _) | (_, Way::Direct) => self.reach(at, namespace).await.map(drop),
         }
     }
 
@@ -154,34 +157,44 @@ impl Dialer {
         Err(target::no_endpoint(&service, &pods))
     }
 
-    /// A socket from inside the cluster. Only where it fails is the Service looked at, for the reason.
+    /// A socket. Where there is none at once, what it leads to is looked at: what is wrong there counts before the words
+    /// of the way to it.
     async fn reach(&self, at: &Address, namespace: &str) -> Result<Stream, DialError> {
-        match &at.host {
+        let place = match &at.host {
+            Host::Service { name, namespace: own } => format!("{name}.{}.svc", own.as_deref().unwrap_or(namespace)),
+            Host::Pod { name, namespace: own } => self.pod_address(name, own.as_deref().unwrap_or(namespace)).await?,
+            Host::Outside(name) => name.clone(),
+        };
+        let mut socket = pin!(socket(format!("{place}:{}", at.port)));
+        let early = timeout(AT_ONCE, &mut socket).await;
+        if let Ok(Ok(stream)) = early {
+            return Ok(stream);
+        }
+        let cause = match &at.host {
             Host::Service { name, namespace: own } => {
-                let namespace = own.as_deref().unwrap_or(namespace);
-                match socket(&format!("{name}.{namespace}.svc:{}", at.port)).await {
-                    Ok(stream) => Ok(stream),
-                    Err(error) => Err(self.behind(name, namespace, at.port).await.err().unwrap_or(error)),
-                }
+                self.behind(name, own.as_deref().unwrap_or(namespace), at.port).await.err()
             }
             Host::Pod { name, namespace: own } => {
-                let namespace = own.as_deref().unwrap_or(namespace);
-                socket(&format!("{}:{}", self.pod_address(name, namespace).await?, at.port)).await
+                let now = self.pod_address(name, own.as_deref().unwrap_or(namespace)).await;
+                let replaced = || DialError::Missing(format!("{at} has been replaced, and was at {place} before"));
+                now.map_or_else(Some, |now| (now != place).then(replaced))
             }
-            Host::Outside(name) => socket(&format!("{name}:{}", at.port)).await,
+            Host::Outside(_) => None,
+        };
+        match (cause, early) {
+            (Some(cause @ (DialError::Missing(_) | DialError::NoEndpoint(_))), _) => Err(cause),
+            (_, Ok(end)) => end,
+            (_, Err(_)) => socket.await,
         }
     }
 
-    /// A pod's address, in brackets where it is an IPv6 one.
     async fn pod_address(&self, name: &str, namespace: &str) -> Result<String, DialError> {
         let pods: Api<Pod> = Api::namespaced(self.hub.client().clone(), namespace);
         let pod = asked(pods.get_opt(name), &format!("look for pod {namespace}/{name}"))
             .await?
             .ok_or_else(|| DialError::Missing(format!("there is no pod {namespace}/{name}")))?;
-        let address = pod.status.and_then(|status| status.pod_ip);
-        let address =
-            address.ok_or_else(|| DialError::Missing(format!("pod {namespace}/{name} has no address yet")))?;
-        Ok(if address.contains(':') { format!("[{address}]") } else { address })
+        let standing = || DialError::Missing(format!("pod {namespace}/{}", target::standing(&pod)));
+        target::address(&pod).ok_or_else(standing)
     }
 }
 
@@ -201,8 +214,8 @@ fn is_not_found(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
-async fn socket(place: &str) -> Result<Stream, DialError> {
-    match timeout(CONNECT, TcpStream::connect(place)).await {
+async fn socket(place: String) -> Result<Stream, DialError> {
+    match timeout(CONNECT, TcpStream::connect(&place)).await {
         Ok(Ok(socket)) => {
             // Probes write small requests and wait for the answer.
             socket.set_nodelay(true).ok();

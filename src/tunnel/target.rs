@@ -134,8 +134,17 @@ fn names_pods(slice: &EndpointSlice) -> bool {
     slice.endpoints.iter().flatten().any(|endpoint| endpoint.target_ref.is_some())
 }
 
+/// A pod's address, in brackets where it is an IPv6 one. `None` before it has one, and after its end, when it may be
+/// another pod's.
+pub(super) fn address(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let address =
+        status.pod_ip.as_ref().filter(|_| !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")))?;
+    Some(if address.contains(':') { format!("[{address}]") } else { address.clone() })
+}
+
 /// A pod and what keeps it from being an endpoint: `redis-0 is Pending (ImagePullBackOff)`.
-fn standing(pod: &Pod) -> String {
+pub(super) fn standing(pod: &Pod) -> String {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let Some(status) = &pod.status else { return format!("{name} has no status yet") };
     if pod.metadata.deletion_timestamp.is_some() {
@@ -256,6 +265,15 @@ mod tests {
             no_endpoint(&bare, &[]).to_string(),
             "Service data/redis has no endpoint, and no selector that could find one"
         );
+    }
+
+    #[test]
+    fn a_pod_has_an_address_while_it_lives() {
+        let at = |status: Value| address(&pod("redis-0", &status));
+        assert_eq!(at(json!({"phase": "Running", "podIP": "10.0.0.1"})).unwrap(), "10.0.0.1");
+        assert_eq!(at(json!({"phase": "Running", "podIP": "fd00::1"})).unwrap(), "[fd00::1]");
+        assert_eq!(at(json!({"phase": "Pending"})), None);
+        assert_eq!(at(json!({"phase": "Succeeded", "podIP": "10.0.0.1"})), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The tunnel against an API server on loopback that forwards as a kubelet does, and as one that fails.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -43,8 +43,26 @@ async fn api_server(far: Far) -> (Dialer, Arc<Notify>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, routes).await });
-    let config = kube::Config::new(format!("http://{address}").parse().unwrap());
-    (Dialer::forwarding(Hub::new(kube::Client::try_from(config).unwrap())), ended)
+    (Dialer::forwarding(hub(address)), ended)
+}
+
+fn hub(api_server: SocketAddr) -> Hub {
+    let config = kube::Config::new(format!("http://{api_server}").parse().unwrap());
+    Hub::new(kube::Client::try_from(config).unwrap())
+}
+
+/// Dials directly, by an API server that gives pod `redis-0` a status of these each time it is asked, and no other pod.
+async fn direct(statuses: Vec<Value>) -> Dialer {
+    let statuses = Arc::new(Mutex::new(statuses.into_iter()));
+    let pod = move || async move {
+        let status = statuses.lock().unwrap().next().expect("asked once more");
+        Json(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "redis-0"}, "status": status}))
+    };
+    let routes = Router::new().route("/api/v1/namespaces/data/pods/redis-0", get(pod)).fallback(not_found);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    Dialer::direct(hub(address))
 }
 
 async fn not_found() -> impl IntoResponse {
@@ -171,4 +189,36 @@ async fn what_is_not_there_is_missing() {
     let of = async |at: &str| dialer.dial(&at.parse().unwrap(), "data").await.map(drop).unwrap_err();
     assert_eq!(of("redsi:6379").await, DialError::Missing("there is no Service data/redsi".to_owned()));
     assert_eq!(of("redis:1").await, DialError::Missing("Service data/redis has no TCP port 1; it has 6379".to_owned()));
+}
+
+fn running(address: &str) -> Value {
+    json!({"phase": "Running", "podIP": address})
+}
+
+#[tokio::test]
+async fn from_inside_a_pod_is_dialled_at_its_address() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = format!("pod/redis-0:{}", listener.local_addr().unwrap().port()).parse().unwrap();
+    assert!(!direct(vec![running("127.0.0.1")]).await.dial(&at, "data").await.unwrap().is_forwarded());
+    drop(listener);
+    let refused = direct(vec![running("127.0.0.1"); 2]).await.knock(&at, "data").await;
+    assert!(matches!(&refused, Err(DialError::Refused(words)) if words.contains("127.0.0.1")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn from_inside_what_became_of_a_pod_counts_before_the_words_of_the_way_to_it() {
+    let waiting = json!({"phase": "Pending"});
+    for (statuses, words) in [
+        (
+            vec![running("127.0.0.1"), running("127.0.0.2")],
+            "pod/redis-0:1 has been replaced, and was at 127.0.0.1 before",
+        ),
+        (vec![running("127.0.0.1"), waiting.clone()], "pod data/redis-0 is Pending"),
+        (vec![waiting], "pod data/redis-0 is Pending"),
+    ] {
+        let dialled = direct(statuses).await.knock(&"pod/redis-0:1".parse().unwrap(), "data").await;
+        assert_eq!(dialled, Err(DialError::Missing(words.to_owned())));
+    }
+    let dialled = direct(Vec::new()).await.knock(&"pod/nobody:1".parse().unwrap(), "data").await;
+    assert_eq!(dialled, Err(DialError::Missing("there is no pod data/nobody".to_owned())));
 }

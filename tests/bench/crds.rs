@@ -54,7 +54,7 @@ async fn timed(client: &Client, work: impl Future<Output = Result<(), Fault>>) -
 }
 
 async fn kubectl(place: &Place, chart: &Path) -> Result<(), Fault> {
-    let (kubeconfig, chart) = (place.access.kubeconfig.display().to_string(), chart.display().to_string());
+    let (kubeconfig, chart) = (place.shared.kubeconfig.display().to_string(), chart.display().to_string());
     let script = "set -eo pipefail; export KUBECONFIG=$0
         helm template bench \"$1\" --include-crds | kubectl apply --server-side -f -
         kubectl wait --for=condition=Established crd --all --timeout=5m";

@@ -21,14 +21,14 @@ pub(crate) const NAMESPACE: &str = "bench";
 
 /// A cluster of our own.
 pub(crate) struct Place {
-    shared: Shared,
+    pub(crate) shared: Shared,
     pub(crate) access: Access,
 }
 
 impl Place {
     pub(crate) fn raise() -> Result<Self, Fault> {
         let shared = Shared::raise();
-        let access = Access { kubeconfig: shared.kubeconfig.clone(), context: Some(shared.context.clone()) };
+        let access = Access::Kubeconfig { file: shared.kubeconfig.clone(), context: Some(shared.context.clone()) };
         Ok(Self { shared, access })
     }
 
@@ -53,7 +53,7 @@ impl Place {
 
     /// kubectl, pointed at the cluster.
     pub(crate) fn kubectl<const N: usize>(&self, args: [&str; N]) -> Program {
-        let program = Program::new("kubectl").arg("--kubeconfig").arg(&self.access.kubeconfig);
+        let program = Program::new("kubectl").arg("--kubeconfig").arg(&self.shared.kubeconfig);
         program.args(["--context", &self.shared.context]).args(args)
     }
 }

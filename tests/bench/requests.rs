@@ -46,8 +46,8 @@ pub(crate) async fn measure(place: &Place) -> Result<(), Fault> {
 
 /// A client as `k8s::client` makes it, whose requests are counted.
 async fn counting(place: &Place, count: &Arc<AtomicUsize>) -> Result<Client, Fault> {
-    let kubeconfig = Kubeconfig::read_from(&place.access.kubeconfig)?;
-    let options = KubeConfigOptions { context: place.access.context.clone(), ..KubeConfigOptions::default() };
+    let kubeconfig = Kubeconfig::read_from(&place.shared.kubeconfig)?;
+    let options = KubeConfigOptions { context: Some(place.shared.context.clone()), ..KubeConfigOptions::default() };
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
     config.default_retry = false;
     let count = Arc::clone(count);

@@ -1,12 +1,13 @@
 //! The live slice: the binary against a real Kind cluster. Opt-in (`--features live`); needs an engine, kind and helm.
 //!
 //! First the main job on a cluster of its own. Then bad weather on one shared cluster: every kind of failure must be
-//! red for its own reason, name the cause in its first line, and leave nothing behind. Last what disturbs the cluster
-//! itself.
+//! red for its own reason, name the cause in its first line, and leave nothing behind. Then the same from inside the
+//! cluster. Last what disturbs the cluster itself.
 #![expect(clippy::unwrap_used, reason = "a stage that cannot be set is a failed test")]
 #![expect(clippy::disallowed_methods, reason = "the program is tested from outside, as a child of this one")]
 
 mod harness;
+mod inside;
 mod main_job;
 mod signals;
 mod weather;
@@ -26,7 +27,8 @@ fn main() -> ExitCode {
         ("two_runs_at_once_do_not_collide", main_job::two_at_once),
     ];
     if arguments.list {
-        let names = own.iter().map(|(name, _)| *name).chain(signals::NAMES).map(str::to_owned).chain(weather::names());
+        let names = own.iter().map(|(name, _)| *name).chain(inside::NAMES).chain(signals::NAMES);
+        let names = names.map(str::to_owned).chain(weather::names());
         names.for_each(|name| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
     arguments.test_threads = Some(4);
     let second = run(&arguments, weather::trials(&shared));
     arguments.test_threads = Some(1);
-    let third = run(&arguments, signals::trials(&shared));
+    let third = run(&arguments, inside::trials(&shared).into_iter().chain(signals::trials(&shared)).collect());
     shared.lower();
     if first && second && third { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

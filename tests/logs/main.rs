@@ -144,16 +144,20 @@ async fn a_secret_that_is_learnt_while_a_log_runs_is_masked_from_then_on() {
 }
 
 #[tokio::test]
-async fn two_hundred_containers_are_heard_through_a_bounded_number_of_streams() {
-    let scene = Scene::new((0..200).map(|_| Stream::held(0)));
+async fn many_containers_that_run_are_heard_through_a_bounded_number_of_streams_and_hold_up_none_that_has_ended() {
+    let scene = Scene::new((0..300).map(|_| Stream::held(0)));
     scene.fake.log(&log(1));
-    let containers: Vec<Value> = (0..200).map(|n| container(&format!("c{n}"), 0, &over(), &json!({}))).collect();
-    scene.fake.pod(Some(pod(&containers)));
+    let all = |state: &Value| -> Vec<Value> {
+        let running = (0..299).map(|n| container(&format!("c{n}"), 0, state, &json!({})));
+        running.chain([container("ended", 0, &over(), &json!({}))]).collect()
+    };
+    scene.fake.pod(Some(pod(&all(&json!({ "running": {} })))));
     scene.keeper.follow("ns");
-    within(scene.fake.asked(100)).await;
+    within(scene.fake.asked(257)).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(scene.fake.streams(), 100);
+    assert_eq!(scene.fake.streams(), 257);
+    scene.fake.pod(Some(pod(&all(&over()))));
     scene.fake.release();
     let (files, whole) = scene.heard().await;
-    assert!(whole && files.len() == 200 && files.iter().all(|(_, text)| *text == log(1)));
+    assert!(whole && files.len() == 300 && files.iter().all(|(_, text)| *text == log(1)));
 }
