@@ -44,13 +44,27 @@ pub enum ManifestError {
 /// # Errors
 /// At the first document that is not YAML, JSON, or an object with `apiVersion`, `kind` and `metadata.name`.
 pub fn read(origin: &str, text: &str) -> Result<Vec<Written>, ManifestError> {
-    let mut objects = Vec::new();
-    for (source, text) in documents(origin, text) {
-        for value in items(value(&source, &text)?) {
-            objects.push(Written { object: object(&source, value)?, source: source.clone() });
-        }
+    let read: Result<Vec<_>, _> = documents(origin, text).iter().map(Document::read).collect();
+    Ok(read?.concat())
+}
+
+/// One document of a stream, not yet parsed.
+#[derive(Debug)]
+pub struct Document {
+    /// The file, or the template that helm names above it.
+    pub origin: String,
+    text: String,
+}
+
+impl Document {
+    /// The objects of the document: one, or the items of a `List`.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn read(&self) -> Result<Vec<Written>, ManifestError> {
+        let written = |value| Ok(Written { object: object(&self.origin, value)?, source: self.origin.clone() });
+        items(value(&self.origin, &self.text)?).into_iter().map(written).collect()
     }
-    Ok(objects)
 }
 
 /// One document as plain data; `null` where it is empty.
@@ -77,24 +91,27 @@ pub fn value(origin: &str, text: &str) -> Result<Value, ManifestError> {
 /// The documents of a stream that say anything, each with where it was written.
 ///
 /// A line that begins with `---` always starts a document: YAML forbids it within a scalar, and helm cuts the same way.
-fn documents(origin: &str, text: &str) -> Vec<(String, String)> {
-    let mut documents = vec![(origin.to_owned(), String::new())];
+#[must_use]
+pub fn documents(origin: &str, text: &str) -> Vec<Document> {
+    let mut documents = Vec::new();
+    let mut last = Document { origin: origin.to_owned(), text: String::new() };
     for line in text.lines() {
-        let source = documents.last().map_or_else(|| origin.to_owned(), |(source, _)| source.clone());
-        match line.strip_prefix("---").filter(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace)) {
-            Some(rest) => documents.push((source, format!("{rest}\n"))),
-            None => {
-                if let (Some(template), Some(document)) = (line.strip_prefix("# Source: "), documents.last_mut()) {
-                    template.trim().clone_into(&mut document.0);
-                }
-                if let Some((_, text)) = documents.last_mut() {
-                    text.push_str(line);
-                    text.push('\n');
-                }
-            }
+        if let Some(rest) =
+            line.strip_prefix("---").filter(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+        {
+            let next = Document { origin: last.origin.clone(), text: format!("{rest}\n") };
+            documents.push(std::mem::replace(&mut last, next));
+            continue;
         }
+        if let Some(template) = line.strip_prefix("# Source: ") {
+            template.trim().clone_into(&mut last.origin);
+        }
+        last.text.push_str(line);
+        last.text.push('\n');
     }
-    documents.retain(|(_, text)| text.lines().any(|line| !line.trim().is_empty() && !line.trim().starts_with('#')));
+    documents.push(last);
+    let says = |line: &str| !line.trim().is_empty() && !line.trim().starts_with('#');
+    documents.retain(|document| document.text.lines().any(says));
     documents
 }
 

@@ -146,7 +146,8 @@ impl Platform {
         let objects = lock(&self.memory.installed).get(&work.key).cloned().unwrap_or_default();
         if let Install::Crds { .. } = work.install {
             // An established kind is not yet one that answers: its storage is built at the first request.
-            return install::await_served(&site.target.client, &objects, notes).await;
+            let rendered = lock(&self.memory.rendered).get(&work.key).cloned().unwrap_or_default();
+            return install::await_served(&site.target.client, &rendered.objects, notes).await;
         }
         match site.hub.settle(&objects, notes).await {
             Ok(Ok(saw)) => Ok(Done::saying(saw)),

@@ -1,32 +1,39 @@
 //! CustomResourceDefinitions: created side by side, applied only where they differ, and served before anyone uses them.
 //!
 //! - Why not apply all: a plain create is cheaper for the API server than a server-side apply, and 33 real CRDs weigh 6.5 MB.
-//! - Why more than Established: the API server builds a kind's storage at the first request to it. Asking every new endpoint
-//!   at once, as soon as it is established, builds them side by side and before the first user has to wait for it.
+//! - Why not Established: the API server builds a kind's storage at the first request to it. Asking every new endpoint as
+//!   soon as its CRD stirs builds them side by side, and before the first user has to wait for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use futures::{StreamExt as _, TryStreamExt as _, future, stream};
+use hyper::header::{ACCEPT, HeaderValue};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionStatus,
 };
 use kube::Client;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, Object};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, Object, PartialObjectMeta, Request};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::apply::{Applier, Change, Obstacle, SIDE_BY_SIDE, told};
 use super::{InstallError, Installed, apply};
 use crate::manifest;
+use crate::number::count;
 use crate::ports::{Done, Notes, Trouble};
 use crate::secrets::Secrets;
 use crate::watch::ObjectRef;
 
-/// Pauses between two looks at an endpoint that does not answer yet.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(320));
+/// How long a CRD's next change is waited for before its endpoint is asked again without one: at first and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
+
+/// An answer without spec and status (apimachinery `meta/v1`, `PartialObjectMetadata`).
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 /// A CRD without its schemas, which are most of it.
 type Lean = Object<Nothing, CustomResourceDefinitionStatus>;
@@ -64,9 +71,14 @@ async fn one(
     }
 }
 
-/// Creates it; `false` where it is there already.
+/// Creates it; `false` where it is there already. The API server is asked to answer with the metadata alone: its answer
+/// would be the whole CRD once more.
 async fn create(applier: &Applier<'_>, api: &Api<DynamicObject>, crd: &DynamicObject) -> Result<bool, Obstacle> {
-    match api.create(&apply::ours(), &applier.labelled(crd, None)).await {
+    let body = serde_json::to_vec(&applier.labelled(crd, None)).map_err(kube::Error::SerdeError)?;
+    let request = Request::new(api.resource_url()).create(&apply::ours(), body);
+    let mut request = request.map_err(kube::Error::BuildRequest)?;
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static(METADATA));
+    match applier.client.request::<PartialObjectMeta<DynamicObject>>(request).await {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(false),
         Err(error) => Err(error.into()),
@@ -93,89 +105,100 @@ fn same(live: &DynamicObject, wanted: &DynamicObject) -> bool {
         && spec == *wish
 }
 
-/// Waits until each CRD is established and its endpoint answers. Bounded by the caller.
+/// Waits until the endpoint of every version that these CRDs serve answers. Bounded by the caller.
 ///
 /// # Errors
 /// Where the API server refuses a CRD's names, or refuses to be asked.
-pub async fn await_served(client: &Client, crds: &[ObjectRef], notes: &Notes) -> Result<Done, Trouble> {
-    let names: BTreeSet<String> = crds.iter().map(|crd| crd.name.clone()).collect();
-    served(client, names, notes).await.map_err(|error| error.trouble(&Secrets::default()))
+pub async fn await_served(client: &Client, crds: &[DynamicObject], notes: &Notes) -> Result<Done, Trouble> {
+    served(client, crds, notes).await.map_err(|error| error.trouble(&Secrets::default()))
 }
 
-pub(super) async fn served(client: &Client, names: BTreeSet<String>, notes: &Notes) -> Result<Done, InstallError> {
-    let total = names.len();
-    let mut waiting = names.clone();
-    notes.waiting(format!("{total} CRDs: the API server to serve them"));
-    let mut answering =
-        std::pin::pin!(established(client, names).map_ok(|crd| answers(client, crd)).try_buffer_unordered(64));
-    while let Some(name) = answering.try_next().await? {
-        waiting.remove(&name);
-        let first = waiting.first().map_or("", String::as_str);
-        if !waiting.is_empty() {
-            notes.waiting(format!("{} of {total} CRDs: the API server to serve {first}", waiting.len()));
+pub(super) async fn served(client: &Client, crds: &[DynamicObject], notes: &Notes) -> Result<Done, InstallError> {
+    let stirred: BTreeMap<&str, Notify> = crds.iter().map(|crd| (name(crd), Notify::new())).collect();
+    let mut waiting: BTreeSet<&str> = stirred.keys().copied().collect();
+    let total = count(waiting.len(), "CRD");
+    notes.waiting(format!("{total}: the API server to serve them"));
+    let each: Vec<_> = crds.iter().map(|crd| answers(client, crd, &stirred[name(crd)])).collect();
+    let all = async {
+        let mut answering = stream::iter(each).buffer_unordered(64);
+        while let Some(name) = answering.try_next().await? {
+            waiting.remove(name);
+            if let Some(first) = waiting.first() {
+                notes.waiting(format!("{} of {total}: the API server to serve {first}", waiting.len()));
+            }
         }
-    }
-    Ok(Done::saying(format!("{total} CRDs are served")))
-}
-
-/// Each of these CRDs as it becomes established, until all are.
-fn established(client: &Client, names: BTreeSet<String>) -> impl stream::Stream<Item = Result<Lean, InstallError>> {
-    let api: Api<Lean> = Api::all_with(client.clone(), &resource());
-    let total = names.len();
-    let mut left = names;
-    let seen = watcher(api, watcher::Config::default()).applied_objects().filter_map(move |seen| {
-        // The watcher begins again by itself after an error; the caller's deadline ends what never comes.
-        let fresh = seen.ok().filter(|crd| left.contains(name(crd))).and_then(|crd| match standing(&crd) {
-            Standing::Established => left.remove(name(&crd)).then_some(Ok(crd)),
-            Standing::Refused(why) => Some(Err(InstallError::NotEstablished { crd: name(&crd).to_owned(), why })),
-            Standing::Underway => None,
-        });
-        future::ready(fresh)
-    });
-    seen.take(total)
-}
-
-enum Standing {
-    Established,
-    Underway,
-    Refused(String),
-}
-
-/// What a CRD's conditions say (apiextensions `types.go`). Established stays true even where names are taken later.
-fn standing(crd: &Lean) -> Standing {
-    let conditions = crd.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let is = |kind: &'static str, status: &'static str| {
-        conditions.clone().find(move |condition| condition.type_ == kind && condition.status == status)
+        Ok(Done::saying(format!("{total} served")))
     };
-    if let Some(taken) = is("NamesAccepted", "False") {
-        let text = |part: &Option<String>| part.clone().unwrap_or_default();
-        return Standing::Refused(format!("{}: {}", text(&taken.reason), text(&taken.message)));
-    }
-    match is("Established", "True") {
-        Some(_) if crd.metadata.deletion_timestamp.is_none() => Standing::Established,
-        Some(_) | None => Standing::Underway,
+    tokio::select! {
+        done = all => done,
+        () = stir(client, &stirred) => Err(InstallError::Nothing("the watch of CustomResourceDefinitions ended".to_owned())),
     }
 }
 
-/// Lists one object of the kind until that works; returns the CRD's name.
-async fn answers(client: &Client, crd: Lean) -> Result<String, InstallError> {
-    let names = crd.status.as_ref().and_then(|status| status.accepted_names.clone()).unwrap_or_default();
-    let stored = crd.status.as_ref().and_then(|status| status.stored_versions.clone()).unwrap_or_default();
-    let group = name(&crd).split_once('.').map_or("", |(_, group)| group).to_owned();
-    let version = stored.last().cloned().unwrap_or_default();
-    let api_version = format!("{group}/{version}");
-    let kind = ApiResource { group, version, api_version, kind: names.kind, plural: names.plural };
-    let endpoint: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
-    let mut pause = PAUSES.0;
-    loop {
-        match endpoint.list_metadata(&ListParams::default().limit(1)).await {
-            Ok(_) => return Ok(name(&crd).to_owned()),
-            // We may not list, so it cannot be known; whoever may will see.
-            Err(kube::Error::Api(status)) if status.code == 403 => return Ok(name(&crd).to_owned()),
-            Err(_) => sleep(pause).await,
+/// Wakes whoever waits for a CRD each time that it changes. Only metadata is watched: events with 33 real CRDs in them
+/// weigh 10 MB, which the API server would write while it has better things to do.
+async fn stir(client: &Client, stirred: &BTreeMap<&str, Notify>) {
+    let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(client.clone());
+    // It begins again by itself after an error; the caller's deadline ends what never comes.
+    let changes = watcher(api, watcher::Config::default()).default_backoff().applied_objects();
+    let wake = changes.for_each(|change| {
+        if let Some(waiting) = change.ok().and_then(|crd| stirred.get(name(&crd))) {
+            waiting.notify_one();
         }
-        pause = PAUSES.1.min(pause * 2);
+        future::ready(())
+    });
+    wake.await;
+}
+
+/// Asks every version of the kind, again whenever the CRD has changed, until all answer; returns the CRD's name.
+async fn answers<'a>(client: &Client, crd: &'a DynamicObject, stirred: &Notify) -> Result<&'a str, InstallError> {
+    let endpoints = endpoints(client, crd);
+    let mut pause = PAUSES.0;
+    while try_join_all(endpoints.iter().map(answer)).await.is_err() {
+        match timeout(pause, stirred.notified()).await {
+            Ok(()) => pause = PAUSES.0,
+            // For so long nothing has happened to it that perhaps nothing will.
+            Err(_) if pause == PAUSES.1 => not_refused(client, name(crd)).await?,
+            Err(_) => pause = PAUSES.1.min(pause * 2),
+        }
     }
+    Ok(name(crd))
+}
+
+async fn answer(endpoint: &Api<DynamicObject>) -> kube::Result<()> {
+    match endpoint.list_metadata(&ListParams::default().limit(1)).await {
+        // We may not list, so it cannot be known; whoever may will see.
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(()),
+        answer => answer.map(drop),
+    }
+}
+
+/// The endpoint of each version that a CRD has served.
+fn endpoints(client: &Client, crd: &DynamicObject) -> Vec<Api<DynamicObject>> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let spec = &crd.data["spec"];
+    let versions = spec["versions"].as_array().into_iter().flatten().filter(|version| version["served"] == true);
+    let resources = versions.map(|version| {
+        let kind = GroupVersionKind::gvk(&text(&spec["group"]), &text(&version["name"]), &text(&spec["names"]["kind"]));
+        ApiResource::from_gvk_with_plural(&kind, &text(&spec["names"]["plural"]))
+    });
+    resources.map(|resource| Api::all_with(client.clone(), &resource)).collect()
+}
+
+/// Whether a CRD may still come to be served.
+async fn not_refused(client: &Client, name: &str) -> Result<(), InstallError> {
+    let api: Api<Lean> = Api::all_with(client.clone(), &resource());
+    // Whatever keeps us from looking passes, or the caller's deadline ends the wait.
+    let why = api.get(name).await.ok().and_then(|crd| refusal(&crd));
+    why.map_or(Ok(()), |why| Err(InstallError::NotEstablished { crd: name.to_owned(), why }))
+}
+
+/// Why a CRD is not served, in the words of its conditions (apiextensions `types.go`): its names are taken.
+fn refusal(crd: &Lean) -> Option<String> {
+    let mut conditions = crd.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let taken = conditions.find(|condition| condition.type_ == "NamesAccepted" && condition.status == "False")?;
+    let text = |part: &Option<String>| part.clone().unwrap_or_default();
+    Some(format!("{}: {}", text(&taken.reason), text(&taken.message)))
 }
 
 fn resource() -> ApiResource {
@@ -188,6 +211,7 @@ fn name<K: kube::ResourceExt>(object: &K) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fake;
     use super::*;
 
     const WANTED: &str = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n\
@@ -224,24 +248,29 @@ mod tests {
     }
 
     #[test]
-    fn taken_names_are_refused_and_an_empty_status_is_under_way() {
-        let standing_of = |status: Value| {
+    fn taken_names_are_a_refusal_and_an_empty_status_is_none() {
+        let refusal_of = |status: Value| {
             let lean = serde_json::json!({
                 "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
                 "metadata": { "name": "widgets.example.com" }, "spec": {}, "status": status,
             });
-            standing(&serde_json::from_value(lean).unwrap())
+            refusal(&serde_json::from_value(lean).unwrap())
         };
-        let condition =
-            |kind: &str, status: &str| serde_json::json!({ "type": kind, "status": status, "message": "taken" });
-        let of = |conditions: Vec<Value>| standing_of(serde_json::json!({ "conditions": conditions }));
-        assert!(matches!(standing_of(Value::Null), Standing::Underway));
-        assert!(matches!(of(vec![condition("Established", "False")]), Standing::Underway));
-        assert!(matches!(of(vec![condition("Established", "True")]), Standing::Established));
-        let Standing::Refused(why) = of(vec![condition("Established", "True"), condition("NamesAccepted", "False")])
-        else {
-            panic!("not refused");
-        };
-        assert!(why.contains("taken"), "{why}");
+        let condition = |kind: &str, status: &str| serde_json::json!({ "type": kind, "status": status, "reason": "ListKindConflict", "message": "taken" });
+        let of = |conditions: Vec<Value>| refusal_of(serde_json::json!({ "conditions": conditions }));
+        assert_eq!(refusal_of(Value::Null), None);
+        assert_eq!(of(vec![condition("Established", "False")]), None);
+        assert_eq!(of(vec![condition("NamesAccepted", "True")]), None);
+        let taken = of(vec![condition("Established", "True"), condition("NamesAccepted", "False")]);
+        assert_eq!(taken.as_deref(), Some("ListKindConflict: taken"));
+    }
+
+    #[tokio::test]
+    async fn every_version_that_is_served_has_an_endpoint_to_answer() {
+        let more = "versions: [{name: v1, served: true}, {name: v2, served: true}, {name: v0, served: false}]}\n";
+        let crd = crd(&WANTED.replace("versions: [{name: v1, schema: {a: 1}}]}\n", more));
+        let paths: Vec<_> =
+            endpoints(&fake::Fake::default().client(), &crd).iter().map(|api| api.resource_url().to_owned()).collect();
+        assert_eq!(paths, ["/apis/example.com/v1/widgets", "/apis/example.com/v2/widgets"]);
     }
 }

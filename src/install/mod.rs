@@ -63,7 +63,8 @@ pub struct Rendered {
     pub tests: Vec<DynamicObject>,
     /// The hooks that helm runs while it installs, and waits for.
     pub hooks: Vec<DynamicObject>,
-    /// Of everything that decides what is installed; two renders with one digest install the same.
+    /// Of everything that decides what a release installs: two renders with one digest install the same. Empty for what
+    /// is compared object by object.
     pub digest: String,
     /// The objects of the charts' `crds/` folders, which helm would install once and never upgrade.
     crds: Vec<DynamicObject>,

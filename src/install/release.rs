@@ -64,8 +64,8 @@ pub(super) async fn install(
 ) -> Result<Installed, InstallError> {
     applier.namespace().await?;
     if !rendered.crds.is_empty() {
-        let crds = crds::install(applier, &rendered.crds).await?;
-        crds::served(applier.client, crds.objects.into_iter().map(|crd| crd.name).collect(), applier.notes).await?;
+        crds::install(applier, &rendered.crds).await?;
+        crds::served(applier.client, &rendered.crds, applier.notes).await?;
     }
     let deploy = Deploy { installer, applier, install, rendered, cluster };
     deploy.run().await

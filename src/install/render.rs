@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use futures::future::try_join_all;
 use indexmap::IndexMap;
 use kube::api::DynamicObject;
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::helm::Named;
@@ -68,8 +67,8 @@ impl Installer {
             }
             found.insert(name, written);
         }
-        let objects: Vec<DynamicObject> = found.into_values().map(|written| written.object).collect();
-        Ok(Rendered { digest: digest_of(&objects), objects, ..Rendered::default() })
+        let objects = found.into_values().map(|written| written.object).collect();
+        Ok(Rendered { objects, ..Rendered::default() })
     }
 
     /// The CRDs of one chart: rendered once with each switch that turns some on, as two of them may exclude each other.
@@ -97,7 +96,7 @@ impl Installer {
         let renders = settings.into_iter().map(|setting| self.helm.template(&named, &copy.folder, setting));
         let mut found: IndexMap<String, Written> = IndexMap::new();
         for text in try_join_all(renders).await? {
-            for written in crds_only(read(&title, &text)?) {
+            for written in crds_only(read_side_by_side(&title, &text).await?) {
                 found.entry(written.object.metadata.name.clone().unwrap_or_default()).or_insert(written);
             }
         }
@@ -145,11 +144,14 @@ impl Installer {
     /// Writes down what was rendered, for people; no secret is in it.
     async fn keep(&self, work: &ComponentWork, rendered: &Rendered) -> Result<(), InstallError> {
         let file = self.folder.join(format!("{}.{}.yaml", work.key.suite, work.key.component));
-        let objects = rendered.crds.iter().chain(&rendered.objects).chain(&rendered.tests);
-        // What was just read from YAML can be written as YAML.
-        let texts = objects.filter_map(|object| serde_saphyr::to_string(&hidden::redacted(object)).ok());
-        let text: String = texts.map(|text| format!("---\n{}\n", self.secrets.mask(&text))).collect();
         let unwritten = |source| InstallError::Write { path: file.display().to_string(), source };
+        let written = rendered.crds.iter().chain(&rendered.objects).chain(&rendered.tests).map(|object| {
+            let (object, secrets) = (hidden::redacted(object), self.secrets.clone());
+            // What was just read from YAML can be written as YAML.
+            blocking(move || Ok(serde_saphyr::to_string(&object).map(|text| secrets.mask(&text)).unwrap_or_default()))
+        });
+        let written = try_join_all(written).await.map_err(unwritten)?;
+        let text: String = written.iter().map(|text| format!("---\n{text}\n")).collect();
         tokio::fs::create_dir_all(&self.folder).await.map_err(unwritten)?;
         tokio::fs::write(&file, text).await.map_err(unwritten)
     }
@@ -164,6 +166,16 @@ pub(super) fn read(of: &str, text: &str) -> Result<Vec<Written>, InstallError> {
     manifest::read(of, text).map_err(|source| InstallError::Manifest { of: of.to_owned(), source })
 }
 
+/// The same for much text: its documents are parsed off the threads that others wait on.
+async fn read_side_by_side(of: &str, text: &str) -> Result<Vec<Written>, InstallError> {
+    let parsed = manifest::documents(of, text).into_iter().map(|document| async move {
+        let origin = document.origin.clone();
+        blocking(move || Ok(document.read())).await.map_err(|source| InstallError::Read { path: origin, source })
+    });
+    let parsed: Result<Vec<_>, _> = try_join_all(parsed).await?.into_iter().collect();
+    parsed.map(|objects| objects.concat()).map_err(|source| InstallError::Manifest { of: of.to_owned(), source })
+}
+
 async fn manifests(paths: &[PathBuf], images: &BTreeMap<String, String>) -> Result<Rendered, InstallError> {
     let mut objects: Vec<DynamicObject> = read_paths(paths).await?.into_iter().map(|written| written.object).collect();
     if objects.is_empty() {
@@ -171,7 +183,7 @@ async fn manifests(paths: &[PathBuf], images: &BTreeMap<String, String>) -> Resu
         return Err(InstallError::Nothing(format!("there is no object in {}", paths.join(", "))));
     }
     objects.iter_mut().for_each(|object| images::replace(object, images));
-    Ok(Rendered { digest: digest_of(&objects), objects, ..Rendered::default() })
+    Ok(Rendered { objects, ..Rendered::default() })
 }
 
 /// What helm printed, by what becomes of it: `crds/` are ours to apply, test hooks are kept for their check, and other
@@ -245,28 +257,6 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> +
     tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
 }
 
-/// A digest of objects in which the order of keys does not count.
-fn digest_of(objects: &[DynamicObject]) -> String {
-    let mut hash = Sha256::new();
-    for object in objects {
-        let value = serde_json::to_value(object).unwrap_or_default();
-        hash.update(ordered(value).to_string());
-    }
-    hex(&hash.finalize())
-}
-
-fn ordered(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let fields: BTreeMap<String, Value> =
-                fields.into_iter().map(|(key, value)| (key, ordered(value))).collect();
-            Value::Object(fields.into_iter().collect())
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(ordered).collect()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
-    }
-}
-
 /// Half of a digest in hexadecimal: a label takes at most 63 characters.
 fn hex(digest: &[u8]) -> String {
     digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
@@ -277,18 +267,6 @@ mod tests {
     use super::super::fake;
     use super::*;
     use crate::secrets::Secrets;
-
-    fn objects(text: &str) -> Vec<DynamicObject> {
-        manifest::read("x", text).unwrap().into_iter().map(|one| one.object).collect()
-    }
-
-    #[test]
-    fn the_order_of_keys_does_not_change_a_digest_and_a_value_does() {
-        let one = "apiVersion: v1\nkind: A\nmetadata: {name: a, labels: {x: '1', y: '2'}}\nspec: {b: 1, a: [1, 2]}\n";
-        let two = "spec: {a: [1, 2], b: 1}\nkind: A\nmetadata: {labels: {y: '2', x: '1'}, name: a}\napiVersion: v1\n";
-        assert_eq!(digest_of(&objects(one)), digest_of(&objects(two)));
-        assert_ne!(digest_of(&objects(one)), digest_of(&objects(&one.replace("[1, 2]", "[2, 1]"))));
-    }
 
     #[test]
     fn hooks_are_left_to_helm_tests_are_kept_and_crd_folders_are_ours() {

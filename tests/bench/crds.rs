@@ -8,6 +8,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams};
 use seaworthy::install::{self, Installer, Target};
+use seaworthy::manifest;
 use seaworthy::plan::{ComponentKey, ComponentWork};
 use seaworthy::process::Program;
 use seaworthy::secrets::Secrets;
@@ -27,12 +28,13 @@ const CALM: Duration = Duration::from_secs(5);
 
 pub(crate) async fn measure(place: &Place) -> Result<(), Fault> {
     let charts = tempfile::tempdir()?;
-    let chart = chart(&crds().await?, charts.path())?;
+    let crds = crds().await?;
+    let (chart, endpoints) = (chart(&crds, charts.path())?, endpoints(&crds)?);
     let client = place.client().await?;
     let (mut theirs, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        theirs.push(timed(&client, kubectl(place, &chart)).await?);
-        ours.push(timed(&client, install(place, &chart, charts.path())).await?);
+        theirs.push(timed(&client, &endpoints, kubectl(place, &chart)).await?);
+        ours.push(timed(&client, &endpoints, install(place, &chart, charts.path())).await?);
     }
     clear(&client).await?;
     figures::table(
@@ -45,11 +47,15 @@ pub(crate) async fn measure(place: &Place) -> Result<(), Fault> {
 }
 
 /// From a cluster without CRDs to the last endpoint that answers, in seconds.
-async fn timed(client: &Client, work: impl Future<Output = Result<(), Fault>>) -> Result<f64, Fault> {
+async fn timed(
+    client: &Client,
+    endpoints: &[String],
+    work: impl Future<Output = Result<(), Fault>>,
+) -> Result<f64, Fault> {
     clear(client).await?;
     let started = Instant::now();
     work.await?;
-    all_answer(client).await?;
+    all_answer(client, endpoints).await?;
     Ok(started.elapsed().as_secs_f64())
 }
 
@@ -73,24 +79,33 @@ async fn install(place: &Place, chart: &Path, folder: &Path) -> Result<(), Fault
     };
     let notes = place::notes();
     let rendered = installer.render(&work, &notes).await.map_err(place::fault)?;
-    let installed = installer.install(&work, &rendered, &target, &notes).await.map_err(place::fault)?;
-    install::await_served(&target.client, &installed.objects, &notes).await.map_err(place::fault)?;
+    installer.install(&work, &rendered, &target, &notes).await.map_err(place::fault)?;
+    install::await_served(&target.client, &rendered.objects, &notes).await.map_err(place::fault)?;
     Ok(())
+}
+
+/// The endpoints of the kinds that a folder of CRDs brings.
+fn endpoints(crds: &Path) -> Result<Vec<String>, Fault> {
+    let mut endpoints = Vec::new();
+    for file in std::fs::read_dir(crds)? {
+        for crd in manifest::read("a CRD", &std::fs::read_to_string(file?.path())?)? {
+            let crd: CustomResourceDefinition = serde_json::from_value(serde_json::to_value(crd.object)?)?;
+            let version =
+                crd.spec.versions.into_iter().find(|version| version.storage).ok_or("it stores no version")?;
+            endpoints.push(format!("/apis/{}/{}/{}?limit=1", crd.spec.group, version.name, crd.spec.names.plural));
+        }
+    }
+    Ok(endpoints)
 }
 
 /// Lists every kind until each has answered; what both sides are held to.
-async fn all_answer(client: &Client) -> Result<(), Fault> {
-    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let paths = crds.list(&ListParams::default()).await?.items.into_iter().filter_map(|crd| {
-        let version = crd.spec.versions.into_iter().find(|version| version.storage)?;
-        Some(format!("/apis/{}/{}/{}?limit=1", crd.spec.group, version.name, crd.spec.names.plural))
-    });
-    try_join_all(paths.map(|path| answers(client, path))).await?;
+async fn all_answer(client: &Client, endpoints: &[String]) -> Result<(), Fault> {
+    try_join_all(endpoints.iter().map(|path| answers(client, path))).await?;
     Ok(())
 }
 
-async fn answers(client: &Client, path: String) -> Result<(), Fault> {
-    while client.request_text(http::Request::get(&path).body(Vec::new())?).await.is_err() {
+async fn answers(client: &Client, path: &str) -> Result<(), Fault> {
+    while client.request_text(http::Request::get(path).body(Vec::new())?).await.is_err() {
         sleep(PAUSE).await;
     }
     Ok(())

@@ -3,7 +3,7 @@
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use seaworthy::install;
-use seaworthy::watch::{Hub, ObjectRef};
+use seaworthy::watch::Hub;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -51,9 +51,8 @@ impl Stage {
             k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
         >(&());
         let crds: Api<DynamicObject> = Api::all_with(client.clone(), &crd);
-        crds.create(&PostParams::default(), &serde_json::from_value(definition())?).await?;
-        let reference = ObjectRef { resource: crd, namespace: None, name: "beacons.bench.example".to_owned() };
-        install::await_served(&client, &[reference], &place::notes()).await.map_err(place::fault)?;
+        let made = crds.create(&PostParams::default(), &serde_json::from_value(definition())?).await?;
+        install::await_served(&client, &[made], &place::notes()).await.map_err(place::fault)?;
         let kind =
             ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("bench.example", "v1", "Beacon"), "beacons");
         let beacons = Api::namespaced_with(client, NAMESPACE, &kind);
