@@ -29,7 +29,7 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
 
-    /// Say more: every look and every wait. Twice: what this program does inside.
+    /// Say more: every look and every wait. Twice: also each request to the API server.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 

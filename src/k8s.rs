@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper::Uri;
 use kube::Client;
 use kube::Config;
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
@@ -106,10 +108,25 @@ async fn config(access: &Access) -> Result<Config, AccessError> {
             let wrong = |source| AccessError::Kubeconfig { access: access.to_string(), source };
             let kubeconfig = Kubeconfig::read_from(file).map_err(wrong)?;
             let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
-            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(wrong)
+            let named = kubeconfig
+                .clusters
+                .iter()
+                .any(|named| named.cluster.as_ref().is_some_and(|one| one.proxy_url.is_some()));
+            let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(wrong)?;
+            if !named && is_loopback(&config.cluster_url) {
+                config.proxy_url = None;
+            }
+            Ok(config)
         }
         Access::Pod => service_account(),
     }
+}
+
+/// Whether a server is on this machine. No proxy of the environment is asked for such a one, as with kubectl (Go's
+/// `net/http` `ProxyFromEnvironment`); kube would ask it.
+fn is_loopback(server: &Uri) -> bool {
+    let host = server.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// What Kubernetes tells a pod of its cluster: two variables and a mounted folder.
@@ -118,4 +135,22 @@ async fn config(access: &Access) -> Result<Config, AccessError> {
 /// Where this program does not run in a pod, or in one without a service account's token.
 pub fn service_account() -> Result<Config, AccessError> {
     Config::incluster().map_err(|source| AccessError::Pod { access: Access::Pod.to_string(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_this_machine_is_known_by_its_address_or_name() {
+        for (server, here) in [
+            ("https://127.0.0.1:6443", true),
+            ("https://[::1]:6443", true),
+            ("https://localhost:6443", true),
+            ("https://10.0.0.1:6443", false),
+            ("https://localhost.example.com", false),
+        ] {
+            assert_eq!(is_loopback(&server.parse().unwrap()), here, "{server}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The binary from outside: what it prints, and the code it exits with. No engine, no network.
 #![expect(clippy::unwrap_used, reason = "a program that cannot be started is a failed test")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Output;
 
@@ -247,6 +248,19 @@ fn outside_of_a_pod_the_cluster_around_it_is_missing() {
 fn a_transcript_that_is_none_is_refused_with_its_line() {
     check(&["replay", "Cargo.toml"], 2, &["Cargo.toml", "line 1"]);
     check(&["replay", "/nowhere/run.jsonl"], 2, &["/nowhere/run.jsonl"]);
+}
+
+#[test]
+fn what_is_logged_has_levels() {
+    let lines = |level: &[&str]| {
+        let replayed = seaworthy(&[&["replay", "tests/replay/unsteady-sign-off.jsonl"], level].concat());
+        let lines: BTreeSet<String> = String::from_utf8(replayed.stdout).unwrap().lines().map(str::to_owned).collect();
+        lines
+    };
+    let (quiet, usual, verbose) = (lines(&["-q"]), lines(&[]), lines(&["-v"]));
+    assert!(quiet.len() < usual.len() && quiet.is_subset(&usual), "{quiet:#?}\n{usual:#?}");
+    assert!(usual.len() < verbose.len(), "{usual:#?}\n{verbose:#?}");
+    check(&["-q", "-v", "list"], 2, &["--verbose"]);
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! Every shipped suite: it parses, it plans, it prints, and each of its checks is listed here by name.
 #![expect(clippy::unwrap_used, reason = "a suite that cannot be read is a failed test")]
 
+#[path = "live/serves.rs"]
+mod serves;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Arguments, Trial};
@@ -18,6 +22,7 @@ fn main() {
     for suite in catalog(None).suites.into_values() {
         trials.extend(checks(&suite));
     }
+    trials.push(Trial::test("what_is_promised_so_far_is_shown_by_a_check_or_a_trial", nothing_is_left_over));
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -43,6 +48,50 @@ fn catalog(environment: Option<&EnvironmentName>) -> Catalog {
 
 fn whole_platform(catalog: &Catalog) -> Plan {
     plan::plan(catalog, &Selection { suites: Suites::All, ..Selection::default() }).unwrap()
+}
+
+/// What this version promises to show: of the program itself, of the namespaces, the CRDs and the nodes.
+const PROMISED: &[&str] = &[
+    "F-1",
+    "F-2",
+    "F-3",
+    "F-4",
+    "F-5",
+    "F-7",
+    "A-10-namespace",
+    "A-12-crds",
+    "A-20-nodes",
+    "A-m1",
+    "A-m2",
+    "A-m3",
+    "A-m4",
+    "A-m5",
+    "A-m6",
+    "A-m7",
+    "A-m9",
+    "A-m10",
+    "C-1",
+    "C-2",
+    "C-5",
+    "D-1",
+    "D-2",
+    "D-3",
+    "D-6",
+];
+
+fn nothing_is_left_over() -> Result<(), libtest_mimic::Failed> {
+    let mut shown: BTreeSet<String> =
+        serves::SERVES.iter().flat_map(|(_, ids)| *ids).map(|id| (*id).to_owned()).collect();
+    for suite in catalog(None).suites.into_values() {
+        let of_checks = suite
+            .components
+            .values()
+            .flat_map(|component| component.checks.values())
+            .flat_map(|check| &check.requirements);
+        shown.extend(of_checks.map(ToString::to_string));
+    }
+    let left: Vec<_> = PROMISED.iter().filter(|id| !shown.contains(**id)).collect();
+    if left.is_empty() { Ok(()) } else { Err(format!("shown by nothing: {left:?}").into()) }
 }
 
 /// Under this environment the whole platform has a plan, and every step of it is printed.

@@ -10,9 +10,9 @@ use crate::complaint;
 use crate::report::{self, Colour, ReportError};
 use crate::suite::Mistakes;
 
-/// Where this program's own diagnostics go, and how much of them. `RUST_LOG` overrules `-vv`.
+/// What the clients log goes to standard error: with `-vv` each request to the API server. `RUST_LOG` overrules it.
 pub(super) fn diagnostics(verbose: u8, color: Color) {
-    let level = if verbose >= 2 { "seaworthy=debug,kube=info" } else { "seaworthy=error" };
+    let level = if verbose >= 2 { "kube_client=debug" } else { "error" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let ansi = matches!(color, Color::Always);
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();

@@ -15,6 +15,7 @@ pub(crate) struct Use {
     folder: PathBuf,
     state: PathBuf,
     arguments: Vec<String>,
+    variables: &'static [(&'static str, &'static str)],
 }
 
 /// What a run came to.
@@ -34,7 +35,15 @@ impl Use {
         std::fs::remove_dir_all(&folder).ok();
         std::fs::create_dir_all(&folder).unwrap();
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        Self { state: folder.join("state"), folder, arguments }
+        Self { state: folder.join("state"), folder, arguments, variables: &[] }
+    }
+
+    /// The same on a machine where every request to the outside fails: proxies are named behind which nobody listens, for
+    /// this program, its tools and the cluster's nodes.
+    pub(crate) fn without_a_way_out(mut self) -> Self {
+        const NOBODY: &str = "http://127.0.0.1:9";
+        self.variables = &[("HTTP_PROXY", NOBODY), ("HTTPS_PROXY", NOBODY), ("ALL_PROXY", NOBODY)];
+        self
     }
 
     /// The same with the memory of another.
@@ -50,6 +59,7 @@ impl Use {
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_seaworthy"));
         command.current_dir(root()).args(&self.arguments).env("XDG_STATE_HOME", &self.state).stdin(Stdio::null());
+        command.envs(self.variables.iter().copied());
         if self.arguments.first().is_some_and(|first| first == "suite") {
             command.arg("--junit").arg(self.folder.join("junit.xml"));
             command.arg("--transcript").arg(self.transcript());

@@ -9,6 +9,8 @@
 mod harness;
 mod inside;
 mod main_job;
+mod promises;
+mod serves;
 mod signals;
 mod weather;
 
@@ -28,7 +30,7 @@ fn main() -> ExitCode {
     ];
     if arguments.list {
         let names = own.iter().map(|(name, _)| *name).chain(inside::NAMES).chain(signals::NAMES);
-        let names = names.map(str::to_owned).chain(weather::names());
+        let names = names.chain(promises::NAMES).map(str::to_owned).chain(weather::names());
         names.for_each(|name| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
     let first = run(&arguments, own.map(|(name, test)| Trial::test(name, move || passed(test))).into());
     let shared = Arc::new(Shared::raise());
     arguments.test_threads = Some(4);
-    let second = run(&arguments, weather::trials(&shared));
+    let second = run(&arguments, weather::trials(&shared).into_iter().chain(promises::trials(&shared)).collect());
     arguments.test_threads = Some(1);
     let third = run(&arguments, inside::trials(&shared).into_iter().chain(signals::trials(&shared)).collect());
     shared.lower();
@@ -45,6 +47,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments, trials: Vec<Trial>) -> bool {
+    let shows = |trial: Trial| {
+        let shows = serves::kind(trial.name());
+        trial.with_kind(shows)
+    };
+    let trials = trials.into_iter().map(shows).collect();
     !libtest_mimic::run(arguments, trials).has_failed()
 }
 

@@ -9,7 +9,7 @@ use super::harness::{Shared, Told, Use, clusters};
 const PASSWORD: &str = "only-for-this-test-run";
 
 pub(crate) fn is_green() {
-    let usage = Use::of("main-job", &["suite", "data-plane"]);
+    let usage = Use::of("main-job", &["suite", "data-plane"]).without_a_way_out();
     let told = usage.run();
     assert_eq!(told.exit, Some(0), "{}", told.everything());
     for (step, ending) in told.endings() {
@@ -22,6 +22,7 @@ pub(crate) fn is_green() {
     }
     assert!(told.junit.contains("primary-keeps-what-is-written"), "{}", told.junit);
     assert_eq!(clusters(usage.state()), [] as [serde_json::Value; 0]);
+    super::promises::order_is_kept(&told);
     costs_little(&told);
     says_the_same_again(&usage, &told);
     keeps_its_secrets(&told.folder);
