@@ -33,6 +33,7 @@ const WEATHER: &[Weather] = &[
     broken("untouched-custom-resource", &["Widget", "no controller"]),
     broken("release-without-tests", &["nothing would be tested"]),
     unclear("invalid-crd", &["gadgets.weather.seaworthy.dev", "number-ish"]),
+    unclear("misspelt-field", &["Gauge", "unknown field", "spec.siez"]),
     unclear("chart-does-not-render", &["does-not-render", "size must be set"]),
     unclear("absent-of-nothing", &["retired.seaworthy.dev"]),
 ];
@@ -75,6 +76,8 @@ fn is_red(shared: &Shared, weather: &Weather) {
     assert!(late || !first.contains("not ready after"), "found only when its time was up: {first}");
     let namespace = shared.kubectl(&["get", "namespace", weather.suite]);
     assert!(namespace.contains("NotFound"), "left behind: {namespace}");
-    let kinds = shared.kubectl(&["get", "crd", "widgets.weather.seaworthy.dev", "gadgets.weather.seaworthy.dev"]);
-    assert!(!kinds.contains("CREATED AT") || weather.suite != "untouched-custom-resource", "left behind: {kinds}");
+    let kinds = shared.kubectl(&["get", "crd", "-o", "name"]);
+    let of = [("untouched-custom-resource", "widgets."), ("invalid-crd", "gadgets."), ("misspelt-field", "gauges.")];
+    let stays = of.iter().find(|(suite, kind)| *suite == weather.suite && kinds.contains(kind));
+    assert_eq!(stays, None, "left behind: {kinds}");
 }
