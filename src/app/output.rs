@@ -12,7 +12,7 @@ use crate::suite::Mistakes;
 
 /// What the clients log goes to standard error: with `-vv` each request to the API server. `RUST_LOG` overrules it.
 pub(super) fn diagnostics(verbose: u8, color: Color) {
-    let level = if verbose >= 2 { "kube_client=debug" } else { "error" };
+    let level = if verbose >= 2 { "kube_client=debug" } else { "off" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let ansi = matches!(color, Color::Always);
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();

@@ -41,6 +41,10 @@ const PASSING: [&str; 6] = [
     "not yet ready to handle request",
 ];
 
+/// Words of a server-side apply whose fields do not fit the kind; they come with a 500 (apimachinery
+/// `managedfields/internal/structuredmerge.go`).
+const UNTYPED: &str = "failed to create typed patch object";
+
 /// Words of an admission that has decided.
 const DECIDED: [&str; 3] = ["denied the request", "denied request", "violates PodSecurity"];
 
@@ -53,6 +57,7 @@ impl Admission {
         match code {
             _ if says(&DECIDED) => Self::Denied { words },
             _ if says(&PASSING) => Self::Unready { words },
+            _ if says(&[UNTYPED]) => Self::Invalid { words },
             408 | 429 | 500..=599 => Self::Unready { words },
             401 => Self::Forbidden { words },
             // RBAC names the user and the verb; whatever else forbids is an admission plugin: quota, limits, accounts.
@@ -88,6 +93,11 @@ mod tests {
             (403, "pods \"a\" is forbidden: error looking up service account n/default: not found", "unready"),
             (403, "pods \"a\" is forbidden: unable to create new content because it is being terminated", "unready"),
             (409, "object is being deleted: pods \"a\" already exists", "unready"),
+            (
+                500,
+                "failed to create typed patch object (/a; v1, Kind=Gauge): .spec.siez: field not declared in schema",
+                "invalid",
+            ),
             (429, "too many requests", "unready"),
             (422, "Widget \"a\" is invalid: spec.size: Invalid value", "invalid"),
             (404, "the server could not find the requested resource", "invalid"),

@@ -146,8 +146,7 @@ impl<'a> Applier<'a> {
         let live = endpoint.get_opt(&reference.name).await?;
         still_going(live.as_ref().is_some_and(|live| live.metadata.deletion_timestamp.is_some()))?;
         let wanted = self.labelled(object, live.as_ref());
-        // As kubectl: a field that the kind does not have is an error, and not dropped without a word.
-        let mut how = PatchParams::apply(FIELD_MANAGER).validation_strict();
+        let mut how = PatchParams::apply(FIELD_MANAGER);
         how.force = live.as_ref().is_some_and(only_ours);
         let after = endpoint.patch(&reference.name, &how, &Patch::Apply(&wanted)).await?;
         let change = match live {

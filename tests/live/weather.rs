@@ -33,7 +33,7 @@ const WEATHER: &[Weather] = &[
     broken("untouched-custom-resource", &["Widget", "no controller"]),
     broken("release-without-tests", &["nothing would be tested"]),
     unclear("invalid-crd", &["gadgets.weather.seaworthy.dev", "number-ish"]),
-    unclear("misspelt-field", &["Gauge", "unknown field", "spec.siez"]),
+    unclear("misspelt-field", &["Gauge", "spec.siez"]),
     unclear("chart-does-not-render", &["does-not-render", "size must be set"]),
     unclear("absent-of-nothing", &["retired.seaworthy.dev"]),
 ];
