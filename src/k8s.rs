@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
 use kube::Client;
 use kube::Config;
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
@@ -108,12 +109,13 @@ async fn config(access: &Access) -> Result<Config, AccessError> {
             let wrong = |source| AccessError::Kubeconfig { access: access.to_string(), source };
             let kubeconfig = Kubeconfig::read_from(file).map_err(wrong)?;
             let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
-            let named = kubeconfig
+            let own = kubeconfig
                 .clusters
                 .iter()
-                .any(|named| named.cluster.as_ref().is_some_and(|one| one.proxy_url.is_some()));
+                .filter_map(|named| named.cluster.as_ref())
+                .any(|one| one.proxy_url.is_some());
             let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(wrong)?;
-            if !named && is_loopback(&config.cluster_url) {
+            if !own && (is_loopback(&config.cluster_url) || !is_proxied(&Matcher::from_env(), &config.cluster_url)) {
                 config.proxy_url = None;
             }
             Ok(config)
@@ -127,6 +129,11 @@ async fn config(access: &Access) -> Result<Config, AccessError> {
 fn is_loopback(server: &Uri) -> bool {
     let host = server.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether the environment's proxy is for this server; kube compares `NO_PROXY` with the proxy itself.
+fn is_proxied(environment: &Matcher, server: &Uri) -> bool {
+    environment.intercept(server).is_some()
 }
 
 /// What Kubernetes tells a pod of its cluster: two variables and a mounted folder.
@@ -151,6 +158,19 @@ mod tests {
             ("https://localhost.example.com", false),
         ] {
             assert_eq!(is_loopback(&server.parse().unwrap()), here, "{server}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_no_proxy_is_for_is_reached_directly() {
+        let environment = Matcher::builder().https("http://proxy:3128").no("10.0.0.0/8,.corp.example").build();
+        for (server, proxied) in [
+            ("https://10.0.0.1:6443", false),
+            ("https://k8s.corp.example", false),
+            ("https://192.0.2.1:6443", true),
+            ("https://api.example.com", true),
+        ] {
+            assert_eq!(is_proxied(&environment, &server.parse().unwrap()), proxied, "{server}");
         }
     }
 }
