@@ -368,3 +368,21 @@ async fn a_kept_cluster_is_reused_by_one_run_and_another_run_makes_its_own() {
     assert_eq!(machine.made(), ["seaworthy-a1", "seaworthy-b2", "seaworthy-c3"], "reused unasked");
     assert_eq!(lower(&third).await.unwrap(), "removed seaworthy-c3");
 }
+
+#[tokio::test]
+async fn what_a_killed_run_has_half_made_is_left_over_and_never_reused() {
+    let machine = Machine::new().await.creating("touch $dir/made/$name; exec sleep 60").await;
+    let first = machine.clusters("a1", ClusterKind::Kind, true);
+    {
+        let (work, to) = (ClusterWork { environment: environment() }, notes());
+        let mut raise = std::pin::pin!(first.raise(&work, &to));
+        while machine.made().is_empty() {
+            tokio::select! {
+                raised = &mut raise => panic!("{raised:?}"),
+                () = tokio::time::sleep(Duration::from_millis(10)) => {}
+            }
+        }
+    }
+    drop(first);
+    assert_eq!(standings(&machine.run("b2")).await, [("seaworthy-a1".to_owned(), Standing::LeftOver)]);
+}

@@ -244,7 +244,8 @@ impl Clusters {
             run: self.options.run.clone(),
             pid: std::process::id(),
             created: Timestamp::now(),
-            keep: self.options.keep || self.options.reuse,
+            // Not before it is whole: what a killed run has half made is nobody's to use again.
+            keep: false,
             digest: recipe.digest.clone(),
         };
         let claim = self.shelf.claim(record)?;
@@ -252,10 +253,15 @@ impl Clusters {
         let kubeconfig = self.shelf.kubeconfig(&name);
         let order =
             Order { name: &name, config: &recipe.config, image: recipe.image.as_deref(), kubeconfig: &kubeconfig };
-        match maker.create(&order, notes).await {
-            Ok(()) => Ok(name),
-            Err(error) => Err(uncreated(maker, &name, error).await),
+        if let Err(error) = maker.create(&order, notes).await {
+            return Err(uncreated(maker, &name, error).await);
         }
+        if (self.options.keep || self.options.reuse)
+            && let Some(held) = self.lock().as_mut()
+        {
+            held.claim.keep()?;
+        }
+        Ok(name)
     }
 
     /// A kept cluster of the same making that no run uses.

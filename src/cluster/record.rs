@@ -164,6 +164,16 @@ impl Claim {
     /// Says who uses the cluster now.
     pub(super) fn used_by(&mut self, pid: u32) -> Result<(), RecordError> {
         self.record.pid = pid;
+        self.written()
+    }
+
+    /// Says that the cluster is to outlive its run.
+    pub(super) fn keep(&mut self) -> Result<(), RecordError> {
+        self.record.keep = true;
+        self.written()
+    }
+
+    fn written(&mut self) -> Result<(), RecordError> {
         write(&mut self.file, &self.record).map_err(failed("write", &self.path))
     }
 }
