@@ -68,16 +68,37 @@ fn beside(word: &str, of: &str, parts: &[(&'static str, bool)]) -> Vec<Contradic
     written.map(contradiction).collect()
 }
 
+/// A name that no object can have: absence of it would always hold (apimachinery `validation/name.go`, loosely: names of
+/// roles may have colons).
+fn impossible(key: &'static str, name: &str) -> Option<Contradiction> {
+    let possible = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | ':');
+    let what = || format!("no object can be called `{name}`");
+    let remedy = "write the name alone, as `kubectl get -o name` has it after the slash";
+    (name.is_empty() || !name.chars().all(possible)).then(|| Contradiction::new(key, what(), remedy))
+}
+
 fn namespace(claim: &Namespace) -> Vec<Contradiction> {
-    beside_absence(claim.expect, &[("labels", !claim.labels.is_empty()), ("quota", !claim.quota.is_empty())])
+    let parts = [("labels", !claim.labels.is_empty()), ("quota", !claim.quota.is_empty())];
+    beside_absence(claim.expect, &parts)
+        .into_iter()
+        .chain(claim.name.iter().filter_map(|name| impossible("name", name)))
+        .collect()
 }
 
 fn crd(claim: &Crd) -> Vec<Contradiction> {
-    beside_absence(claim.expect, &[("versions", !claim.versions.is_empty())])
+    let mut found = beside_absence(claim.expect, &[("versions", !claim.versions.is_empty())]);
+    found.extend(claim.names.iter().filter_map(|name| impossible("names", name)));
+    let bare = |name: &&String| !name.contains('.');
+    found.extend(claim.names.iter().find(bare).map(|name| {
+        let what = format!("no CustomResourceDefinition can be called `{name}`");
+        Contradiction::new("names", what, "write its plural with its group, such as `caches.data.example.com`")
+    }));
+    found
 }
 
 fn workload(claim: &Workload) -> Vec<Contradiction> {
     let mut found = beside_absence(claim.expect, &[("replicas", claim.replicas.is_some())]);
+    found.extend(impossible("name", &claim.name).filter(|_| claim.name != "*"));
     if claim.name == "*" && claim.replicas.is_some() && claim.expect == Absence::Present {
         let what = "`replicas` means nothing beside `name: \"*\"`: several objects have no count in common";
         found.push(Contradiction::new("replicas", what, "remove it, or name the one whose replicas are claimed"));
@@ -99,6 +120,10 @@ fn dns(claim: &Dns) -> Vec<Contradiction> {
 }
 
 fn http(claim: &Http) -> Vec<Contradiction> {
+    if claim.method == "HEAD" && claim.answers.is_some() {
+        let what = "`answers` means nothing beside `method: HEAD`: such an answer has no body";
+        return vec![Contradiction::new("answers", what, "remove it, or ask with GET")];
+    }
     let (Some(status @ 200..300), Access::Denied) = (claim.status, claim.expect) else { return Vec::new() };
     let what = format!("status {status} lets in, and `expect: denied` claims to be kept out");
     let remedy = "write a status that denies, such as the 302 of a login, or leave it out for 401 or 403";
@@ -123,6 +148,10 @@ fn redis(claim: &Redis) -> Vec<Contradiction> {
     if claim.user.is_some() && claim.password.is_none() {
         let what = "`user` means nothing without `password`: nobody logs in";
         found.push(Contradiction::new("user", what, "add the user's `password`, or remove the user"));
+    }
+    if replica.as_ref() == Some(&claim.at) {
+        let what = "`replica` is the address of the master itself: what is written there is always there";
+        found.push(Contradiction::new("replica", what, "write the replica's own address"));
     }
     if claim.expect == Access::Denied {
         return found;
@@ -168,6 +197,13 @@ mod tests {
             ("redis: {at: 'r:1', role: replica, replicas: 1}", &["replicas"]),
             ("redis: {at: 'r:1', writes: false, replica: 's:1'}", &["replica"]),
             ("redis: {at: 'r:1', user: u}", &["user"]),
+            ("redis: {at: 'r:1', replica: 'r:1'}", &["replica"]),
+            ("http: {at: 'web:80', method: HEAD, answers: {lacks: error}}", &["answers"]),
+            ("workload: {kind: Deployment, name: 'w*', expect: absent}", &["name"]),
+            ("workload: {kind: Deployment, name: deploy/web, expect: absent}", &["name"]),
+            ("workload: {kind: Deployment, name: Web}", &["name"]),
+            ("namespace: {name: Data, expect: absent}", &["name"]),
+            ("crd: {names: [caches], expect: absent}", &["names"]),
             ("postgres: {at: 'p:1', user: u, version: '>=16', expect: denied}", &["version"]),
         ] {
             assert_eq!(refused(yaml), keys, "{yaml}");
@@ -179,6 +215,7 @@ mod tests {
         for yaml in [
             "namespace: {labels: {a: b}}",
             "workload: {kind: Deployment, name: '*', expect: absent}",
+            "workload: {kind: ClusterRole, name: 'system:node'}",
             "operator: {deployments: [o], accepts: a.yaml, denies: b.yaml}",
             "http: {at: 'web:80', status: 302, has: {location: {contains: login}}, expect: denied}",
             "tcp: {at: 'db:1', expect: denied}",

@@ -96,6 +96,9 @@ impl Crd {
     }
 
     fn unserved(&self, name: &str, served: &[String]) -> Option<String> {
+        if served.is_empty() {
+            return Some(format!("{name} serves no version"));
+        }
         let lacking: Vec<_> = self.versions.iter().filter(|version| !served.contains(version)).cloned().collect();
         (!lacking.is_empty()).then(|| format!("{name} serves {}, not {}", served.join(", "), lacking.join(", ")))
     }
@@ -137,6 +140,11 @@ mod tests {
         let all = answer(served("v1"), served("v1"));
         assert_eq!(claim(&[], Absence::Present).judge(&all), Verdict::held("2 served"));
         assert_eq!(claim(&["v1"], Absence::Present).judge(&all), Verdict::held("2 served"));
+        let none = answer(served("v1"), CrdState::Served { versions: Vec::new() });
+        assert_eq!(
+            claim(&[], Absence::Present).judge(&none),
+            Verdict::broken("a.x, b.x are served", "b.x serves no version")
+        );
         let verdict = claim(&["v1"], Absence::Present).judge(&answer(served("v1"), served("v2")));
         assert_eq!(verdict, Verdict::broken("a.x, b.x are served as v1", "b.x serves v2, not v1"));
     }
