@@ -183,6 +183,11 @@ impl Http {
 
     fn judge_response(&self, response: &HttpResponse) -> Verdict {
         let mut faults = self.judge_head(response);
+        let encoding = response.headers.get("content-encoding").filter(|encoding| *encoding != "identity");
+        if let (Some(wanted), Some(encoding), true) = (&self.answers, encoding, faults.is_empty()) {
+            let unread = format!("{} got a body encoded as {encoding} although", self.request());
+            return Verdict::unclear(format!("{unread} none was asked for; whether it is {wanted} cannot be told"));
+        }
         if let Some(wanted) = &self.answers {
             judge_body(wanted, response, &mut faults);
         }
@@ -244,6 +249,15 @@ mod tests {
             end: BodyEnd::Whole,
             took_ms: 12,
         }
+    }
+
+    #[test]
+    fn a_body_that_is_encoded_says_nothing_of_what_it_lacks() {
+        let mut encoded = response(200, "\u{fffd}\u{fffd}");
+        encoded.headers.insert("content-encoding".to_owned(), "gzip".to_owned());
+        let Verdict::Unclear { why } = judged("answers: {lacks: error}", encoded.clone()) else { panic!("judged") };
+        assert!(why.contains("encoded as gzip"), "{why}");
+        assert!(matches!(judged("status: 200", encoded), Verdict::Held { .. }));
     }
 
     fn judged(yaml: &str, response: HttpResponse) -> Verdict {

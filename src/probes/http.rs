@@ -7,7 +7,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap};
+use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -72,6 +72,9 @@ fn request(claim: &Http, bearer: Option<&str>, namespace: &str) -> Result<Reques
     let mut request = Request::builder().method(claim.method.as_str()).uri(claim.path.as_str());
     if !claim.headers.keys().any(|name| name.eq_ignore_ascii_case("host")) {
         request = request.header(HOST, host(claim, namespace));
+    }
+    if !claim.headers.keys().any(|name| name.eq_ignore_ascii_case("accept-encoding")) {
+        request = request.header(ACCEPT_ENCODING, "identity");
     }
     for (name, value) in &claim.headers {
         request = request.header(name, value);
