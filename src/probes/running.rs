@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use super::{Site, Unseen};
-use crate::checks::Ran;
+use crate::checks::{Ran, Verdict};
 use crate::complaint;
 use crate::k8s::{CHECK_LABEL, RUN_LABEL};
 use crate::kinds;
@@ -88,6 +88,11 @@ impl<'a> Running<'a> {
             Err(error) => return Err(self.cannot("create", &error)),
         };
         prober.remember(self.reference(&made));
+        // From here on it is looked at: one that hangs breaks its claim, and is no failure to look.
+        let (kind, name) = (&self.resource.kind, made.name_any());
+        self.site
+            .notes
+            .stands(Verdict::broken(format!("{kind} {name} runs to success"), format!("{kind} {name} has not ended")));
         let (launched_after, end) = self.watch(&made, begun).await?;
         let (log, cut) = self.log(&made).await;
         if end.is_ok() {
