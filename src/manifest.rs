@@ -5,6 +5,8 @@
 //!   stream of thousands of documents never meets the parser's limits for one.
 //! - Why these options: manifests are read as kubectl reads them (YAML 1.1: `0644` is 420, the last of two equal keys wins).
 
+use std::path::Path;
+
 use kube::api::DynamicObject;
 use serde_json::Value;
 use serde_saphyr::options::DuplicateKeyPolicy;
@@ -37,6 +39,12 @@ pub enum ManifestError {
         /// What is missing or wrong.
         why: String,
     },
+}
+
+/// Whether a file's ending says that it is a manifest; helm and kubectl know the same three.
+#[must_use]
+pub fn is_named_as_one(file: &Path) -> bool {
+    file.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| ["yaml", "yml", "json"].contains(&ending))
 }
 
 /// Every object of a text, in its order; the items of a `List` one by one.

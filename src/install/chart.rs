@@ -28,6 +28,8 @@ pub(super) fn digest(chart: &Path, into: &mut Sha256) -> io::Result<()> {
 pub(super) struct CrdChart {
     /// Its folder.
     pub(super) folder: PathBuf,
+    /// What was in its own `crds/`, which helm prints as it stands, once for each switch; taken out of the folder.
+    pub(super) plain: Vec<PathBuf>,
     /// Values that are off and by their name switch CRDs on: `crds.enabled`, `installCRDs`.
     pub(super) switches: Vec<String>,
 }
@@ -49,7 +51,12 @@ pub(super) fn only_crds(chart: &Path, into: &Path) -> io::Result<CrdChart> {
         unpack(&archive, archive.parent().unwrap_or(&folder))?;
         fs::remove_file(&archive)?;
     }
-    let mut switches = Vec::new();
+    let (mut plain, mut switches) = (Vec::new(), Vec::new());
+    if folder.join("crds").is_dir() {
+        fs::rename(folder.join("crds"), into.join("crds"))?;
+        plain = files(&into.join("crds"))?;
+        plain.retain(|file| manifest::is_named_as_one(file));
+    }
     for file in files(&folder)? {
         let inner = file.strip_prefix(&folder).unwrap_or(&file).to_owned();
         if inner.ends_with("values.yaml") {
@@ -58,7 +65,7 @@ pub(super) fn only_crds(chart: &Path, into: &Path) -> io::Result<CrdChart> {
             fs::remove_file(&file)?;
         }
     }
-    Ok(CrdChart { folder, switches })
+    Ok(CrdChart { folder, plain, switches })
 }
 
 fn is_archive(file: &Path) -> bool {
@@ -215,13 +222,13 @@ mod tests {
                     "charts/sub/Chart.yaml",
                     "charts/sub/templates/a.yaml",
                     "charts/sub/values.yaml",
-                    "crds/a.yaml",
                     "templates/_names.tpl",
                     "templates/all-crds.yaml",
                     "templates/b.yaml",
                     "values.yaml",
                 ]
             );
+            assert_eq!(found.plain, [into.path().join("crds/a.yaml")]);
             assert_eq!(found.switches, ["sub.crds.create", "installCRDs"]);
         }
     }

@@ -153,6 +153,10 @@ async fn stir(client: &Client, stirred: &BTreeMap<&str, Notify>) {
 /// Asks every version of the kind, again whenever the CRD has changed, until all answer; returns the CRD's name.
 async fn answers<'a>(client: &Client, crd: &'a DynamicObject, stirred: &Notify) -> Result<&'a str, InstallError> {
     let endpoints = endpoints(client, crd);
+    if endpoints.is_empty() {
+        let why = "it serves no version".to_owned();
+        return Err(InstallError::NotEstablished { crd: name(crd).to_owned(), why });
+    }
     let mut pause = PAUSES.0;
     while try_join_all(endpoints.iter().map(answer)).await.is_err() {
         match timeout(pause, stirred.notified()).await {

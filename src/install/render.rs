@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use futures::future::try_join_all;
+use futures::future::{try_join, try_join_all};
 use indexmap::IndexMap;
 use kube::api::DynamicObject;
 use sha2::{Digest as _, Sha256};
@@ -94,11 +94,14 @@ impl Installer {
         }
         let named = Named { name: "crds", namespace: work.namespace.as_str(), chart: title.clone() };
         let renders = settings.into_iter().map(|setting| self.helm.template(&named, &copy.folder, setting));
+        let plain = copy.plain.into_iter().map(|file| parsed(file.clone(), in_crds(&title, &file)));
+        let (mut written, texts) = try_join(try_join_all(plain), try_join_all(renders)).await?;
+        for text in texts {
+            written.push(read_side_by_side(&title, &text).await?);
+        }
         let mut found: IndexMap<String, Written> = IndexMap::new();
-        for text in try_join_all(renders).await? {
-            for written in crds_only(read_side_by_side(&title, &text).await?) {
-                found.entry(written.object.metadata.name.clone().unwrap_or_default()).or_insert(written);
-            }
+        for written in crds_only(written.concat()) {
+            found.entry(written.object.metadata.name.clone().unwrap_or_default()).or_insert(written);
         }
         if found.is_empty() {
             return Err(InstallError::Nothing(format!("the chart {title} holds no CustomResourceDefinition")));
@@ -213,12 +216,19 @@ fn crds_only(written: Vec<Written>) -> Vec<Written> {
 
 /// The objects of files and folders, in their order; parsed side by side, off the threads that others wait on.
 async fn read_paths(paths: &[PathBuf]) -> Result<Vec<Written>, InstallError> {
-    let parsed = listed(paths).await?.into_iter().map(|file| async move {
-        let text = tokio::fs::read_to_string(&file).await.map_err(|source| unread(&file, source))?;
-        let name = file.display().to_string();
-        blocking(move || Ok(read(&name, &text))).await.map_err(|source| unread(&file, source))?
-    });
-    Ok(try_join_all(parsed).await?.concat())
+    let each = listed(paths).await?.into_iter().map(|file| parsed(file.clone(), file.display().to_string()));
+    Ok(try_join_all(each).await?.concat())
+}
+
+/// The objects of one file that people know by this name.
+async fn parsed(file: PathBuf, name: String) -> Result<Vec<Written>, InstallError> {
+    let text = tokio::fs::read_to_string(&file).await.map_err(|source| unread(&file, source))?;
+    blocking(move || Ok(read(&name, &text))).await.map_err(|source| unread(&file, source))?
+}
+
+/// A file of a chart's `crds/`, as people name it.
+fn in_crds(chart: &str, file: &Path) -> String {
+    format!("{chart}/crds/{}", file.file_name().unwrap_or_default().display())
 }
 
 /// The files, and those of the folders whose ending says that they are manifests, each folder in the order of names.
@@ -235,10 +245,7 @@ async fn listed(paths: &[PathBuf]) -> Result<Vec<PathBuf>, InstallError> {
         while let Some(entry) = folder.next_entry().await.map_err(|source| unread(path, source))? {
             within.push(entry.path());
         }
-        let manifest = |file: &PathBuf| {
-            file.extension().and_then(|ending| ending.to_str()).is_some_and(|e| ["yaml", "yml", "json"].contains(&e))
-        };
-        within.retain(manifest);
+        within.retain(|file| manifest::is_named_as_one(file));
         within.sort();
         files.extend(within);
     }
