@@ -125,8 +125,7 @@ impl Platform {
 
     async fn install(&self, work: &ComponentWork, notes: &Notes) -> Result<Done, Trouble> {
         let site = self.site()?;
-        let rendered = lock(&self.memory.rendered).get(&work.key).cloned();
-        let rendered = rendered.ok_or_else(|| ours(format!("{} was not rendered", work.key)))?;
+        let rendered = self.rendered(&work.key)?;
         // Before anything starts, so that the first line of its log is heard.
         site.logs.follow(work.namespace.as_str());
         let hooks = Hooks::before(&site.hub, &rendered.hooks, work.namespace.as_str()).await;
@@ -141,13 +140,17 @@ impl Platform {
         Ok(done)
     }
 
+    fn rendered(&self, key: &ComponentKey) -> Result<Arc<Rendered>, Trouble> {
+        let rendered = lock(&self.memory.rendered).get(key).cloned();
+        rendered.ok_or_else(|| ours(format!("{key} was not rendered")))
+    }
+
     async fn settle(&self, work: &ComponentWork, notes: &Notes) -> Result<Done, Trouble> {
         let site = self.site()?;
         let objects = lock(&self.memory.installed).get(&work.key).cloned().unwrap_or_default();
         if let Install::Crds { .. } = work.install {
             // An established kind is not yet one that answers: its storage is built at the first request.
-            let rendered = lock(&self.memory.rendered).get(&work.key).cloned().unwrap_or_default();
-            return install::await_served(&site.target.client, &rendered.objects, notes).await;
+            return install::await_served(&site.target.client, &self.rendered(&work.key)?.objects, notes).await;
         }
         match site.hub.settle(&objects, notes).await {
             Ok(Ok(saw)) => Ok(Done::saying(saw)),
