@@ -9,7 +9,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("span", &[]),
     ("number", &[]),
     ("checks", &["span"]),
-    ("health", &[]),
+    ("health", &["number"]),
     ("suite", &["span", "checks"]),
     ("plan", &["span", "number", "suite", "checks"]),
     ("events", &["span", "plan", "suite", "checks"]),

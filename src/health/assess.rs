@@ -1,11 +1,11 @@
 //! Which rule is asked about which kind.
 
-use super::{Health, Object, Surroundings, conditions, crds, jobs, pods, services, volumes, workloads};
+use super::{Health, Object, Surroundings, conditions, crds, jobs, pods, scaling, services, volumes, workloads};
 
 /// How an object is, judged by its newest specification, its status, and what surrounds it.
 #[must_use]
 pub fn assess(object: Object<'_>, around: &Surroundings<'_>) -> Health {
-    if object.is_going() {
+    if object.is_going() && !jobs::is_cleaned_up(object) {
         return Health::waiting(format!("{} {} is being deleted", object.kind, object.name()));
     }
     match (object.group, object.kind) {
@@ -18,6 +18,8 @@ pub fn assess(object: Object<'_>, around: &Surroundings<'_>) -> Health {
         ("", "PersistentVolumeClaim") => volumes::assess(object, around),
         ("", "Service") => services::assess(object, around),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => crds::assess(object),
+        ("policy", "PodDisruptionBudget") => scaling::budget(object),
+        ("autoscaling", "HorizontalPodAutoscaler") => scaling::autoscaler(object),
         ("", "Namespace") => phase(object, "Active"),
         ("", "ResourceQuota") => quota(object),
         ("", "Node") | ("apiregistration.k8s.io", "APIService") => conditions::assess(object, around),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::comeback::Comeback;
+use super::doubt::{Belief, Doubt};
 use super::object::text;
 use super::patience::{CRASH, MOUNT, REFERENCE, RUNTIME, SANDBOX};
 use super::{Health, Object, Speaker, Surroundings, pulls};
@@ -13,8 +13,11 @@ use super::{Health, Object, Speaker, Surroundings, pulls};
 /// Restarts after which even a container in company is not waited for: the kubelet has paused 10, 20, 40, 80, 160 s.
 const RESTARTS: i64 = 6;
 
-/// The longest that a container which came back is waited for: less than the usual window of a check.
-const LONGEST_PROOF: Duration = Duration::from_secs(20);
+/// The kubelet's default for a probe's `periodSeconds`.
+const PERIOD: i64 = 10;
+
+/// How long after the kubelet said that it kills a container the container may end: the usual grace period and a little.
+const KILLING: Duration = Duration::from_secs(35);
 
 /// One container of a pod, with its status.
 struct Container<'a> {
@@ -32,19 +35,19 @@ pub(super) fn gravest(pod: Object<'_>, around: &Surroundings<'_>) -> Option<Heal
     Health::gravest(inits.chain(mains).map(|container| container.assess(around)))
 }
 
-/// The containers of a pod that have exited and are up again.
-pub(super) fn comebacks(pod: Object<'_>) -> Vec<Comeback> {
+/// What speaks against believing in a pod's containers.
+pub(super) fn doubts(pod: Object<'_>, around: &Surroundings<'_>, belief: Belief) -> Vec<Doubt> {
     let mains = of(pod, "container", "/spec/containers", "/status/containerStatuses");
-    mains.filter_map(|container| container.comeback()).collect()
+    mains.flat_map(|container| container.doubts(around, belief)).collect()
 }
 
 /// The container that ended a pod which has failed: the first that exited with an error.
-pub(super) fn culprit(pod: Object<'_>) -> Option<Health> {
+pub(super) fn culprit(pod: Object<'_>, around: &Surroundings<'_>) -> Option<Health> {
     let inits = of(pod, "init container", "/spec/initContainers", "/status/initContainerStatuses");
     let mains = of(pod, "container", "/spec/containers", "/status/containerStatuses");
     inits.chain(mains).find_map(|container| {
         let end = container.status.pointer("/state/terminated")?;
-        (code(end) != 0).then(|| Health::doomed(container.exit(end)).said_by(container.speaker(false)))
+        (code(end) != 0).then(|| Health::doomed(container.exit(end, around)).said_by(container.speaker(false)))
     })
 }
 
@@ -62,7 +65,7 @@ impl Container<'_> {
             return self.waiting(text(waiting, "/reason"), text(waiting, "/message"), around);
         }
         if let Some(end) = self.status.pointer("/state/terminated") {
-            return self.ended(end);
+            return self.ended(end, around);
         }
         if self.is_up() {
             return Health::ready("up");
@@ -94,7 +97,7 @@ impl Container<'_> {
             }
             "CreateContainerError" | "RunContainerError" => Health::doomed(line("cannot be started")),
             "CrashLoopBackOff" => match self.status.pointer("/lastState/terminated") {
-                Some(end) => self.crash(end, reason),
+                Some(end) => self.crash(end, reason, around),
                 None => Health::stuck(line("is restarted in vain"), CRASH),
             },
             "ContainerCreating" | "PodInitializing" | "" => self.creating(around),
@@ -106,22 +109,24 @@ impl Container<'_> {
         preparing(self.pod, around).unwrap_or_else(|| Health::waiting(format!("{} is being created", self.name())))
     }
 
-    fn ended(&self, end: &Value) -> Health {
+    fn ended(&self, end: &Value, around: &Surroundings<'_>) -> Health {
         let policy = match text(self.spec, "/restartPolicy") {
             "" => self.pod.text("/spec/restartPolicy"),
             own => own,
         };
         match (policy, code(end), self.role) {
             ("Never" | "OnFailure", 0, _) | (_, 0, "init container") => Health::ready("done"),
-            ("Never", _, _) => Health::doomed(self.exit(end)).said_by(self.speaker(false)),
-            _ if text(end, "/reason") == "StartError" || self.restarts() > 0 => self.crash(end, text(end, "/reason")),
-            _ => Health::waiting(self.exit(end)),
+            ("Never", _, _) => Health::doomed(self.exit(end, around)).said_by(self.speaker(false)),
+            _ if text(end, "/reason") == "StartError" || self.restarts() > 0 => {
+                self.crash(end, text(end, "/reason"), around)
+            }
+            _ => Health::waiting(self.exit(end, around)),
         }
     }
 
     /// A container that has exited at least twice, or could not even start.
-    fn crash(&self, end: &Value, reason: &str) -> Health {
-        let line = format!("{}{} ({reason})", self.exit(end), self.restarted());
+    fn crash(&self, end: &Value, reason: &str, around: &Surroundings<'_>) -> Health {
+        let line = format!("{}{} ({reason})", self.exit(end, around), self.restarted());
         let unstartable = matches!(text(end, "/reason"), "StartError" | "ContainerCannotRun");
         let previous = self.status.pointer("/state/terminated").is_none();
         let health =
@@ -129,18 +134,53 @@ impl Container<'_> {
         health.said_by(self.speaker(previous))
     }
 
+    fn doubts(&self, around: &Surroundings<'_>, belief: Belief) -> Vec<Doubt> {
+        let Some(since) = time(self.status, "/state/running/startedAt") else { return Vec::new() };
+        let past = match self.status.pointer("/lastState/terminated") {
+            Some(end) => self.comeback(end, since, around, belief),
+            None => self.youth(since, belief),
+        };
+        past.into_iter().chain(self.unwell(since, around)).collect()
+    }
+
     /// A container that is up after it had exited. The API writes times in whole seconds, hence one more.
-    fn comeback(&self) -> Option<Comeback> {
-        let up_since = time(self.status, "/state/running/startedAt")?;
-        let end = self.status.pointer("/lastState/terminated")?;
+    fn comeback(&self, end: &Value, since: Timestamp, around: &Surroundings<'_>, belief: Belief) -> Option<Doubt> {
         let lived = time(end, "/finishedAt")?.duration_since(time(end, "/startedAt")?).unsigned_abs();
-        let owes = (lived + Duration::from_secs(1)).min(LONGEST_PROOF);
+        let owes = lived + Duration::from_secs(1);
+        let longest = belief.longest_proof();
         let proof = match owes {
-            LONGEST_PROOF => format!("for {} s", LONGEST_PROOF.as_secs()),
+            _ if owes >= longest => format!("for {} s", longest.as_secs()),
             _ => format!("for longer than it last lived ({} s)", lived.as_secs()),
         };
-        let past = format!("{}{}", self.exit(end), self.restarted());
-        Some(Comeback { line: format!("{past}; it is up again, and must stay so {proof}"), up_since, owes })
+        let past = format!("{}{}", self.exit(end, around), self.restarted());
+        let line = format!("{past}; it is up again, and must stay so {proof}");
+        Some(Doubt { line, since, owes: owes.min(longest) })
+    }
+
+    fn youth(&self, since: Timestamp, belief: Belief) -> Option<Doubt> {
+        let owes = belief.youth();
+        let line = format!("{} has only just started, and must stay up for {} s", self.name(), owes.as_secs());
+        (!owes.is_zero()).then_some(Doubt { line, since, owes })
+    }
+
+    /// A container whose liveness probe has failed in this life. Nothing tells of a probe that succeeds: that it has not
+    /// failed again for longer than its period does.
+    fn unwell(&self, up_since: Timestamp, around: &Surroundings<'_>) -> Option<Doubt> {
+        let event = self.event(around, |event| event.text("/message").starts_with("Liveness probe"))?;
+        let since = written(event).filter(|since| *since >= up_since)?;
+        let seconds = |field: &str, default| {
+            let given = self.spec.pointer(&format!("/livenessProbe/{field}")).and_then(Value::as_i64);
+            given.unwrap_or(default).unsigned_abs()
+        };
+        let owes = Duration::from_secs(seconds("periodSeconds", PERIOD) + seconds("timeoutSeconds", 1) + 1);
+        let (words, span) = (event.text("/message").trim(), owes.as_secs());
+        let line = format!("{} is ready, but its probe says: {words}; it must succeed for {span} s", self.name());
+        Some(Doubt { line, since, owes })
+    }
+
+    /// The newest event about this container that fits.
+    fn event<'a>(&self, around: &Surroundings<'a>, fits: impl Fn(Object<'a>) -> bool) -> Option<Object<'a>> {
+        around.newest_event_that(self.pod, |event| self.is_subject_of(event) && fits(event))
     }
 
     fn restarted(&self) -> String {
@@ -152,8 +192,11 @@ impl Container<'_> {
     }
 
     /// How it exited, in the words that tell most.
-    fn exit(&self, end: &Value) -> String {
+    fn exit(&self, end: &Value, around: &Surroundings<'_>) -> String {
         let (name, code, message) = (self.name(), code(end), text(end, "/message").trim());
+        if let Some(words) = self.killed(end, around) {
+            return format!("{name} was killed, as its liveness probe failed: {words} (exit code {code})");
+        }
         match text(end, "/reason") {
             "OOMKilled" => {
                 let limit = text(self.spec, "/resources/limits/memory");
@@ -167,12 +210,25 @@ impl Container<'_> {
         }
     }
 
+    /// What its liveness probe said, where the kubelet has killed it for that: its exit code tells nothing then.
+    fn killed(&self, end: &Value, around: &Surroundings<'_>) -> Option<String> {
+        let said = |reason: &'static str, words: &'static str| {
+            move |event: Object<'_>| event.text("/reason") == reason && event.text("/message").contains(words)
+        };
+        let killing = written(self.event(around, said("Killing", "failed liveness probe"))?)?;
+        let after = time(end, "/finishedAt")?.duration_since(killing);
+        let unhealthy = self.event(around, said("Unhealthy", "Liveness probe"));
+        let words = unhealthy.map(|event| event.text("/message").trim().trim_start_matches("Liveness probe failed: "));
+        let in_time = !after.is_negative() && after.unsigned_abs() <= KILLING;
+        in_time.then(|| words.unwrap_or("it did not say why").to_owned())
+    }
+
     fn running(&self, around: &Surroundings<'_>) -> String {
         if self.role != "container" {
             return format!("{} is running", self.name());
         }
         let line = format!("{} is running but not ready", self.name());
-        match around.newest_event(self.pod, &["Unhealthy"]).filter(|event| self.is_subject_of(*event)) {
+        match self.event(around, |event| event.text("/reason") == "Unhealthy") {
             Some(event) => format!("{line}: {}", event.text("/message").trim()),
             None => line,
         }
@@ -213,6 +269,11 @@ pub(super) fn preparing(pod: Object<'_>, around: &Surroundings<'_>) -> Option<He
 /// Container runtimes fail for a while over a name still reserved by an earlier attempt, or a node under load.
 fn stumbles(message: &str) -> bool {
     ["is reserved for", "context deadline exceeded", "failed to sync"].iter().any(|words| message.contains(words))
+}
+
+/// When an event was last written.
+fn written(event: Object<'_>) -> Option<Timestamp> {
+    time(event.data, "/lastTimestamp").or_else(|| time(event.data, "/eventTime"))
 }
 
 fn time(value: &Value, pointer: &str) -> Option<Timestamp> {

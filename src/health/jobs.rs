@@ -6,6 +6,15 @@
 use super::object::words;
 use super::{Health, Object, Surroundings, containers, creation, pods};
 
+/// Whether it is a Job that has ended and goes then by its own wish (`ttlSecondsAfterFinished`): that it is being deleted,
+/// or gone, says nothing against it.
+#[must_use]
+pub fn is_cleaned_up(object: Object<'_>) -> bool {
+    (object.group, object.kind) == ("batch", "Job")
+        && object.number("/spec/ttlSecondsAfterFinished").is_some()
+        && (object.holds("Complete").is_some() || object.holds("Failed").is_some())
+}
+
 pub(super) fn assess(job: Object<'_>, around: &Surroundings<'_>) -> Health {
     if job.holds("Complete").is_some() {
         return Health::ready("ran to success");
@@ -37,7 +46,7 @@ fn failure(job: Object<'_>, reason: &str, message: &str, around: &Surroundings<'
     // The newest attempt is the one whose log is most likely still there.
     let mut pods: Vec<_> = around.owned("Pod", job).collect();
     pods.sort_by_key(|pod| std::cmp::Reverse(pod.metadata.creation_timestamp.clone()));
-    match pods.into_iter().find_map(containers::culprit) {
+    match pods.into_iter().find_map(|pod| containers::culprit(pod, around)) {
         Some(Health::Doomed(mut cause)) => {
             cause.line = format!("Job {} has failed ({reason}): {}", job.name(), cause.line);
             Health::Doomed(cause)
@@ -73,6 +82,17 @@ mod tests {
         waiting(&job("conditions: [{ type: Suspended, status: 'True' }]"), "Job migrate is suspended");
         let interim = job("active: 1, conditions: [{ type: SuccessCriteriaMet, status: 'True' }]");
         waiting(&interim, "Job migrate is running: 1 active");
+    }
+
+    #[test]
+    fn a_job_that_is_deleted_since_it_has_ended_has_still_ended() {
+        let going = |status: &str| {
+            job(status).replace("uid: j1 }", "uid: j1, deletionTimestamp: '2026-01-01T00:00:00Z' }")
+                + "\nspec: { ttlSecondsAfterFinished: 0 }"
+        };
+        ready(&going("conditions: [{ type: Complete, status: 'True' }]"), "ran to success");
+        doomed(&going(FAILED), "Job migrate has failed (BackoffLimitExceeded): too often");
+        waiting(&going("active: 1"), "Job migrate is being deleted");
     }
 
     #[test]

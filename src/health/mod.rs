@@ -6,7 +6,7 @@
 //! - Why doomed: a state that cannot heal ends the wait at once and names the lowest cause, with the way down to it.
 
 mod cause;
-mod comeback;
+mod doubt;
 mod object;
 mod patience;
 mod surroundings;
@@ -20,6 +20,7 @@ mod scheduling;
 mod conditions;
 mod crds;
 mod jobs;
+mod scaling;
 mod services;
 mod volumes;
 mod workloads;
@@ -30,7 +31,8 @@ mod literal;
 
 pub use self::assess::{assess, is_built_in};
 pub use self::cause::{Cause, Health, Speaker};
-pub use self::comeback::{Comeback, comebacks};
+pub use self::doubt::{Belief, Doubt, doubts};
+pub use self::jobs::is_cleaned_up;
 pub use self::object::Object;
 pub use self::patience::Patience;
 pub use self::scheduling::wants_nodes;

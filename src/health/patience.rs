@@ -47,7 +47,11 @@ pub(super) const EVICTION: Patience = patience("an evicted pod", 30, 60);
 pub(super) const FORMER_REVISION: Patience = patience("a broken pod of the former revision", 30, 120);
 /// A Service whose selector matches no pod. Heals when its pods are made.
 pub(super) const NO_PODS: Patience = patience("a Service without pods", 5, 10);
+/// A Service's port that leads to none of its ready pods. Heals when pods of another specification come.
+pub(super) const NO_PORT: Patience = patience("a Service port that leads nowhere", 5, 30);
 /// A workload whose former pods only a hand, or an operator in its place, replaces.
 pub(super) const BY_HAND: Patience = patience("pods that nobody replaces", 10, 60);
+/// An autoscaler that finds no metrics. Heals when the metrics server is up and has seen the pods, a minute at most.
+pub(super) const METRICS: Patience = patience("an autoscaler that cannot scale", 60, 120);
 /// A load balancer that its controller could not provide. Heals with the controller's next attempt.
 pub(super) const LOAD_BALANCER: Patience = patience("a load balancer that cannot be provided", 30, 120);

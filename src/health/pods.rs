@@ -14,7 +14,7 @@ pub(super) fn assess(pod: Object<'_>, around: &Surroundings<'_>) -> Health {
     }
     match pod.text("/status/phase") {
         "Succeeded" => return Health::ready("ran to success"),
-        "Failed" => return failed(pod),
+        "Failed" => return failed(pod, around),
         _ => {}
     }
     if let Some(health) = scheduling::assess(pod, around).or_else(|| containers::gravest(pod, around)) {
@@ -26,7 +26,7 @@ pub(super) fn assess(pod: Object<'_>, around: &Surroundings<'_>) -> Health {
     containers::preparing(pod, around).unwrap_or_else(|| Health::waiting(unready(pod)))
 }
 
-fn failed(pod: Object<'_>) -> Health {
+fn failed(pod: Object<'_>, around: &Surroundings<'_>) -> Health {
     let (reason, message) = (pod.text("/status/reason"), pod.text("/status/message"));
     let line = format!("pod {} has failed: {message} ({reason})", pod.name());
     let replaced = pod.metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true));
@@ -36,7 +36,7 @@ fn failed(pod: Object<'_>) -> Health {
     if !reason.is_empty() {
         return Health::doomed(line);
     }
-    containers::culprit(pod).unwrap_or_else(|| Health::doomed(format!("pod {} has failed", pod.name())))
+    containers::culprit(pod, around).unwrap_or_else(|| Health::doomed(format!("pod {} has failed", pod.name())))
 }
 
 fn unready(pod: Object<'_>) -> String {
@@ -171,6 +171,21 @@ status:
         let state =
             "restartCount: 0, state: { terminated: { exitCode: 128, reason: StartError, message: 'exec: nope' } }";
         doomed(&pod(state, ""), "pod web-1: container app cannot be started: exec: nope (StartError)");
+    }
+
+    #[test]
+    fn a_container_killed_for_its_liveness_probe_says_so() {
+        let died = |finished: &str| {
+            let end = format!("exitCode: 137, reason: Error, finishedAt: '2026-01-01T{finished}Z'");
+            pod(&format!("restartCount: 0, state: {{ terminated: {{ {end} }} }}"), "")
+        };
+        let said = event("Killing", "Container app failed liveness probe, will be restarted").replace("'7'", "'8'")
+            + "\nlastTimestamp: '2026-01-01T00:00:30Z'"
+            + &event("Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 500");
+        let line = "pod web-1: container app was killed, as its liveness probe failed: HTTP probe failed with statuscode: 500 \
+                    (exit code 137)";
+        waiting(&(died("00:00:59") + &said), line);
+        waiting(&(died("00:10:00") + &said), "pod web-1: container app exited with code 137");
     }
 
     #[test]

@@ -1,13 +1,14 @@
-//! Services: with a selector, one ready endpoint at least; without one, somebody else's business.
+//! Services: with a selector, one ready endpoint at least behind each port; without one, somebody else's business.
 //!
 //! A load balancer's outer address is waited for only where a controller has taken the Service on: most test clusters
 //! have nothing that ever gives one, and there its absence is told.
 
 use serde_json::{Map, Value};
 
-use super::object::{list, text, words};
-use super::patience::{LOAD_BALANCER, NO_PODS};
+use super::object::{text, words};
+use super::patience::{LOAD_BALANCER, NO_PODS, NO_PORT};
 use super::{Health, Object, Surroundings, pods};
+use crate::number::count;
 
 /// What Kubernetes' own service controller, which every cloud's is built on, puts on a Service before it makes a load
 /// balancer for it (`k8s.io/cloud-provider/service/helpers`).
@@ -26,9 +27,16 @@ pub(super) fn assess(service: Object<'_>, around: &Surroundings<'_>) -> Health {
     else {
         return Health::ready("its endpoints are not made by selection");
     };
-    match ready_endpoints(service, around) {
-        0 => unserved(service, selector, around),
-        count => reached(service, around, format!("{count} ready endpoints")),
+    let slices = around.all("EndpointSlice").iter();
+    let own: Vec<_> =
+        slices.filter(|slice| slice.label("kubernetes.io/service-name") == Some(service.name())).collect();
+    let ports = service.list("/spec/ports").iter();
+    let portless =
+        ports.clone().find(|port| !own.iter().any(|slice| has(**slice, port) && ready_endpoints(**slice) > 0));
+    match (own.iter().map(|slice| ready_endpoints(**slice)).sum(), portless) {
+        (0, _) => unserved(service, selector, around),
+        (_, Some(port)) => Health::stuck(no_port(service, port), NO_PORT),
+        (ready, None) => reached(service, around, count(ready, "ready endpoint")),
     }
 }
 
@@ -53,12 +61,26 @@ fn reached(service: Object<'_>, around: &Surroundings<'_>, saw: String) -> Healt
     Health::ready(format!("{saw}, no load balancer"))
 }
 
-fn ready_endpoints(service: Object<'_>, around: &Surroundings<'_>) -> usize {
-    let slices = around.all("EndpointSlice").iter();
-    let own = slices.filter(|slice| slice.label("kubernetes.io/service-name") == Some(service.name()));
-    // Unknown counts as ready: so says discovery/v1.
+/// The endpoints of a slice that are ready. Unknown counts as ready: so says discovery/v1.
+fn ready_endpoints(slice: Object<'_>) -> usize {
     let is_ready = |endpoint: &&Value| endpoint.pointer("/conditions/ready").and_then(Value::as_bool).unwrap_or(true);
-    own.map(|slice| list(slice.data, "/endpoints").iter().filter(is_ready).count()).sum()
+    slice.list("/endpoints").iter().filter(is_ready).count()
+}
+
+/// Whether the endpoints of a slice have what a Service's port leads to: it names its ports as the Service does, and
+/// leaves out those that lead to none of a pod's (`k8s.io/endpointslice`, `getEndpointPorts`).
+fn has(slice: Object<'_>, port: &Value) -> bool {
+    slice.list("/ports").iter().any(|own| text(own, "/name") == text(port, "/name"))
+}
+
+/// A port of a Service that leads nowhere, as its ready pods have no container port of the name that it asks for.
+fn no_port(service: Object<'_>, port: &Value) -> String {
+    let number = port.pointer("/port").and_then(Value::as_i64).unwrap_or_default();
+    let target = port.pointer("/targetPort").and_then(Value::as_str).unwrap_or_default();
+    format!(
+        "Service {}: its port {number} leads nowhere: no ready pod has a container port named {target:?}",
+        service.name()
+    )
 }
 
 /// A Service behind which nothing is ready, and why.
@@ -80,7 +102,7 @@ fn unserved(service: Object<'_>, selector: &Map<String, Value>, around: &Surroun
 #[cfg(test)]
 mod tests {
     use super::super::literal::{ready, stuck, waiting};
-    use super::super::patience::{LOAD_BALANCER, NO_PODS};
+    use super::super::patience::{LOAD_BALANCER, NO_PODS, NO_PORT};
 
     fn service(spec: &str) -> String {
         format!("apiVersion: v1\nkind: Service\nmetadata: {{ name: web }}\nspec: {{ {spec} }}")
@@ -101,6 +123,21 @@ mod tests {
         stuck(&selecting, line, NO_PODS);
         stuck(&(selecting.clone() + &slice("other", "{}")), line, NO_PODS);
         stuck(&(selecting + &slice("web", "{ conditions: { ready: false } }")), line, NO_PODS);
+    }
+
+    #[test]
+    fn every_port_of_a_service_needs_a_ready_endpoint() {
+        let ports = "ports: [{ name: http, port: 80 }, { name: metrics, port: 9121, targetPort: telemetry }]";
+        let selecting = service(&format!("selector: {{ app: web }}, {ports}"));
+        let slice = |ports: &str| slice("web", "{ conditions: { ready: true } }") + &format!("\nports: [{ports}]");
+        ready(
+            &(selecting.clone() + &slice("{ name: http, port: 8080 }, { name: metrics, port: 1 }")),
+            "1 ready endpoint",
+        );
+        let line = "Service web: its port 9121 leads nowhere: no ready pod has a container port named \"telemetry\"";
+        stuck(&(selecting.clone() + &slice("{ name: http, port: 8080 }")), line, NO_PORT);
+        let alone = service("selector: { app: web }, ports: [{ port: 80, targetPort: 8080 }]");
+        ready(&(alone + &slice("{ name: '', port: 8080 }")), "1 ready endpoint");
     }
 
     #[test]
@@ -126,10 +163,10 @@ mod tests {
                  LoadBalancer, selector: {{ app: web }} }}\nstatus: {{ loadBalancer: {{ ingress: [{ingress}] }} }}"
             ) + &slice("web", "{}")
         };
-        ready(&balanced("[]", ""), "1 ready endpoints, no load balancer");
+        ready(&balanced("[]", ""), "1 ready endpoint, no load balancer");
         ready(
             &balanced(finalizer, "{ ip: 1.2.3.4 }, { hostname: lb.example }"),
-            "1 ready endpoints, at 1.2.3.4, lb.example",
+            "1 ready endpoint, at 1.2.3.4, lb.example",
         );
         let line = "Service web: its load balancer has no address";
         waiting(&balanced(finalizer, ""), line);

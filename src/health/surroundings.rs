@@ -46,12 +46,13 @@ impl<'a> Surroundings<'a> {
 
     /// The newest event about an object among those with one of these reasons; all reasons where none is named.
     pub(super) fn newest_event(&self, about: Object<'_>, reasons: &[&str]) -> Option<Object<'a>> {
-        let fits = |event: &&Object<'_>| {
-            event.text("/involvedObject/uid") == about.uid()
-                && (reasons.is_empty() || reasons.contains(&event.text("/reason")))
-        };
+        self.newest_event_that(about, |event| reasons.is_empty() || reasons.contains(&event.text("/reason")))
+    }
+
+    pub(super) fn newest_event_that(&self, about: Object<'_>, fits: impl Fn(Object<'a>) -> bool) -> Option<Object<'a>> {
+        let own = |event: &&Object<'a>| event.text("/involvedObject/uid") == about.uid() && fits(**event);
         // Timestamps of events are whole seconds; resource versions order them as they were written.
         let written = |event: &&Object<'_>| event.metadata.resource_version.as_deref()?.parse::<u64>().ok();
-        self.all("Event").iter().filter(fits).max_by_key(written).copied()
+        self.all("Event").iter().filter(own).max_by_key(written).copied()
     }
 }

@@ -22,12 +22,15 @@ pub(super) fn deployment(deployment: Object<'_>, around: &Surroundings<'_>) -> H
         Ok(saw) => return Health::ready(saw),
     };
     let Some(newest) = newest_replica_set(deployment, around) else {
-        return creation::refused(deployment, around).unwrap_or_else(|| short(deployment, &rollout));
+        let paused = paused(deployment, &rollout);
+        return creation::refused(deployment, around).or(paused).unwrap_or_else(|| short(deployment, &rollout));
     };
     let lowest = pod_trouble(newest, around, |_| true).map(|health| health.below(newest).below(deployment));
     let refused = creation::refused(newest, around).map(|health| health.below(deployment));
     let late = late(deployment, lowest.as_ref());
-    Health::gravest(lowest.into_iter().chain(refused).chain(late)).unwrap_or_else(|| short(deployment, &rollout))
+    let paused = paused(deployment, &rollout);
+    Health::gravest(lowest.into_iter().chain(refused).chain(late).chain(paused))
+        .unwrap_or_else(|| short(deployment, &rollout))
 }
 
 pub(super) fn stateful_set(set: Object<'_>, around: &Surroundings<'_>) -> Health {
@@ -138,6 +141,12 @@ fn by_hand(workload: Object<'_>, fresh: i64, wanted: i64) -> Option<Health> {
     })
 }
 
+/// A Deployment whose rollout somebody has paused, and which lacks something until it is resumed.
+fn paused(deployment: Object<'_>, lack: &str) -> Option<Health> {
+    let is_paused = deployment.data.pointer("/spec/paused").and_then(serde_json::Value::as_bool).unwrap_or_default();
+    is_paused.then(|| Health::stuck(format!("Deployment {} is paused: {lack}", deployment.name()), BY_HAND))
+}
+
 fn short(workload: Object<'_>, lack: &str) -> Health {
     Health::waiting(format!("{} {}: {lack}", workload.kind, workload.name()))
 }
@@ -231,6 +240,15 @@ status: {{ {status} }}"
             let yaml = workload("Deployment", "replicas: 2", &DEPLOYED.replacen(from, to, 1));
             waiting(&yaml, &format!("Deployment web: {lack}"));
         }
+    }
+
+    #[test]
+    fn a_paused_deployment_says_so_and_what_it_lacks() {
+        let former = DEPLOYED.replace("updatedReplicas: 2", "updatedReplicas: 0");
+        let line = "Deployment web is paused: 0 of 2 pods are of the newest specification";
+        stuck(&workload("Deployment", "replicas: 2, paused: true", &former), line, BY_HAND);
+        stuck(&(workload("Deployment", "replicas: 2, paused: true", &former) + &replica_set("r2", 2)), line, BY_HAND);
+        ready(&workload("Deployment", "replicas: 2, paused: true", DEPLOYED), "2 of 2 pods are available");
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub(super) struct View {
     pub(super) trouble: Option<Arc<kube::Error>>,
     /// Whether the trouble is final.
     pub(super) refused: bool,
+    /// Jobs with a `ttlSecondsAfterFinished` that are gone, by namespace and name: how they were at last.
+    pub(super) ended: Objects,
 }
 
 /// A watch that keeps a [`View`] fresh.
@@ -61,6 +63,31 @@ enum Ending {
     Resume(String),
     /// The server no longer knows the version, or will not say what followed it.
     Relist(Option<kube::Error>),
+}
+
+impl View {
+    /// Takes in a complete list; what ended between two lists counts as gone.
+    fn replace(&mut self, objects: Vec<Arc<DynamicObject>>) {
+        let former = self.objects.replace(Arc::new(objects)).unwrap_or_default();
+        for object in former.iter() {
+            self.bury(object);
+        }
+    }
+
+    /// Keeps a Job that cleans up after itself, unless it is still there.
+    fn bury(&mut self, object: &Arc<DynamicObject>) {
+        let place = |objects: &Objects| objects.binary_search_by(|other| key(other).cmp(&key(object)));
+        let cleans_up = object.data.pointer("/spec/ttlSecondsAfterFinished").is_some();
+        if !cleans_up || self.objects.as_ref().is_some_and(|objects| place(objects).is_ok()) {
+            return;
+        }
+        let at = place(&self.ended);
+        let ended = Arc::make_mut(&mut self.ended);
+        match at {
+            Ok(at) => ended[at] = Arc::clone(object),
+            Err(at) => ended.insert(at, Arc::clone(object)),
+        }
+    }
 }
 
 impl Feed {
@@ -95,7 +122,7 @@ impl Feed {
             params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
                 objects.sort_by(|a, b| key(a).cmp(&key(b)));
-                self.well(|view| view.objects = Some(Arc::new(objects)));
+                self.well(|view| view.replace(objects));
                 return Ok(page.metadata.resource_version.unwrap_or_default());
             }
         }
@@ -157,8 +184,10 @@ impl Feed {
                 Ok(version)
             }
             WatchEvent::Deleted(Lean(object)) => {
+                let object = self.typed(object);
                 self.change(|objects, at| drop(at.map(|at| objects.remove(at))), &object);
-                Ok(object.metadata.resource_version)
+                self.view.send_modify(|view| view.bury(&object));
+                Ok(object.metadata.resource_version.clone())
             }
             WatchEvent::Bookmark(mark) => Ok(Some(mark.metadata.resource_version)),
             // An expired version is the ordinary end of a long silence and no trouble.

@@ -160,6 +160,11 @@ impl Window {
         self.view.borrow().trouble.clone()
     }
 
+    /// The Jobs that are gone since and clean up after themselves, as they were at last.
+    pub(super) fn ended(&self) -> Objects {
+        Arc::clone(&self.view.borrow().ended)
+    }
+
     pub(super) fn is_refused(&self) -> bool {
         self.view.borrow().refused
     }

@@ -10,14 +10,15 @@ use super::feed::Objects;
 use super::kinds::built_in;
 use super::{Hub, ObjectRef, WatchError, Window};
 use crate::complaint::chain;
-use crate::health::{self, Cause, Comeback, Health, Surroundings};
+use crate::health::{self, Belief, Cause, Doubt, Health, Surroundings};
 
 /// Windows on the kinds of the objects, and on the kinds around them.
 pub(super) struct Scene<'a> {
     objects: &'a [ObjectRef],
     frames: Vec<Frame>,
-    /// What came back of the objects that were ready at the last look.
-    comebacks: Vec<Comeback>,
+    belief: Belief,
+    /// What spoke against believing the objects at the last look.
+    doubts: Vec<Doubt>,
     /// Group and kind of those that have no status to write.
     statusless: BTreeSet<(String, String)>,
 }
@@ -35,9 +36,9 @@ struct Frame {
 type Sight<'a> = (&'a Frame, Objects);
 
 impl<'a> Scene<'a> {
-    pub(super) async fn open(hub: &Hub, objects: &'a [ObjectRef]) -> Self {
+    pub(super) async fn open(hub: &Hub, objects: &'a [ObjectRef], belief: Belief) -> Self {
         let statusless = statusless(hub, objects).await;
-        let mut scene = Self { objects, frames: Vec::new(), comebacks: Vec::new(), statusless };
+        let mut scene = Self { objects, frames: Vec::new(), belief, doubts: Vec::new(), statusless };
         for object in objects {
             scene.frame(hub, object.resource.clone(), object.namespace.clone(), false);
         }
@@ -83,14 +84,14 @@ impl<'a> Scene<'a> {
             return Ok(None);
         }
         let sights: Vec<Sight<'_>> = self.frames.iter().zip(seen).collect();
-        let (healths, comebacks) = self.assess(&sights).into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
-        self.comebacks = comebacks.concat();
+        let (healths, doubts) = self.assess(&sights).into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+        self.doubts = doubts.concat();
         Ok(Some(healths))
     }
 
-    /// Containers of ready objects that had exited before the last look.
-    pub(super) fn comebacks(&self) -> &[Comeback] {
-        &self.comebacks
+    /// What spoke against believing the objects at the last look.
+    pub(super) fn doubts(&self) -> &[Doubt] {
+        &self.doubts
     }
 
     /// Nodes are only worth a watch where the scheduler finds them too small.
@@ -100,11 +101,12 @@ impl<'a> Scene<'a> {
         !open && pods.any(|(frame, pods)| pods.iter().any(|pod| health::wants_nodes(view(&frame.resource, pod))))
     }
 
-    fn assess(&self, sights: &[Sight<'_>]) -> Vec<(Health, Vec<Comeback>)> {
+    fn assess(&self, sights: &[Sight<'_>]) -> Vec<(Health, Vec<Doubt>)> {
         let namespaces: BTreeSet<_> = self.objects.iter().map(|object| object.namespace.as_deref()).collect();
         let around = |namespace| (namespace, surroundings(sights, namespace, &self.statusless));
         let around: BTreeMap<_, _> = namespaces.into_iter().map(around).collect();
-        self.objects.iter().map(|object| health(object, sights, &around[&object.namespace.as_deref()])).collect()
+        let each = self.objects.iter();
+        each.map(|object| health(object, sights, &around[&object.namespace.as_deref()], self.belief)).collect()
     }
 
     /// Waits for a change of anything in the scene.
@@ -119,11 +121,16 @@ pub fn view<'a>(resource: &'a ApiResource, object: &'a DynamicObject) -> health:
     health::Object { group: &resource.group, kind: &resource.kind, metadata: &object.metadata, data: &object.data }
 }
 
-fn health(object: &ObjectRef, sights: &[Sight<'_>], around: &Surroundings<'_>) -> (Health, Vec<Comeback>) {
+fn health(object: &ObjectRef, sights: &[Sight<'_>], around: &Surroundings<'_>, belief: Belief) -> (Health, Vec<Doubt>) {
     let own = |(frame, _): &&Sight<'_>| frame.resource == object.resource && frame.namespace == object.namespace;
-    let found = sights.iter().find(own).and_then(|(_, objects)| object.among(objects));
-    let Some(found) = found.map(|found| view(&object.resource, found)) else { return (missing(object), Vec::new()) };
-    (health::assess(found, around), health::comebacks(found, around))
+    let Some((frame, objects)) = sights.iter().find(own) else { return (missing(object), Vec::new()) };
+    if let Some(found) = object.among(objects).map(|found| view(&object.resource, found)) {
+        return (health::assess(found, around), health::doubts(found, around, belief));
+    }
+    let ended = frame.window.ended();
+    let ended = object.among(&ended).map(|ended| view(&object.resource, ended));
+    let ended = ended.filter(|ended| health::is_cleaned_up(*ended)).map(|ended| health::assess(ended, around));
+    (ended.unwrap_or_else(|| missing(object)), Vec::new())
 }
 
 fn missing(object: &ObjectRef) -> Health {

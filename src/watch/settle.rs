@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::scene::Scene;
 use super::{Hub, ObjectRef, WatchError};
-use crate::health::{Cause, Comeback, Health, Patience, Speaker};
+use crate::health::{Belief, Cause, Doubt, Health, Patience, Speaker};
 use crate::ports::Notes;
 
 /// Lines kept of a log that explains a doom.
@@ -38,7 +38,7 @@ impl Hub {
     }
 
     /// As [`Hub::settle`], telling the lowest thing waited for at every look. What was restarted is ready only once it
-    /// has been up for longer than before.
+    /// has been up for longer than before, and what fails its liveness probe once it no longer does.
     ///
     /// # Errors
     /// As [`Hub::settle`].
@@ -50,6 +50,15 @@ impl Hub {
         self.wait(objects, Belief::OnceProven, tell).await
     }
 
+    /// As [`Hub::settle_telling`] at the end of a run: waits longer for what was restarted, and a little for what has only
+    /// just started.
+    ///
+    /// # Errors
+    /// As [`Hub::settle`].
+    pub async fn endure(&self, objects: &[ObjectRef], notes: &Notes) -> Result<Result<String, Doom>, WatchError> {
+        self.wait(objects, Belief::Lasting, |on| notes.waiting(on)).await
+    }
+
     async fn wait(
         &self,
         objects: &[ObjectRef],
@@ -59,7 +68,7 @@ impl Hub {
         if objects.is_empty() {
             return Ok(Ok("nothing to wait for".to_owned()));
         }
-        let mut scene = Scene::open(self, objects).await;
+        let mut scene = Scene::open(self, objects, belief).await;
         let (mut stuck, mut proofs) = (Stuck::default(), Proofs::default());
         loop {
             let mut retry = None;
@@ -67,12 +76,12 @@ impl Hub {
                 tell(&trouble);
             } else if let Some(healths) = scene.look(self)? {
                 match stuck.outcome(&healths, Instant::now()) {
-                    Outcome::Ready(saw) => match proofs.owed(scene.comebacks(), Instant::now()) {
-                        Some((on, until)) if belief == Belief::OnceProven => {
+                    Outcome::Ready(saw) => match proofs.owed(scene.doubts(), Instant::now()) {
+                        Some((on, until)) => {
                             tell(on);
                             retry = Some(until);
                         }
-                        Some(_) | None => return Ok(Ok(saw)),
+                        None => return Ok(Ok(saw)),
                     },
                     Outcome::Doomed(at, cause) => return Ok(Err(self.doom(&objects[at], cause).await)),
                     Outcome::Waiting { on, until } => {
@@ -122,27 +131,21 @@ impl Hub {
     }
 }
 
-/// When readiness is believed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Belief {
-    /// As soon as it is seen.
-    AtOnce,
-    /// Once what came back has stayed.
-    OnceProven,
-}
-
-/// Until when each container that came back must stay up, by its line.
+/// Until when each doubt must have been outlived.
 #[derive(Default)]
-struct Proofs(BTreeMap<String, Instant>);
+struct Proofs(BTreeMap<(String, Timestamp), Instant>);
 
 impl Proofs {
     /// The one that owes longest, if any still does.
-    fn owed<'a>(&mut self, comebacks: &'a [Comeback], now: Instant) -> Option<(&'a str, Instant)> {
-        let owing = comebacks.iter().map(|back| {
+    fn owed<'a>(&mut self, doubts: &'a [Doubt], now: Instant) -> Option<(&'a str, Instant)> {
+        let owing = doubts.iter().map(|doubt| {
             // A node's clock may differ from ours: at worst the whole time is waited from the first sight.
-            let up = Duration::try_from(Timestamp::now().duration_since(back.up_since)).unwrap_or_default();
-            let until = self.0.entry(back.line.clone()).or_insert_with(|| now + back.owes.saturating_sub(up));
-            (back.line.as_str(), *until)
+            let lasted = Duration::try_from(Timestamp::now().duration_since(doubt.since)).unwrap_or_default();
+            let until = self
+                .0
+                .entry((doubt.line.clone(), doubt.since))
+                .or_insert_with(|| now + doubt.owes.saturating_sub(lasted));
+            (doubt.line.as_str(), *until)
         });
         owing.filter(|(_, until)| *until > now).max_by_key(|(_, until)| *until)
     }
@@ -310,17 +313,17 @@ mod tests {
     #[tokio::test]
     async fn what_came_back_owes_what_is_left_of_its_time_and_its_next_life_owes_anew() {
         let (mut proofs, start) = (Proofs::default(), Instant::now());
-        let back = |line: &str, ago: i64| Comeback {
+        let back = |line: &str, ago: i64| Doubt {
             line: line.to_owned(),
-            up_since: Timestamp::now() - jiff::SignedDuration::from_secs(ago),
+            since: Timestamp::now() - jiff::SignedDuration::from_secs(ago),
             owes: Duration::from_secs(10),
         };
         assert_eq!(proofs.owed(&[back("restarted long ago", 3600)], start), None);
-        let young = [back("restarted once", 0)];
+        let young = [back("restarted", 0)];
         let (line, until) = proofs.owed(&young, start).unwrap();
-        assert!(line == "restarted once" && until <= start + Duration::from_secs(10) && until > start);
+        assert!(line == "restarted" && until <= start + Duration::from_secs(10) && until > start);
         assert_eq!(proofs.owed(&young, until), None);
-        assert!(proofs.owed(&[back("restarted twice", 0)], until).is_some());
+        assert!(proofs.owed(&[back("restarted", 0)], until).is_some(), "since another time");
     }
 
     #[tokio::test]
