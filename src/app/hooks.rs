@@ -1,11 +1,19 @@
-//! The hooks that helm waits for, watched beside it: helm itself never says why one does not start.
+//! What helm makes that may be gone before it returns: the hooks that it waits for, as it never says why one does not
+//! start, and the Jobs that clean up after themselves.
 
 use futures::future::{join_all, select_all};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 
 use crate::kinds;
-use crate::watch::{Doom, Hub, ObjectRef};
+use crate::watch::{Doom, Hub, ObjectRef, Window};
+
+/// Windows on the Jobs among these objects that go once they are done: whoever looks later would not find them.
+pub(super) fn windows(hub: &Hub, objects: &[DynamicObject], namespace: &str) -> Vec<Window> {
+    let going = objects.iter().filter(|object| object.data.pointer("/spec/ttlSecondsAfterFinished").is_some());
+    let jobs = going.filter_map(|object| reference(object, namespace));
+    jobs.map(|job| hub.window(&job.resource, job.namespace.as_deref())).collect()
+}
 
 /// The Jobs and Pods among a release's hooks, each with the uid of what was there by its name before: helm replaces what
 /// an earlier install left behind, and how that ended says nothing of this one.

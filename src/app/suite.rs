@@ -123,9 +123,13 @@ fn tools(plan: &Plan) -> BTreeSet<Tool> {
             Install::Manifests { .. } | Install::Provided { .. } => false,
         },
         Work::Check(work) => work.spec.check.kind() == "helm-test",
-        Work::Cluster(_) | Work::Preload(_) | Work::Install(_) | Work::Settle(_) | Work::Budget(_) | Work::Teardown => {
-            false
-        }
+        Work::Cluster(_)
+        | Work::Preload(_)
+        | Work::Install(_)
+        | Work::Settle(_)
+        | Work::Endure(_)
+        | Work::Budget(_)
+        | Work::Teardown => false,
     };
     plan.steps.values().any(|step| needs_helm(&step.work)).then_some(Tool::Helm).into_iter().collect()
 }

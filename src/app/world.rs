@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use super::hooks::Hooks;
+use super::hooks::{self, Hooks};
 use super::site::{About, Site};
 use crate::checks::Verdict;
 use crate::cluster::{Clusters, Ownership};
@@ -21,7 +21,7 @@ use crate::ports::{Done, Notes, Trouble, World};
 use crate::probes;
 use crate::secrets::Secrets;
 use crate::suite::Install;
-use crate::watch::ObjectRef;
+use crate::watch::{Doom, ObjectRef, WatchError};
 
 /// Everything that a run works with.
 pub(super) struct Platform {
@@ -60,6 +60,7 @@ impl World for Platform {
             Work::Preload(work) => self.clusters.preload(&work.images, notes).await,
             Work::Install(work) => self.memory.keep(&work.key, "install.txt", self.install(work, notes).await),
             Work::Settle(work) => self.settle(work, notes).await,
+            Work::Endure(work) => self.endure(work, notes).await,
             Work::Teardown => self.take_down(notes).await,
             Work::Budget(_) | Work::Check(_) => Err(ours(format!("{} is not performed", step.id))),
         }
@@ -126,8 +127,9 @@ impl Platform {
     async fn install(&self, work: &ComponentWork, notes: &Notes) -> Result<Done, Trouble> {
         let site = self.site()?;
         let rendered = self.rendered(&work.key)?;
-        // Before anything starts, so that the first line of its log is heard.
+        // Before anything starts, so that the first line of its log is heard, and a Job that goes when it is done is seen.
         site.logs.follow(work.namespace.as_str());
+        let _windows = hooks::windows(&site.hub, &rendered.objects, work.namespace.as_str());
         let hooks = Hooks::before(&site.hub, &rendered.hooks, work.namespace.as_str()).await;
         let Installed { done, objects } = tokio::select! {
             installed = self.installer.install(work, &rendered, &site.target, notes) => installed?,
@@ -152,11 +154,14 @@ impl Platform {
             // An established kind is not yet one that answers: its storage is built at the first request.
             return install::await_served(&site.target.client, &self.rendered(&work.key)?.objects, notes).await;
         }
-        match site.hub.settle(&objects, notes).await {
-            Ok(Ok(saw)) => Ok(Done::saying(saw)),
-            Ok(Err(doom)) => Err(Trouble::platform(doom.why).with(doom.details)),
-            Err(error) => Err(Trouble::environment(complaint::chain(&error))),
-        }
+        settled(site.hub.settle(&objects, notes).await)
+    }
+
+    /// Jobs are left out: they have ended.
+    async fn endure(&self, work: &ComponentWork, notes: &Notes) -> Result<Done, Trouble> {
+        let mut objects = lock(&self.memory.installed).get(&work.key).cloned().unwrap_or_default();
+        objects.retain(|object| object.resource.kind != "Job");
+        settled(self.site()?.hub.endure(&objects, notes).await)
     }
 
     async fn take_down(&self, notes: &Notes) -> Result<Done, Trouble> {
@@ -198,9 +203,19 @@ impl Platform {
     }
 }
 
+fn settled(settled: Result<Result<String, Doom>, WatchError>) -> Result<Done, Trouble> {
+    match settled {
+        Ok(Ok(saw)) => Ok(Done::saying(saw)),
+        Ok(Err(doom)) => Err(Trouble::platform(doom.why).with(doom.details)),
+        Err(error) => Err(Trouble::environment(complaint::chain(&error))),
+    }
+}
+
 fn component(step: &Step) -> Option<(&ComponentKey, &str)> {
     match &step.work {
-        Work::Render(work) | Work::Install(work) | Work::Settle(work) => Some((&work.key, work.namespace.as_str())),
+        Work::Render(work) | Work::Install(work) | Work::Settle(work) | Work::Endure(work) => {
+            Some((&work.key, work.namespace.as_str()))
+        }
         Work::Check(work) => Some((&work.key, work.namespace.as_str())),
         Work::Cluster(_) | Work::Preload(_) | Work::Budget(_) | Work::Teardown => None,
     }

@@ -81,6 +81,7 @@ impl<W: World> Attempt<W> {
             | Work::Preload(_)
             | Work::Install(_)
             | Work::Settle(_)
+            | Work::Endure(_)
             | Work::Budget(_)
             | Work::Teardown => {
                 let deed = self.meter.outside(self.world.perform(&self.step, &self.notes));

@@ -92,7 +92,7 @@ pub(super) fn cut_off(step: &Step, cut: &Cut, after: Duration, note: Option<&str
 fn late(step: &Step, after: &str, note: Option<&str>) -> Ending {
     let details = Vec::new();
     match step.work {
-        Work::Settle(_) | Work::Budget(_) | Work::Check(_) => {
+        Work::Settle(_) | Work::Endure(_) | Work::Budget(_) | Work::Check(_) => {
             let actual = waiting(format!("not ready after {after}"), note);
             Ending::Broken { expected: step.title(), actual, details }
         }

@@ -123,7 +123,7 @@ impl<'p> Scheduler<'p> {
             Input::Tick => self.expire_budgets(now),
         }
         self.fill(now);
-        self.tear_down();
+        self.wind_up();
         std::mem::take(&mut self.actions)
     }
 
@@ -138,7 +138,7 @@ impl<'p> Scheduler<'p> {
         }
         let step = self.step(index);
         match &step.work {
-            Work::Teardown => {}
+            Work::Endure(_) | Work::Teardown => {}
             Work::Budget(budget) => self.keep_budget(index, budget, now),
             Work::Check(_) => {
                 self.ready.insert((true, index));
@@ -210,12 +210,19 @@ impl<'p> Scheduler<'p> {
         self.actions.push(Action::End { step: self.step(index).id.clone(), ending, took });
     }
 
-    /// Once everything else has ended, what the run made is taken away.
-    fn tear_down(&mut self) {
-        let Some(index) = self.teardown else { return };
-        if self.open == 1 && self.states[index] == State::Waiting {
-            self.start(index);
+    /// Once everything else has ended, what was ready is looked at again; then what the run made is taken away.
+    fn wind_up(&mut self) {
+        let is_last = |index: &usize| matches!(self.step(*index).work, Work::Endure(_));
+        let last: Vec<usize> =
+            (0..self.states.len()).filter(|index| self.states[*index] == State::Waiting && is_last(index)).collect();
+        let teardown = self.teardown.filter(|index| self.states[*index] == State::Waiting);
+        if self.open > last.len() + usize::from(teardown.is_some()) {
+            return;
         }
+        if last.is_empty() {
+            teardown.into_iter().for_each(|index| self.start(index));
+        }
+        last.into_iter().for_each(|index| self.start(index));
     }
 
     // ── budgets of suites
@@ -308,7 +315,7 @@ impl<'p> Scheduler<'p> {
 const fn takes_a_job(step: &Step) -> bool {
     match step.work {
         Work::Render(_) | Work::Preload(_) | Work::Install(_) | Work::Check(_) => true,
-        Work::Cluster(_) | Work::Settle(_) | Work::Budget(_) | Work::Teardown => false,
+        Work::Cluster(_) | Work::Settle(_) | Work::Budget(_) | Work::Endure(_) | Work::Teardown => false,
     }
 }
 
@@ -371,12 +378,15 @@ mod tests {
         let name = |index| StepId::of_suite(&key().suite, &format!("s{index}"));
         let (mut installs, mut settles) = (BTreeSet::new(), BTreeSet::new());
         for (index, (kind, bits)) in sketches.iter().enumerate() {
-            let mut needs: BTreeSet<StepId> = (0..index).filter(|bit| bits >> (bit % 32) & 1 == 1).map(name).collect();
+            // As in a real plan: nothing stands on what is only looked at in the end.
+            let stood_on = |bit: &usize| bits >> (bit % 32) & 1 == 1 && sketches[*bit].0 % 5 != 3;
+            let mut needs: BTreeSet<StepId> = (0..index).filter(stood_on).map(name).collect();
             needs.extend((bits & 1 == 0).then(StepId::cluster));
-            let work = match kind % 4 {
+            let work = match kind % 5 {
                 0 => Work::Render(component()),
                 1 => Work::Install(component()),
                 2 => Work::Settle(component()),
+                3 => Work::Endure(component()),
                 _ => Work::Check(Box::new(a_check())),
             };
             installs.extend(matches!(work, Work::Install(_)).then(|| name(index)));
@@ -450,6 +460,11 @@ mod tests {
             assert!(step.needs.iter().all(has_held), "{id} starts before its needs have held");
             assert!(!self.started.contains(&id), "{id} starts twice");
             let is_teardown = matches!(step.work, Work::Teardown);
+            if let Work::Endure(_) = step.work {
+                let is_late = |step: &&Step| matches!(step.work, Work::Endure(_) | Work::Teardown);
+                let others = self.plan.steps.values().filter(|step| !is_late(step));
+                assert!(others.into_iter().all(|step| self.endings.contains_key(&step.id)), "{id} starts early");
+            }
             assert!(is_teardown || self.interrupts == 0, "{id} starts after an interrupt");
             let passed = |id: &StepId| matches!(self.endings.get(id), Some(Ending::Broken { .. }));
             let timed = self.plan.steps.values().filter(|budget| budget.needs.contains(&id) && passed(&budget.id));

@@ -12,6 +12,9 @@ pub const RENDER: Span = Span::secs(120);
 /// Bringing one component's images into every node; a gigabyte takes about a minute.
 pub const PRELOAD: Span = Span::secs(300);
 
+/// Being still ready once every check has ended: what was restarted meanwhile must outlive its former life.
+pub const ENDURE: Span = Span::secs(120);
+
 /// Taking away what the run made; namespaces with finalizers are slower than a whole Kind cluster.
 pub const TEARDOWN: Span = Span::secs(180);
 

@@ -197,7 +197,10 @@ impl<'a> Graph<'a> {
         needs.extend(self.preload(suite, component)?);
         let ready_within = component.ready_within;
         self.add(step(id("install"), needs, ready_within, Work::Install(work.clone())))?;
-        self.add(step(id("settle"), [id("install")].into(), ready_within, Work::Settle(work)))?;
+        self.add(step(id("settle"), [id("install")].into(), ready_within, Work::Settle(work.clone())))?;
+        if !matches!(component.install, Install::Crds { .. }) {
+            self.add(step(id("endure"), [id("settle")].into(), budget::ENDURE, Work::Endure(work)))?;
+        }
         Ok([id("settle")].into())
     }
 

@@ -110,6 +110,7 @@ impl<'a> Row<'a> {
                 Work::Preload(work) => deeds.push(format!("preload {}", count(work.images.len(), "image"))),
                 Work::Settle(_) => deeds.push(format!("ready within {}", step.budget)),
                 Work::Render(_) => deeds.push("render".to_owned()),
+                Work::Endure(_) => deeds.push("still ready at the end".to_owned()),
                 Work::Cluster(_) | Work::Budget(_) | Work::Check(_) | Work::Teardown => {}
             }
         }

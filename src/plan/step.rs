@@ -34,7 +34,7 @@ impl StepId {
         Self(format!("{suite}/{step}"))
     }
 
-    /// A step of a component: `render`, `preload`, `install`, `settle`, or a check's name.
+    /// A step of a component: `render`, `preload`, `install`, `settle`, `endure`, or a check's name.
     #[must_use]
     pub fn of_component(suite: &SuiteName, component: &ComponentName, step: &str) -> Self {
         Self(format!("{suite}/{component}/{step}"))
@@ -80,6 +80,7 @@ impl Step {
             Work::Settle(_) => "settle",
             Work::Budget(_) => "budget",
             Work::Check(_) => "check",
+            Work::Endure(_) => "endure",
             Work::Teardown => "teardown",
         }
     }
@@ -97,6 +98,7 @@ impl Step {
                 format!("{} is ready within {} of its first install", work.suite, work.limit)
             }
             Work::Check(work) => work.spec.title.clone(),
+            Work::Endure(work) => format!("{} is still ready at the end", work.key),
             Work::Teardown => "what the run made is gone".to_owned(),
         }
     }
@@ -112,6 +114,7 @@ impl Step {
             | Work::Preload(_)
             | Work::Install(_)
             | Work::Settle(_)
+            | Work::Endure(_)
             | Work::Teardown => &[],
         }
     }
@@ -155,6 +158,9 @@ pub enum Work {
     Budget(BudgetWork),
     /// Look, and judge.
     Check(Box<CheckWork>),
+    /// Look once more, when every check has ended, whether the component is still ready: what dies a little after it was
+    /// ready, or under what the checks did to it, does not work.
+    Endure(ComponentWork),
     /// Take away what the run made. Runs however the run ends.
     Teardown,
 }

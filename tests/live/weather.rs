@@ -30,6 +30,8 @@ const WEATHER: &[Weather] = &[
     broken("quota-exceeded", &["exceeded quota"]),
     broken("wrong-redis-password", &["WRONGPASS"]),
     broken("service-without-endpoints", &["it", "app=misspelt"]),
+    broken("port-leads-nowhere", &["port 80 leads nowhere", "\"web\""]),
+    broken("dies-after-it-was-ready", &["exited with code 7", "fatal: lost the lease"]),
     broken("untouched-custom-resource", &["Widget", "no controller"]),
     broken("release-without-tests", &["nothing would be tested"]),
     unclear("invalid-crd", &["gadgets.weather.seaworthy.dev", "number-ish"]),

@@ -134,6 +134,16 @@ async fn a_settle_that_times_out_says_what_it_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_ready_is_looked_at_once_more_when_every_check_has_ended() {
+    let died = Deed::Ends(
+        100,
+        Err(Trouble::platform("pod redis-0: container redis exited with code 1, restarted 2 times (CrashLoopBackOff)")),
+    );
+    let world = FakeWorld::default().deed("data-plane/redis/endure", died);
+    assert_snapshot!(told(&planned("data-plane: redis web<redis", &[]), world).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_passed_deploy_budget_cuts_what_still_runs_of_its_suite() {
     let mut catalog = catalog("data-plane: redis web<redis\nother: dns");
     catalog.suites[0].deploy_budget = Span::secs(10);

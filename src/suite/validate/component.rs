@@ -130,7 +130,7 @@ fn checks(
     }
     let laid = field.all().filter_map(|(name, written)| {
         if let Some(name) = name {
-            cx.refuse_reserved(name, "check", "component", &["render", "preload", "install", "settle"]);
+            cx.refuse_reserved(name, "check", "component", &["render", "preload", "install", "settle", "endure"]);
         }
         let name = name.map_or_else(unnamed, |name| name.value.clone());
         let change = changes.and_then(|changes| entry(&changes.checks, &name));
