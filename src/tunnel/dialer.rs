@@ -154,7 +154,7 @@ impl Dialer {
             }
             None => Vec::new(),
         };
-        Err(target::no_endpoint(&service, &pods))
+        Err(target::no_endpoint(&service, port, &pods))
     }
 
     /// A socket. Where there is none at once, what it leads to is looked at: what is wrong there counts before the words

@@ -4,6 +4,7 @@ use std::fmt;
 
 use k8s_openapi::api::core::v1::{Pod, Service, ServicePort};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::DialError;
 
@@ -60,12 +61,20 @@ pub(super) fn targets(service: &Service, slices: &[EndpointSlice], port: u16) ->
     Ok(found)
 }
 
-/// Why a Service has no ready endpoint, from the pods that its selector matches.
-pub(super) fn no_endpoint(service: &Service, pods: &[Pod]) -> DialError {
+/// Why a Service has no ready endpoint behind a port, from the pods that its selector matches.
+pub(super) fn no_endpoint(service: &Service, port: u16, pods: &[Pod]) -> DialError {
     let name = full_name(service);
     let Some(selector) = selector(service) else {
         return DialError::NoEndpoint(format!("Service {name} has no endpoint, and no selector that could find one"));
     };
+    if let Some(wanted) = named_target(service, port)
+        && pods.iter().any(is_up)
+        && !pods.iter().any(|pod| has_port(pod, wanted))
+    {
+        return DialError::NoEndpoint(format!(
+            "port {port} of Service {name} leads nowhere: no pod of its selector {selector} has a container port named {wanted:?}"
+        ));
+    }
     let standings: Vec<String> = pods.iter().map(standing).collect();
     let matched = match standings.len() {
         0 => "no pod matches".to_owned(),
@@ -79,6 +88,22 @@ pub(super) fn no_endpoint(service: &Service, pods: &[Pod]) -> DialError {
 pub(super) fn selector(service: &Service) -> Option<String> {
     let selector = service.spec.as_ref()?.selector.as_ref().filter(|selector| !selector.is_empty())?;
     Some(selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","))
+}
+
+/// The container port that a port of the Service asks for by name.
+fn named_target(service: &Service, port: u16) -> Option<&str> {
+    let mut ports = service.spec.as_ref()?.ports.iter().flatten();
+    let wanted = ports.find(|wanted| wanted.port == i32::from(port) && is_tcp(wanted.protocol.as_deref()))?;
+    match wanted.target_port.as_ref()? {
+        IntOrString::String(name) => Some(name),
+        IntOrString::Int(_) => None,
+    }
+}
+
+fn has_port(pod: &Pod, name: &str) -> bool {
+    let spec = pod.spec.iter();
+    let containers = spec.flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+    containers.flat_map(|container| container.ports.iter().flatten()).any(|port| port.name.as_deref() == Some(name))
 }
 
 fn full_name(service: &Service) -> String {
@@ -158,14 +183,18 @@ pub(super) fn standing(pod: &Pod) -> String {
             (None, Some(_) | None) => None,
         }
     });
-    let is_ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
-    let stands = match (status.phase.as_deref(), is_ready) {
+    let stands = match (status.phase.as_deref(), is_up(pod)) {
         (_, true) => return format!("{name} is ready, and no endpoint yet"),
         (Some("Running") | None, false) => "is not ready".to_owned(),
         (Some(phase), false) => format!("is {phase}"),
     };
     let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
     format!("{name} {stands}{reason}")
+}
+
+fn is_up(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 #[cfg(test)]
@@ -252,19 +281,34 @@ mod tests {
             "image": "", "imageID": "", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]});
         let pods = [pod("redis-0", &waiting), pod("redis-1", &json!({"phase": "Running"}))];
         assert_eq!(
-            no_endpoint(&redis, &pods).to_string(),
+            no_endpoint(&redis, 6379, &pods).to_string(),
             "Service data/redis has no ready endpoint; of its selector app=redis,tier=data 2 pods match: \
              redis-0 is Pending (ImagePullBackOff), redis-1 is not ready"
         );
         assert_eq!(
-            no_endpoint(&redis, &[]).to_string(),
+            no_endpoint(&redis, 6379, &[]).to_string(),
             "Service data/redis has no ready endpoint; of its selector app=redis,tier=data no pod matches"
         );
         let bare = service(&json!({"ports": [{"port": 6379}]}));
         assert_eq!(
-            no_endpoint(&bare, &[]).to_string(),
+            no_endpoint(&bare, 6379, &[]).to_string(),
             "Service data/redis has no endpoint, and no selector that could find one"
         );
+    }
+
+    #[test]
+    fn a_port_that_no_ready_pod_has_by_its_name_leads_nowhere() {
+        let redis = service(&json!({"selector": {"app": "redis"}, "ports": [{"port": 80, "targetPort": "web"}]}));
+        let mut up = pod("redis-0", &json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}));
+        let containers =
+            |port: &str| json!({"containers": [{"name": "c", "ports": [{"name": port, "containerPort": 1}]}]});
+        up.spec = serde_json::from_value(containers("http")).unwrap();
+        assert_eq!(
+            no_endpoint(&redis, 80, std::slice::from_ref(&up)).to_string(),
+            "port 80 of Service data/redis leads nowhere: no pod of its selector app=redis has a container port named \"web\""
+        );
+        up.spec = serde_json::from_value(containers("web")).unwrap();
+        assert!(no_endpoint(&redis, 80, &[up]).to_string().ends_with("redis-0 is ready, and no endpoint yet"));
     }
 
     #[test]
