@@ -3,12 +3,15 @@
 //! - Never: a file, a request. Text and the name of where it came from go in, objects come out.
 //! - Why documents are cut apart first: each keeps the name of the template that it came from, an error names it, and a
 //!   stream of thousands of documents never meets the parser's limits for one.
-//! - Why these options: manifests are read as kubectl reads them (YAML 1.1: `0644` is 420, the last of two equal keys wins).
+//! - Why these options: manifests are read as kubectl and helm read them (YAML 1.1: `0644` is 420, the last of two equal
+//!   keys wins), keys as well as values: an unquoted key `no` is the text `false`.
 
+use std::fmt;
 use std::path::Path;
 
 use kube::api::DynamicObject;
-use serde_json::Value;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 use serde_saphyr::options::DuplicateKeyPolicy;
 
 /// One object and where it was written.
@@ -88,12 +91,89 @@ pub fn value(origin: &str, text: &str) -> Result<Value, ManifestError> {
         duplicate_keys: DuplicateKeyPolicy::LastWins,
         budget: serde_saphyr::budget! { max_depth: 256, max_nodes: 4_000_000, max_events: 16_000_000 },
     };
-    let parsed: Result<Option<Value>, _> = serde_saphyr::from_str_with_options(text, options);
-    parsed.map(Option::unwrap_or_default).map_err(|error| {
+    let parsed: Result<Option<Node>, _> = serde_saphyr::from_str_with_options(text, options);
+    parsed.map(|node| node.map_or(Value::Null, |Node(value)| value)).map_err(|error| {
         let words = error.without_snippet().to_string();
         let words = words.strip_prefix("error: ").unwrap_or(&words).to_owned();
         ManifestError::Syntax { origin: origin.to_owned(), words }
     })
+}
+
+/// YAML as the JSON that becomes of it on its way to the API server (sigs.k8s.io/yaml `YAMLToJSON`).
+struct Node(Value);
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
+        text.deserialize_any(Reader).map(Self)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        // JSON as Go writes it: `1.0` is 1, which fits a field that takes whole numbers only.
+        Ok(value.to_string().parse().map_or_else(|_| value.into(), |whole: i64| whole.into()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut read = Vec::new();
+        while let Some(Node(item)) = items.next_element()? {
+            read.push(item);
+        }
+        Ok(read.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
+        let mut read = Map::new();
+        while let Some((Key(key), Node(value))) = fields.next_entry()? {
+            read.insert(key, value);
+        }
+        Ok(read.into())
+    }
+}
+
+/// A key, first read as a value and then written as text.
+struct Key(String);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
+        match text.deserialize_any(Reader)? {
+            Value::String(text) => Ok(Self(text)),
+            value @ (Value::Bool(_) | Value::Number(_)) => Ok(Self(value.to_string())),
+            Value::Null | Value::Array(_) | Value::Object(_) => Err(de::Error::custom("a key must be text")),
+        }
+    }
 }
 
 /// The documents of a stream that say anything, each with where it was written.
@@ -210,9 +290,19 @@ mod tests {
 
     #[test]
     fn values_are_read_as_kubectl_reads_them() {
-        let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nmode: 0644\nyes: on\ntwice: 1\ntwice: 2\n";
-        let object = &read("x", text).unwrap()[0].object;
-        assert_eq!((&object.data["mode"], &object.data["twice"]), (&Value::from(420), &Value::from(2)));
+        for (text, json) in [
+            ("[0644, 1_000, 1.0, 1e3, 1.10, 1:30]", r#"[420,1000,1,1000,1.1,"1:30"]"#),
+            ("[yes, On, n, ~, 'no', !!str off, 2001-12-14]", r#"[true,true,false,null,"no","off","2001-12-14"]"#),
+            ("{twice: 1, twice: 2}", r#"{"twice":2}"#),
+            ("{n: 1, YES: 2}", r#"{"false":1,"true":2}"#),
+            ("{'n': 1, \"yes\": 2, !!str on: 3}", r#"{"n":1,"on":3,"yes":2}"#),
+            ("{0644: 1, 1.10: 2, '007': 3}", r#"{"007":3,"1.1":2,"420":1}"#),
+            ("{a: &a {x: 1, no: 2}, b: {<<: *a, y: 3}}", r#"{"a":{"false":2,"x":1},"b":{"false":2,"true":3,"x":1}}"#),
+        ] {
+            let json: Value = serde_json::from_str(json).unwrap();
+            assert_eq!(value("x", text).unwrap(), json, "{text}");
+        }
+        assert!(value("x", "~: 1").unwrap_err().to_string().contains("a key must be text"));
     }
 
     #[test]
