@@ -5,6 +5,7 @@
 //!   soon as its CRD stirs builds them side by side, and before the first user has to wait for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::try_join_all;
@@ -23,6 +24,7 @@ use tokio::time::timeout;
 
 use super::apply::{Applier, Change, Obstacle, SIDE_BY_SIDE, told};
 use super::{InstallError, Installed, apply};
+use crate::complaint;
 use crate::manifest;
 use crate::number::count;
 use crate::ports::{Done, Notes, Trouble};
@@ -115,23 +117,55 @@ pub async fn await_served(client: &Client, crds: &[DynamicObject], notes: &Notes
 
 pub(super) async fn served(client: &Client, crds: &[DynamicObject], notes: &Notes) -> Result<Done, InstallError> {
     let stirred: BTreeMap<&str, Notify> = crds.iter().map(|crd| (name(crd), Notify::new())).collect();
-    let mut waiting: BTreeSet<&str> = stirred.keys().copied().collect();
-    let total = count(waiting.len(), "CRD");
+    let total = count(stirred.len(), "CRD");
     notes.waiting(format!("{total}: the API server to serve them"));
-    let each: Vec<_> = crds.iter().map(|crd| answers(client, crd, &stirred[name(crd)])).collect();
+    let unserved = Unserved::new(&total, stirred.keys().copied(), notes);
+    let each: Vec<_> = crds.iter().map(|crd| answers(client, crd, &stirred[name(crd)], &unserved)).collect();
     let all = async {
-        let mut answering = stream::iter(each).buffer_unordered(64);
-        while let Some(name) = answering.try_next().await? {
-            waiting.remove(name);
-            if let Some(first) = waiting.first() {
-                notes.waiting(format!("{} of {total}: the API server to serve {first}", waiting.len()));
-            }
-        }
+        stream::iter(each).buffer_unordered(64).try_collect::<()>().await?;
         Ok(Done::saying(format!("{total} served")))
     };
     tokio::select! {
         done = all => done,
         () = stir(client, &stirred) => Err(InstallError::Nothing("the watch of CustomResourceDefinitions ended".to_owned())),
+    }
+}
+
+/// The CRDs that are still waited for, each with what the API server said of it last.
+struct Unserved<'a> {
+    total: &'a str,
+    left: Mutex<BTreeMap<&'a str, Option<String>>>,
+    notes: &'a Notes,
+}
+
+impl<'a> Unserved<'a> {
+    fn new(total: &'a str, names: impl Iterator<Item = &'a str>, notes: &'a Notes) -> Self {
+        Self { total, left: Mutex::new(names.map(|name| (name, None)).collect()), notes }
+    }
+
+    fn served(&self, name: &str) {
+        self.change(|left| drop(left.remove(name)));
+    }
+
+    fn failed(&self, name: &'a str, error: &kube::Error) {
+        let said = if let kube::Error::Api(status) = error {
+            // That it is not there yet is what is waited for.
+            (status.code != 404).then(|| status.message.clone())
+        } else {
+            Some(complaint::chain(error))
+        };
+        self.change(|left| drop(left.insert(name, said)));
+    }
+
+    /// Changes what is waited for and tells it: one CRD in all their place, best one of which something is known.
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<&'a str, Option<String>>)) {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut left);
+        let Some((name, said)) = left.iter().find(|(_, said)| said.is_some()).or_else(|| left.first_key_value()) else {
+            return;
+        };
+        let why = said.as_ref().map_or(String::new(), |said| format!(", which says: {said}"));
+        self.notes.waiting(format!("{} of {}: the API server to serve {name}{why}", left.len(), self.total));
     }
 }
 
@@ -150,15 +184,21 @@ async fn stir(client: &Client, stirred: &BTreeMap<&str, Notify>) {
     wake.await;
 }
 
-/// Asks every version of the kind, again whenever the CRD has changed, until all answer; returns the CRD's name.
-async fn answers<'a>(client: &Client, crd: &'a DynamicObject, stirred: &Notify) -> Result<&'a str, InstallError> {
+/// Asks every version of the kind, again whenever the CRD has changed, until all answer.
+async fn answers<'a>(
+    client: &Client,
+    crd: &'a DynamicObject,
+    stirred: &Notify,
+    unserved: &Unserved<'a>,
+) -> Result<(), InstallError> {
     let endpoints = endpoints(client, crd);
     if endpoints.is_empty() {
         let why = "it serves no version".to_owned();
         return Err(InstallError::NotEstablished { crd: name(crd).to_owned(), why });
     }
     let mut pause = PAUSES.0;
-    while try_join_all(endpoints.iter().map(answer)).await.is_err() {
+    while let Err(error) = try_join_all(endpoints.iter().map(answer)).await {
+        unserved.failed(name(crd), &error);
         match timeout(pause, stirred.notified()).await {
             Ok(()) => pause = PAUSES.0,
             // For so long nothing has happened to it that perhaps nothing will.
@@ -166,7 +206,8 @@ async fn answers<'a>(client: &Client, crd: &'a DynamicObject, stirred: &Notify) 
             Err(_) => pause = PAUSES.1.min(pause * 2),
         }
     }
-    Ok(name(crd))
+    unserved.served(name(crd));
+    Ok(())
 }
 
 async fn answer(endpoint: &Api<DynamicObject>) -> kube::Result<()> {
@@ -267,6 +308,21 @@ mod tests {
         assert_eq!(of(vec![condition("NamesAccepted", "True")]), None);
         let taken = of(vec![condition("Established", "True"), condition("NamesAccepted", "False")]);
         assert_eq!(taken.as_deref(), Some("ListKindConflict: taken"));
+    }
+
+    #[test]
+    fn what_keeps_a_crd_from_being_served_is_told_and_that_it_is_not_there_yet_is_nothing() {
+        let (notes, _kept) = fake::notes();
+        let unserved = Unserved::new("2 CRDs", ["a.io", "b.io"].into_iter(), &notes);
+        let error =
+            |code: u16, words: &str| kube::Error::Api(kube::core::Status::failure(words, "").with_code(code).boxed());
+        let told = || notes.last().note.unwrap();
+        unserved.failed("a.io", &error(404, "the server could not find the requested resource"));
+        assert_eq!(told(), "2 of 2 CRDs: the API server to serve a.io");
+        unserved.failed("b.io", &error(500, "conversion webhook for b.io failed"));
+        assert_eq!(told(), "2 of 2 CRDs: the API server to serve b.io, which says: conversion webhook for b.io failed");
+        unserved.served("b.io");
+        assert_eq!(told(), "1 of 2 CRDs: the API server to serve a.io");
     }
 
     #[tokio::test]
