@@ -1,20 +1,23 @@
 //! Server-side apply: what others stand on first, side by side within a rank, and patient only with what passes.
 //!
 //! Conflicts are not forced: a field that another manager owns is told, with that manager's name, and not taken. What only
-//! we have ever written is ours to take.
+//! we have ever written is ours to take, and so is, on a cluster that nobody else works on, what was changed after us.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use kube::Client;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::Status;
+use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{InstallError, Installed};
+use super::conceded::conceded;
+use super::{InstallError, Installed, Target};
 use crate::checks::Admission;
 use crate::k8s::{FIELD_MANAGER, RUN_LABEL};
 use crate::kinds::{self, Kind};
@@ -40,6 +43,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 /// Applies the objects of one component.
 pub(super) struct Applier<'a> {
     pub(super) client: &'a Client,
+    exclusive: bool,
     pub(super) namespace: &'a str,
     pub(super) run: &'a str,
     pub(super) notes: &'a Notes,
@@ -47,10 +51,12 @@ pub(super) struct Applier<'a> {
 }
 
 /// What an apply did to one object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Created,
     Changed,
+    /// Others had changed it since we last applied it: what they held, in words.
+    PutBack(String),
     Unchanged,
 }
 
@@ -88,8 +94,9 @@ impl From<kube::Error> for Obstacle {
 }
 
 impl<'a> Applier<'a> {
-    pub(super) fn new(client: &'a Client, namespace: &'a str, run: &'a str, notes: &'a Notes) -> Self {
-        Self { client, namespace, run, notes, served: Mutex::default() }
+    pub(super) fn new(cluster: &'a Target, namespace: &'a str, run: &'a str, notes: &'a Notes) -> Self {
+        let Target { client, exclusive, .. } = cluster;
+        Self { client, exclusive: *exclusive, namespace, run, notes, served: Mutex::default() }
     }
 
     /// The component's namespace, made if missing; labels that others give it are theirs.
@@ -113,7 +120,7 @@ impl<'a> Applier<'a> {
             Ok(_) => Ok(Change::Created),
             Err(kube::Error::Api(status)) if status.is_already_exists() => {
                 let found = namespaces.get(self.namespace).await?;
-                still_going(found.metadata.deletion_timestamp.is_some())?;
+                still_going(Some(&found.metadata))?;
                 Ok(Change::Unchanged)
             }
             Err(error) => Err(error.into()),
@@ -144,15 +151,22 @@ impl<'a> Applier<'a> {
         let endpoint = kind.endpoint(self.client, object, self.namespace);
         let reference = reference(&kind, object, self.namespace);
         let live = endpoint.get_opt(&reference.name).await?;
-        still_going(live.as_ref().is_some_and(|live| live.metadata.deletion_timestamp.is_some()))?;
-        let wanted = self.labelled(object, live.as_ref());
+        still_going(live.as_ref().map(|live| &live.metadata))?;
+        let wanted = self.labelled(&conceded(object, live.as_ref()), live.as_ref());
         let mut how = PatchParams::apply(FIELD_MANAGER);
         how.force = live.as_ref().is_some_and(only_ours);
-        let after = endpoint.patch(&reference.name, &how, &Patch::Apply(&wanted)).await?;
-        let change = match live {
-            None => Change::Created,
-            Some(before) if content(&before) == content(&after) => Change::Unchanged,
-            Some(_) => Change::Changed,
+        let ours_before = self.exclusive && live.as_ref().is_some_and(is_applied_by_us);
+        let change = match endpoint.patch(&reference.name, &how, &Patch::Apply(&wanted)).await {
+            Err(kube::Error::Api(status)) if ours_before && is_conflict(&status) => {
+                endpoint.patch(&reference.name, &how.force(), &Patch::Apply(&wanted)).await?;
+                let (_, held) = status.message.split_once(": ").unwrap_or_default();
+                Change::PutBack(held.lines().collect::<Vec<_>>().join(" "))
+            }
+            after => match (live, after?) {
+                (None, _) => Change::Created,
+                (Some(before), after) if content(&before) == content(&after) => Change::Unchanged,
+                (Some(_), _) => Change::Changed,
+            },
         };
         Ok((change, reference))
     }
@@ -230,15 +244,22 @@ impl Obstacle {
 
 /// What was applied, counted, for the report; the objects are what is to settle.
 pub(super) fn told(applied: Vec<(Change, ObjectRef)>) -> Installed {
-    let count = |wanted| applied.iter().filter(|(change, _)| *change == wanted).count();
-    let counts = [
-        (count(Change::Created), "created"),
-        (count(Change::Changed), "changed"),
-        (count(Change::Unchanged), "unchanged"),
-    ];
+    let (mut counts, mut warnings) = ([(0, "created"), (0, "changed"), (0, "put back"), (0, "unchanged")], Vec::new());
+    for (change, object) in &applied {
+        let at = match change {
+            Change::Created => 0,
+            Change::Changed => 1,
+            Change::PutBack(held) => {
+                warnings.push(format!("{object} was changed since it was applied, and was put back: {held}"));
+                2
+            }
+            Change::Unchanged => 3,
+        };
+        counts[at].0 += 1;
+    }
     let saw = match counts {
-        [(0, _), (0, _), (1, _)] => "unchanged: the only object is as it should be".to_owned(),
-        [(0, _), (0, _), (all, _)] => format!("unchanged: all {all} objects are as they should be"),
+        [(0, _), (0, _), (0, _), (1, _)] => "unchanged: the only object is as it should be".to_owned(),
+        [(0, _), (0, _), (0, _), (all, _)] => format!("unchanged: all {all} objects are as they should be"),
         counts => {
             let some = counts.iter().filter(|(count, _)| *count > 0);
             some.map(|(count, deed)| format!("{count} {deed}")).collect::<Vec<_>>().join(", ")
@@ -246,7 +267,7 @@ pub(super) fn told(applied: Vec<(Change, ObjectRef)>) -> Installed {
     };
     let mut objects: Vec<ObjectRef> = applied.into_iter().map(|(_, object)| object).collect();
     objects.sort_by(|a, b| (&a.resource.kind, &a.namespace, &a.name).cmp(&(&b.resource.kind, &b.namespace, &b.name)));
-    Installed { done: Done::saying(saw), objects }
+    Installed { done: Done { saw, warnings }, objects }
 }
 
 pub(super) fn reference(kind: &Kind, object: &DynamicObject, namespace: &str) -> ObjectRef {
@@ -262,9 +283,14 @@ pub(super) fn ours() -> PostParams {
     PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
 }
 
-pub(super) fn still_going(deleted: bool) -> Result<(), Obstacle> {
-    let words = "object is being deleted".to_owned();
-    if deleted { Err(Obstacle::Refused(Admission::Unready { words })) } else { Ok(()) }
+/// An obstacle where there is an object that goes, with what holds it.
+pub(super) fn still_going(found: Option<&ObjectMeta>) -> Result<(), Obstacle> {
+    let Some(going) = found.filter(|found| found.deletion_timestamp.is_some()) else { return Ok(()) };
+    let words = match going.finalizers.as_deref() {
+        None | Some([]) => "object is being deleted".to_owned(),
+        Some(finalizers) => format!("object is being deleted, held by {}", finalizers.join(", ")),
+    };
+    Err(Obstacle::Refused(Admission::Unready { words }))
 }
 
 /// Whether nobody but us has written anything beyond its status.
@@ -272,6 +298,15 @@ pub(super) fn only_ours(live: &DynamicObject) -> bool {
     let managers = live.metadata.managed_fields.as_deref().unwrap_or_default();
     let ours = |manager: &str| manager == FIELD_MANAGER;
     managers.iter().all(|entry| entry.subresource.is_some() || entry.manager.as_deref().is_some_and(ours))
+}
+
+fn is_applied_by_us(live: &DynamicObject) -> bool {
+    live.managed_fields().iter().any(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER))
+}
+
+/// Whether another manager holds a field that an apply sets (apimachinery `managedfields/internal/conflict.go`).
+fn is_conflict(status: &Status) -> bool {
+    status.code == 409 && status.message.starts_with("Apply failed with")
 }
 
 /// What an author can mean: everything but status and the API server's own bookkeeping.
@@ -320,16 +355,21 @@ fn rank(object: &DynamicObject) -> Rank {
 mod tests {
     use super::super::fake::{self, Fake};
     use super::*;
+    use crate::k8s::Access;
 
     const GREETING: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: greeting}\ndata: {a: b}\n";
 
     async fn apply(fake: &Fake, run: &str, text: &str) -> Result<String, InstallError> {
+        applied(fake, true, run, text).await.map(|done| done.saw)
+    }
+
+    async fn applied(fake: &Fake, exclusive: bool, run: &str, text: &str) -> Result<Done, InstallError> {
         let (notes, _kept) = fake::notes();
         let objects: Vec<DynamicObject> =
             manifest::read("x", text).unwrap().into_iter().map(|written| written.object).collect();
-        let client = fake.client();
-        let installed = Applier::new(&client, "shop", run, &notes).apply(&objects).await?;
-        Ok(installed.done.saw)
+        let cluster = Target { access: Access::Pod, client: fake.client(), exclusive };
+        let installed = Applier::new(&cluster, "shop", run, &notes).apply(&objects).await?;
+        Ok(installed.done)
     }
 
     #[tokio::test(start_paused = true)]
@@ -369,6 +409,45 @@ mod tests {
             assert_eq!(error, format!("the API server does not take ConfigMap greeting: {words}"));
             assert!(started.elapsed() < Duration::from_secs(1));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_others_changed_after_us_is_put_back_where_nobody_else_works_and_a_conflict_elsewhere() {
+        let held = "conflicts with \"kubectl-patch\" using v1:\n- .data.a\n- .data.b";
+        let words = format!("Apply failed with 2 conflicts: {held}");
+        let words = words.as_str();
+        let after = |exclusive: bool, managers: &'static [&str]| async move {
+            let fake = Fake::default();
+            let managers: Vec<_> = managers.iter().map(|name| json!({ "manager": name })).collect();
+            let metadata = json!({ "name": "greeting", "managedFields": managers });
+            let live = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata });
+            fake.put("/api/v1/namespaces/shop/configmaps/greeting", live);
+            fake.refuse("PATCH", 1, 409, words);
+            applied(&fake, exclusive, "one", GREETING).await.map_err(|error| error.to_string())
+        };
+        let done = after(true, &[FIELD_MANAGER, "kubectl-patch"]).await.unwrap();
+        assert_eq!(done.saw, "1 put back");
+        let held = "conflicts with \"kubectl-patch\" using v1: - .data.a - .data.b";
+        let warning = format!("ConfigMap greeting was changed since it was applied, and was put back: {held}");
+        assert_eq!(done.warnings, [warning]);
+        let refused = Err(format!("the API server does not take ConfigMap greeting: {words}"));
+        assert_eq!(after(false, &[FIELD_MANAGER, "kubectl-patch"]).await, refused, "somebody else works on it");
+        assert_eq!(after(true, &["helm"]).await, refused, "it is another component's");
+    }
+
+    #[test]
+    fn an_object_that_goes_is_named_with_what_holds_it() {
+        let going = |more: Value| -> Result<(), String> {
+            let found: ObjectMeta = serde_json::from_value(more).unwrap();
+            still_going(Some(&found)).map_err(|obstacle| obstacle.told("ConfigMap a").to_string())
+        };
+        let since = "2026-01-01T00:00:00Z";
+        let refused =
+            |words: &str| Err(format!("the API server does not take ConfigMap a: object is being deleted{words}"));
+        assert_eq!(going(json!({ "finalizers": ["x.io/a"] })), Ok(()));
+        assert_eq!(going(json!({ "deletionTimestamp": since })), refused(""));
+        let held = json!({ "deletionTimestamp": since, "finalizers": ["x.io/a", "y"] });
+        assert_eq!(going(held), refused(", held by x.io/a, y"));
     }
 
     #[tokio::test(start_paused = true)]

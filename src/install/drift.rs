@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::InstallError;
 use super::apply::{Applier, Obstacle, SIDE_BY_SIDE, content, still_going};
+use super::conceded::conceded;
 use crate::checks::Admission;
 use crate::manifest;
 
@@ -100,7 +101,7 @@ impl Recorded<'_> {
 
     async fn put_back(&self, object: &DynamicObject) -> Result<(), Obstacle> {
         let (endpoint, live) = self.find(object).await?;
-        still_going(live.as_ref().is_some_and(|live| live.metadata.deletion_timestamp.is_some()))?;
+        still_going(live.as_ref().map(|live| &live.metadata))?;
         self.apply(&endpoint, object, live.as_ref(), &helm()).await?;
         Ok(())
     }
@@ -123,19 +124,13 @@ impl Recorded<'_> {
     }
 
     /// The object as helm applies it: with the marks of its release, which are not in the record (helm
-    /// `pkg/action/validate.go`), and without what Kubernetes' own controllers have taken over.
+    /// `pkg/action/validate.go`), and without what others have taken over.
     fn wanted(&self, object: &DynamicObject, live: Option<&DynamicObject>) -> DynamicObject {
-        let mut object = object.clone();
+        let mut object = conceded(object, live);
         object.labels_mut().insert("app.kubernetes.io/managed-by".to_owned(), "Helm".to_owned());
         let annotations = object.annotations_mut();
         annotations.insert("meta.helm.sh/release-name".to_owned(), self.release.to_owned());
         annotations.insert("meta.helm.sh/release-namespace".to_owned(), self.applier.namespace.to_owned());
-        let fields = object.data.as_object_mut();
-        if live.is_some_and(is_autoscaled) {
-            fields.and_then(|fields| fields.get_mut("spec")?.as_object_mut()?.remove("replicas"));
-        } else if fields.as_ref().is_some_and(|fields| fields.contains_key("aggregationRule")) {
-            fields.and_then(|fields| fields.remove("rules"));
-        }
         object
     }
 }
@@ -145,14 +140,7 @@ fn helm() -> PatchParams {
     PatchParams::apply(HELM).force()
 }
 
-/// Whether the number of replicas was last set by a HorizontalPodAutoscaler.
-fn is_autoscaled(live: &DynamicObject) -> bool {
-    live.managed_fields().iter().any(|entry| {
-        entry.manager.as_deref() == Some("kube-controller-manager") && entry.subresource.as_deref() == Some("scale")
-    })
-}
-
-/// The fields in which two objects differ, in words. Nothing and empty are one; a `caBundle` is for injectors to fill.
+/// The fields in which two objects differ, in words. Nothing and empty are one.
 fn compare(path: &str, there: &Value, wanted: &Value, differ: &mut Vec<String>) {
     match (there, wanted) {
         (Value::Object(one), Value::Object(other)) => {
@@ -168,7 +156,7 @@ fn compare(path: &str, there: &Value, wanted: &Value, differ: &mut Vec<String>) 
                 compare(&format!("{path}[{name}]"), one, other, differ);
             }
         }
-        _ if there == wanted || is_empty(there) && is_empty(wanted) || path.ends_with("caBundle") => {}
+        _ if there == wanted || is_empty(there) && is_empty(wanted) => {}
         _ => differ.push(match (shown(path, there), shown(path, wanted)) {
             (Some(there), Some(wanted)) => format!("{path} is {there}, not {wanted}"),
             _ if there.is_null() => format!("{path} is missing"),
@@ -232,9 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_empty_are_one_and_what_injectors_fill_is_theirs() {
-        let there = json!({ "rules": [], "webhooks": [{ "name": "a", "clientConfig": { "caBundle": "LS0t" } }] });
-        let wanted = json!({ "spec": {}, "webhooks": [{ "name": "a", "clientConfig": { "caBundle": "" } }] });
-        assert_eq!(differ(&there, &wanted), [""; 0]);
+    fn nothing_and_empty_are_one() {
+        assert_eq!(differ(&json!({ "rules": [] }), &json!({ "spec": {} })), [""; 0]);
     }
 }

@@ -8,6 +8,7 @@
 
 mod apply;
 mod chart;
+mod conceded;
 mod crds;
 mod drift;
 mod error;
@@ -141,7 +142,7 @@ impl Installer {
         cluster: &Target,
         notes: &Notes,
     ) -> Result<Installed, InstallError> {
-        let applier = apply::Applier::new(&cluster.client, work.namespace.as_str(), &self.run, notes);
+        let applier = apply::Applier::new(cluster, work.namespace.as_str(), &self.run, notes);
         match &work.install {
             Install::Helm(install) => release::install(self, &applier, install, rendered, cluster).await,
             Install::Manifests { .. } => {

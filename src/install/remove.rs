@@ -98,7 +98,7 @@ async fn uninstall(
     let (name, namespace) = (&release.name, &release.namespace);
     let text = installer.helm.hooks(&cluster.access, name, namespace).await?;
     installer.helm.uninstall(&cluster.access, name, namespace).await?;
-    let applier = Applier::new(&cluster.client, namespace, &installer.run, notes);
+    let applier = Applier::new(cluster, namespace, &installer.run, notes);
     let mut stay = Vec::new();
     for written in render::read(name, &text)? {
         let object = written.object;
