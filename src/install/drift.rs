@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::InstallError;
 use super::apply::{Applier, Obstacle, SIDE_BY_SIDE, content, still_going};
 use super::conceded::conceded;
+use super::error::words;
 use crate::checks::Admission;
 use crate::manifest;
 
@@ -44,26 +45,42 @@ pub(super) struct Restored {
 enum Look {
     AsRecorded,
     Off(String),
+    /// Off, and nothing that is applied makes it otherwise.
+    Stuck(String),
     Unseen(String),
 }
 
 impl Recorded<'_> {
     /// Puts back what is not as recorded, in the record's order, which is the one that helm installs in.
+    ///
+    /// # Errors
+    /// Where something cannot be put back, with everything that was found; the rest is put back all the same.
     pub(super) async fn restore(&self, objects: &[DynamicObject]) -> Result<Restored, InstallError> {
         let looks: Vec<_> = objects.iter().map(|object| self.patient_look(object)).collect();
         let looks: Vec<Look> = stream::iter(looks).buffered(SIDE_BY_SIDE).try_collect().await?;
         let mut restored = Restored::default();
+        let mut stuck = Vec::new();
         for (object, look) in objects.iter().zip(looks) {
             match look {
                 Look::AsRecorded => {}
                 Look::Unseen(why) => restored.unseen.push(why),
+                Look::Stuck(how) => stuck.push(how),
                 Look::Off(how) => {
-                    self.applier.persist(&manifest::title(object), || self.put_back(object)).await?;
-                    restored.put_back.push(how);
+                    match self.applier.persist(&manifest::title(object), || self.put_back(object)).await {
+                        Ok(()) => restored.put_back.push(how),
+                        Err(InstallError::Refused { admission, .. }) => {
+                            stuck.push(format!("{how}, and cannot be put back ({})", words(&admission)));
+                        }
+                        Err(error) => return Err(error),
+                    }
                 }
             }
         }
-        Ok(restored)
+        if stuck.is_empty() {
+            return Ok(restored);
+        }
+        stuck.extend(restored.put_back.into_iter().map(|how| format!("{how}; it was put back")));
+        Err(InstallError::Drifted([stuck, restored.unseen].concat()))
     }
 
     async fn patient_look(&self, object: &DynamicObject) -> Result<Look, InstallError> {
@@ -77,11 +94,7 @@ impl Recorded<'_> {
             return Ok(Look::Off(format!("{title} was gone from the release {}", self.release)));
         };
         let after = match self.apply(&endpoint, object, Some(&live), &helm().dry_run()).await {
-            // What is immutable and different cannot be put back, and says so; any other refusal is one of the dry run.
-            Err(kube::Error::Api(status)) if status.code != 422 => {
-                let why = status.message;
-                return Ok(Look::Unseen(format!("whether {title} was changed by hand cannot be seen: {why}")));
-            }
+            Err(kube::Error::Api(status)) => return Ok(self.refused(&title, status.code, &status.message)),
             answer => answer?,
         };
         if after.resource_version() != live.resource_version() {
@@ -97,6 +110,25 @@ impl Recorded<'_> {
             fields.push(format!("and {more} more"));
         }
         Ok(Look::Off(format!("{title} was not as the release {} made it: {}", self.release, fields.join(", "))))
+    }
+
+    /// How an object is that the API server does not take as it is recorded: what is immutable was changed, or an apply
+    /// adds to a change what excludes it. Any other refusal is one of the dry run.
+    fn refused(&self, title: &str, code: u16, message: &str) -> Look {
+        match Admission::refused(code, message) {
+            Admission::Invalid { words } if code == 422 => Look::Stuck(format!(
+                "{title} of the release {} was changed by hand and cannot be put back ({words}); delete it, and the next \
+                 run makes it anew",
+                self.release
+            )),
+            Admission::Accepted
+            | Admission::Denied { .. }
+            | Admission::Invalid { .. }
+            | Admission::Unready { .. }
+            | Admission::Forbidden { .. } => {
+                Look::Unseen(format!("whether {title} was changed by hand cannot be seen: {message}"))
+            }
+        }
     }
 
     async fn put_back(&self, object: &DynamicObject) -> Result<(), Obstacle> {

@@ -35,6 +35,9 @@ pub(super) enum InstallError {
     /// The API server did not take an object, for good or for too long.
     #[error("the API server does not take {object}: {}", words(admission))]
     Refused { object: String, admission: Admission },
+    /// A release is not as recorded, and not all of it can be put back: a line for each of its objects, those first.
+    #[error("{}", .0.join("\n"))]
+    Drifted(Vec<String>),
     /// The API server could not be asked.
     #[error("cannot {deed}")]
     Api { deed: String, source: Box<kube::Error> },
@@ -71,6 +74,7 @@ impl InstallError {
     fn fault(&self) -> Fault {
         match self {
             Self::Refused { admission: Admission::Denied { .. } | Admission::Unready { .. }, .. }
+            | Self::Drifted(_)
             | Self::NotEstablished { .. } => Fault::Platform,
             Self::Helm { words, .. } if PLATFORM.iter().any(|part| words.contains(part)) => Fault::Platform,
             Self::Read { .. }
@@ -96,7 +100,7 @@ fn headline(words: &str) -> String {
     if said.is_empty() { "helm says nothing".to_owned() } else { said }
 }
 
-fn words(admission: &Admission) -> &str {
+pub(super) fn words(admission: &Admission) -> &str {
     match admission {
         Admission::Accepted => "accepted",
         Admission::Denied { words }

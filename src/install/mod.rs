@@ -109,8 +109,8 @@ impl Installer {
     /// Brings the rendered objects into the cluster.
     ///
     /// # Errors
-    /// In helm's or the API server's own words; the platform is at fault where admission or a hook refused, the
-    /// environment otherwise.
+    /// In helm's or the API server's own words; the platform is at fault where admission or a hook refused, or a release
+    /// was changed and cannot be put back, the environment otherwise.
     pub async fn install(
         &self,
         work: &ComponentWork,
