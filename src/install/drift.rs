@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::ResourceExt as _;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::core::Status;
 use serde_json::Value;
 
 use super::InstallError;
@@ -94,7 +95,7 @@ impl Recorded<'_> {
             return Ok(Look::Off(format!("{title} was gone from the release {}", self.release)));
         };
         let after = match self.apply(&endpoint, object, Some(&live), &helm().dry_run()).await {
-            Err(kube::Error::Api(status)) => return Ok(self.refused(&title, status.code, &status.message)),
+            Err(kube::Error::Api(status)) => return Ok(self.refused(&title, &status)),
             answer => answer?,
         };
         if after.resource_version() != live.resource_version() {
@@ -114,19 +115,20 @@ impl Recorded<'_> {
 
     /// How an object is that the API server does not take as it is recorded: what is immutable was changed, or an apply
     /// adds to a change what excludes it. Any other refusal is one of the dry run.
-    fn refused(&self, title: &str, code: u16, message: &str) -> Look {
-        match Admission::refused(code, message) {
-            Admission::Invalid { words } if code == 422 => Look::Stuck(format!(
-                "{title} of the release {} was changed by hand and cannot be put back ({words}); delete it, and the next \
-                 run makes it anew",
-                self.release
+    fn refused(&self, title: &str, status: &Status) -> Look {
+        match Admission::refused(status.code, &status.message) {
+            Admission::Invalid { .. } if status.code == 422 => Look::Stuck(format!(
+                "{title} of the release {} was changed by hand and cannot be put back ({}); delete it, and the next run \
+                 makes it anew",
+                self.release,
+                reasons(status)
             )),
             Admission::Accepted
             | Admission::Denied { .. }
             | Admission::Invalid { .. }
             | Admission::Unready { .. }
             | Admission::Forbidden { .. } => {
-                Look::Unseen(format!("whether {title} was changed by hand cannot be seen: {message}"))
+                Look::Unseen(format!("whether {title} was changed by hand cannot be seen: {}", status.message))
             }
         }
     }
@@ -170,6 +172,18 @@ impl Recorded<'_> {
 /// Without regard to who holds a field now.
 fn helm() -> PatchParams {
     PatchParams::apply(HELM).force()
+}
+
+/// Why the API server does not take an object, field by field. What it says of a value it says after the value itself
+/// (apimachinery `util/validation/field/errors.go`), which may be a whole pod, and anybody's secret.
+fn reasons(status: &Status) -> String {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let reasons = causes.map(|cause| {
+        let why = cause.message.strip_prefix("Invalid value: ").and_then(|text| text.rsplit(": ").next());
+        format!("{}: {}", cause.field, why.unwrap_or(&cause.message))
+    });
+    let reasons: Vec<String> = reasons.collect();
+    if reasons.is_empty() { status.message.clone() } else { reasons.join(", ") }
 }
 
 /// The fields in which two objects differ, in words. Nothing and empty are one.
@@ -249,6 +263,23 @@ mod tests {
             differ(&json!({ "data": { "x.image": "a" } }), &json!({ "data": { "x.image": "b" } })),
             ["data.x.image differs"]
         );
+    }
+
+    #[test]
+    fn a_refusal_is_told_field_by_field_without_the_values() {
+        let cause = |field: &str, message: &str| json!({ "field": field, "message": message });
+        let causes = [
+            cause("spec.template", "Invalid value: {\"env\": [\"hunter2: x\"]}: field is immutable"),
+            cause("spec", "Forbidden: updates to statefulset spec: are forbidden"),
+        ];
+        let status = |details: Value| -> Status {
+            serde_json::from_value(json!({ "message": "no", "code": 422, "details": details })).unwrap()
+        };
+        assert_eq!(
+            reasons(&status(json!({ "causes": causes }))),
+            "spec.template: field is immutable, spec: Forbidden: updates to statefulset spec: are forbidden"
+        );
+        assert_eq!(reasons(&status(Value::Null)), "no");
     }
 
     #[test]
