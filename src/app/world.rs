@@ -119,9 +119,9 @@ impl Platform {
 
     async fn render(&self, work: &ComponentWork, notes: &Notes) -> Result<Done, Trouble> {
         let rendered = self.installer.render(work, notes).await?;
-        let objects = rendered.objects.len();
+        let done = Done { saw: count(rendered.objects.len(), "object"), warnings: rendered.warnings.clone() };
         lock(&self.memory.rendered).insert(work.key.clone(), Arc::new(rendered));
-        Ok(Done::saying(count(objects, "object")))
+        Ok(done)
     }
 
     async fn install(&self, work: &ComponentWork, notes: &Notes) -> Result<Done, Trouble> {

@@ -23,6 +23,34 @@ pub(super) fn digest(chart: &Path, into: &mut Sha256) -> io::Result<()> {
     Ok(())
 }
 
+/// A chart's own values. What is not its own to know is free-form there: what all charts or its subcharts are given.
+pub(super) fn values(chart: &Path) -> io::Result<Value> {
+    let read = |name: &str| Ok::<_, io::Error>(manifest::value(name, &text(chart, name)?).unwrap_or_default());
+    let (mut values, about) = (read("values.yaml")?, read("Chart.yaml")?);
+    let subcharts = about["dependencies"].as_array().into_iter().flatten();
+    let subcharts = subcharts.filter_map(|one| one["alias"].as_str().or_else(|| one["name"].as_str()));
+    if let Value::Object(fields) = &mut values {
+        fields.extend(["global", "tags"].into_iter().chain(subcharts).map(|name| (name.to_owned(), Value::Null)));
+    }
+    Ok(values)
+}
+
+/// A file at the top of a chart; no text where there is none.
+fn text(chart: &Path, name: &str) -> io::Result<String> {
+    if chart.is_dir() {
+        let file = chart.join(name);
+        return if file.is_file() { fs::read_to_string(file) } else { Ok(String::new()) };
+    }
+    for entry in opened(chart)?.entries()? {
+        let mut entry = entry?;
+        // Below the one folder that an archive holds.
+        if entry.path()?.iter().skip(1).eq([name]) {
+            return io::read_to_string(&mut entry);
+        }
+    }
+    Ok(String::new())
+}
+
 /// A copy of a chart that holds the templates of its CRDs and nothing else that renders.
 #[derive(Debug)]
 pub(super) struct CrdChart {
@@ -139,8 +167,11 @@ const LARGEST: u64 = 100 << 20;
 
 /// Unpacks an archive; entries that point outside of `into` are refused by the library.
 fn unpack(archive: &Path, into: &Path) -> io::Result<()> {
-    let plain = GzDecoder::new(fs::File::open(archive)?).take(LARGEST);
-    tar::Archive::new(plain).unpack(into)
+    opened(archive)?.unpack(into)
+}
+
+fn opened(archive: &Path) -> io::Result<tar::Archive<impl io::Read>> {
+    Ok(tar::Archive::new(GzDecoder::new(fs::File::open(archive)?).take(LARGEST)))
 }
 
 /// The one folder within a folder: what a chart's archive unpacks to.
@@ -231,6 +262,18 @@ mod tests {
             assert_eq!(found.plain, [into.path().join("crds/a.yaml")]);
             assert_eq!(found.switches, ["sub.crds.create", "installCRDs"]);
         }
+    }
+
+    #[test]
+    fn a_charts_own_values_are_read_from_its_folder_and_its_archive_and_leave_a_subcharts_to_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let (folder, archive) = (temp.path().join("demo"), temp.path().join("demo-1.0.0.tgz"));
+        let about = "name: demo\ndependencies: [{name: redis}, {name: postgresql, alias: db}]";
+        let own = "replicas: 1\nredis: {a: 1}\n";
+        write(&folder, &[("Chart.yaml", about), ("values.yaml", own), ("charts/redis/values.yaml", "b: 1")]);
+        pack(&folder, "demo", &archive);
+        let expected = serde_json::json!({ "replicas": 1, "redis": null, "db": null, "global": null, "tags": null });
+        assert_eq!((values(&folder).unwrap(), values(&archive).unwrap()), (expected.clone(), expected));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod images;
 mod release;
 mod remove;
 mod render;
+mod values;
 
 use std::path::PathBuf;
 
@@ -64,6 +65,8 @@ pub struct Rendered {
     pub tests: Vec<DynamicObject>,
     /// The hooks that helm runs while it installs, and waits for.
     pub hooks: Vec<DynamicObject>,
+    /// What a reader should know although it went well.
+    pub warnings: Vec<String>,
     /// Of everything that decides what a release installs: two renders with one digest install the same. Empty for what
     /// is compared object by object.
     pub digest: String,

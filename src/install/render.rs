@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use futures::future::{try_join, try_join_all};
 use indexmap::IndexMap;
 use kube::api::DynamicObject;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::helm::Named;
-use super::{InstallError, Installer, Rendered, chart, helm, hidden, images};
+use super::{InstallError, Installer, Rendered, chart, helm, hidden, images, values};
 use crate::manifest::{self, Written};
 use crate::plan::ComponentWork;
 use crate::ports::Notes;
@@ -37,8 +38,9 @@ impl Installer {
         install: &HelmInstall,
         notes: &Notes,
     ) -> Result<Rendered, InstallError> {
+        let mut files = Vec::new();
         for file in &install.values {
-            readable(file).await?;
+            files.push(tokio::fs::read_to_string(file).await.map_err(|source| unread(file, source))?);
         }
         let chart = self.fetched(&install.chart, notes).await?;
         let digest = self.digest(work, install, &chart).await?;
@@ -46,7 +48,16 @@ impl Installer {
         notes.waiting(format!("helm renders {}", named.chart));
         let text = self.helm.template(&named, &chart, helm::values(install)).await?;
         let written = read(&named.chart, &text)?;
-        Ok(Rendered { digest, chart: Some(chart), ..sorted(written) })
+        let unmentioned = values::unmentioned(&files, install, &own_values(&chart).await);
+        let mut warnings = Vec::new();
+        for keys in unmentioned {
+            let without = self.helm.template(&named, &chart, values::without(install, &keys)).await;
+            if without.is_ok_and(|without| without == text) {
+                let path = values::path(&keys);
+                warnings.push(format!("the value {path} is not known to the chart's values.yaml and changes nothing"));
+            }
+        }
+        Ok(Rendered { digest, chart: Some(chart), warnings, ..sorted(written) })
     }
 
     async fn crds(
@@ -252,8 +263,10 @@ async fn listed(paths: &[PathBuf]) -> Result<Vec<PathBuf>, InstallError> {
     Ok(files)
 }
 
-async fn readable(file: &Path) -> Result<(), InstallError> {
-    tokio::fs::metadata(file).await.map(drop).map_err(|source| unread(file, source))
+/// The chart's own values. What cannot be read of a chart is for helm to complain about.
+async fn own_values(chart: &Path) -> Value {
+    let path = chart.to_owned();
+    blocking(move || chart::values(&path)).await.unwrap_or_default()
 }
 
 fn unread(path: &Path, source: std::io::Error) -> InstallError {
@@ -344,6 +357,19 @@ printf 'apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password
         std::fs::remove_file(place.folder().join("one.yaml")).unwrap();
         let trouble = installer.render(&place.work("a", "1"), &notes).await.unwrap_err();
         assert!(trouble.headline.contains("one.yaml: No such file"), "{trouble:?}");
+    }
+
+    #[tokio::test]
+    async fn a_value_that_the_chart_does_not_know_is_told_where_nothing_depends_on_it() {
+        let script = "#!/bin/sh\nprintf 'apiVersion: v1\\nkind: ConfigMap\\nmetadata: {name: a}\\n'\n\
+                      case \"$*\" in *used=null*) ;; *) echo 'data: {a: b}' ;; esac\n";
+        let place = fake::place(script);
+        std::fs::write(place.folder().join("chart/values.yaml"), "a: 1").unwrap();
+        std::fs::write(place.folder().join("two.yaml"), "{used: 1, repliacs: 3}").unwrap();
+        let (notes, _kept) = fake::notes();
+        let rendered = place.installer(Secrets::default()).render(&place.work("imgae.tag", "1"), &notes).await.unwrap();
+        let told = |path: &str| format!("the value {path} is not known to the chart's values.yaml and changes nothing");
+        assert_eq!(rendered.warnings, [told("imgae"), told("repliacs")]);
     }
 
     #[tokio::test]
