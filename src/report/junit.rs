@@ -17,7 +17,7 @@ use super::figures::plain;
 use super::out::Out;
 use super::record::{Record, StepRecord};
 use super::suites::{SuitePart, suites, the_runs_own};
-use super::telling::{headline, numbers, outcome_line, particulars, serves, verdict_line, word};
+use super::telling::{headline, numbers, outcome_line, particulars, serves, verdict_line, warnings, word};
 use crate::checks::Verdict;
 use crate::events::{Ending, Fault};
 use crate::number::count;
@@ -154,22 +154,18 @@ impl Telling<'_> {
         case.set_classname(class);
         case.set_time(Duration::from_millis(steps.iter().map(|step| step.took_ms()).sum()));
         if let Some(step) = decisive {
-            self.describe(&mut case, step);
+            self.describe(&mut case, step, steps);
         }
         case
     }
 
-    /// What a case says beside how it ended.
-    fn describe(self, case: &mut TestCase, step: &StepRecord) {
+    /// What a case says beside how it ended: of the step that decides, and what is worth knowing of any.
+    fn describe(self, case: &mut TestCase, step: &StepRecord, steps: &[&StepRecord]) {
         let mut out = vec![plain(&step.outline.title)];
-        match &step.ending {
-            Some(Ending::Held { saw, warnings }) => {
-                out.push(plain(saw));
-                out.extend(warnings.iter().map(|text| format!("warning: {}", plain(text))));
-            }
-            Some(Ending::Broken { .. } | Ending::Unclear { .. } | Ending::Blocked { .. } | Ending::NotRun { .. })
-            | None => {}
+        if let Some(Ending::Held { saw, .. }) = &step.ending {
+            out.push(plain(saw));
         }
+        out.extend(steps.iter().flat_map(|step| warnings(step)).map(|text| format!("warning: {}", plain(text))));
         match self.dialect {
             Dialect::Rich => {
                 case.timestamp = step.began_ms.and_then(|began| self.at(began)).and_then(|text| text.parse().ok());

@@ -121,6 +121,15 @@ pub(super) fn unsteadiness(step: &StepRecord) -> Option<String> {
     Some(format!("{how}, {} looks; {}: {}", step.looks_taken, numbers(last_red), verdict_line(&last_red.verdict)))
 }
 
+/// What is worth knowing of a step although it held.
+pub(super) fn warnings(step: &StepRecord) -> &[String] {
+    match &step.ending {
+        Some(Ending::Held { warnings, .. }) => warnings,
+        Some(Ending::Broken { .. } | Ending::Unclear { .. } | Ending::Blocked { .. } | Ending::NotRun { .. })
+        | None => &[],
+    }
+}
+
 /// What the run came to, as a sentence.
 pub(super) fn outcome_line(tally: &Tally) -> String {
     let (checks, steps) = (tally.checks, tally.steps);

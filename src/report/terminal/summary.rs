@@ -7,7 +7,7 @@ use super::super::critical_path::critical_path;
 use super::super::figures::{cut, length, plain, wrap};
 use super::super::record::{Record, StepRecord};
 use super::super::suites::{SuitePart, path_of, suites};
-use super::super::telling::{headline, outcome_line, unsteadiness, word};
+use super::super::telling::{headline, outcome_line, unsteadiness, warnings, word};
 use super::lines::{Layout, WIDTH};
 use super::paint;
 use crate::events::{Cost, Ending};
@@ -112,14 +112,6 @@ fn notes(record: &Record) -> Vec<String> {
         })
         .collect();
     titled("Worth knowing", lines)
-}
-
-fn warnings(step: &StepRecord) -> &[String] {
-    match &step.ending {
-        Some(Ending::Held { warnings, .. }) => warnings,
-        Some(Ending::Broken { .. } | Ending::Unclear { .. } | Ending::Blocked { .. } | Ending::NotRun { .. })
-        | None => &[],
-    }
 }
 
 /// The suites in numbers.
