@@ -53,6 +53,26 @@ pub async fn served(client: &Client, types: &TypeMeta) -> Result<Option<Kind>, E
     Ok(all.into_iter().find(|kind| kind.resource.kind == types.kind))
 }
 
+/// The kind of an object in every version in which its group serves it.
+///
+/// # Errors
+/// Where the API server cannot be asked.
+pub async fn versions(client: &Client, types: &TypeMeta) -> Result<Vec<ApiResource>, Error> {
+    let versions = match types.api_version.split_once('/') {
+        None => client.list_core_api_versions().await?.versions,
+        Some((name, _)) => {
+            let group = client.list_api_groups().await?.groups.into_iter().find(|group| group.name == name);
+            group.into_iter().flat_map(|group| group.versions).map(|version| version.group_version).collect()
+        }
+    };
+    let mut served = Vec::new();
+    for version in versions {
+        let all = of_version(client, &version).await?;
+        served.extend(all.into_iter().map(|kind| kind.resource).filter(|resource| resource.kind == types.kind));
+    }
+    Ok(served)
+}
+
 /// Every kind of `group/version` (`v1`, `apps/v1`); none where it is not served.
 ///
 /// # Errors

@@ -13,13 +13,19 @@ pub enum WatchError {
         /// The API server's words.
         source: Arc<kube::Error>,
     },
-    /// The API server serves nothing under the name, or more than one thing.
-    #[error("the cluster does not know the kind {kind}{hint}")]
+    /// The API server serves nothing under the name.
+    #[error("the cluster does not know the kind {kind}")]
     Unknown {
         /// The kind as it was written.
         kind: String,
-        /// What to write instead, with its separator; empty where that is not known.
-        hint: String,
+    },
+    /// The API server serves the name, but in other versions than the one written, or in several groups.
+    #[error("the cluster does not serve the kind {kind} as it is written; it serves {served}")]
+    Otherwise {
+        /// The kind as it was written.
+        kind: String,
+        /// What could be written instead: `example.org/v1/Widget, example.org/v2/Widget`.
+        served: String,
     },
     /// The API server does not say what it serves.
     #[error("cannot find out whether the cluster knows the kind {kind}")]
@@ -29,11 +35,4 @@ pub enum WatchError {
         /// What went wrong.
         source: Box<kube::Error>,
     },
-}
-
-impl WatchError {
-    pub(super) fn unknown(kind: &str, remedy: &str) -> Self {
-        let hint = if remedy.is_empty() { String::new() } else { format!("; {remedy}") };
-        Self::Unknown { kind: kind.to_owned(), hint }
-    }
 }

@@ -24,8 +24,8 @@ impl Hub {
     /// `apps/v1/Deployment`, `v1/Pod`, `postgresql.cnpg.io/v1/Cluster`.
     ///
     /// # Errors
-    /// [`WatchError::Unknown`] where nothing or more than one thing is served under it, [`WatchError::Discovery`]
-    /// where the API server does not say.
+    /// [`WatchError::Unknown`] where nothing is served under it, [`WatchError::Otherwise`] where it is not clear which
+    /// or only other versions are, [`WatchError::Discovery`] where the API server does not say.
     pub async fn resource(&self, kind: &str) -> Result<Kind, WatchError> {
         if let Some(served) = built_in(kind) {
             return Ok(served);
@@ -50,12 +50,14 @@ impl Kinds {
     }
 }
 
-/// One kind of one version of one group: a single request.
+/// One kind of one version of one group: a single request, unless it is not there.
 async fn pinned(client: &Client, kind: &str, version: &str, name: &str) -> Result<Kind, WatchError> {
+    let failed = |source| WatchError::Discovery { kind: kind.to_owned(), source: Box::new(source) };
     let types = TypeMeta { api_version: version.to_owned(), kind: name.to_owned() };
-    let served = kinds::served(client, &types).await;
-    let served = served.map_err(|source| WatchError::Discovery { kind: kind.to_owned(), source: Box::new(source) })?;
-    served.ok_or_else(|| WatchError::unknown(kind, ""))
+    if let Some(served) = kinds::served(client, &types).await.map_err(failed)? {
+        return Ok(served);
+    }
+    Err(not_as_written(kind, kinds::versions(client, &types).await.map_err(failed)?))
 }
 
 /// A kind by its name alone, in whichever group has it.
@@ -65,12 +67,17 @@ async fn anywhere(client: &Client, kind: &str) -> Result<Kind, WatchError> {
     let mut found: Vec<_> = discovery.groups().filter_map(|group| group.recommended_kind(kind)).collect();
     match found.len() {
         1 => Ok(discovered(found.remove(0))),
-        0 => Err(WatchError::unknown(kind, "")),
-        _ => {
-            let names = found.iter().map(|(resource, _)| format!("{}/{kind}", resource.api_version));
-            Err(WatchError::unknown(kind, &format!("write one of {}", names.collect::<Vec<_>>().join(", "))))
-        }
+        _ => Err(not_as_written(kind, found.into_iter().map(|(resource, _)| resource).collect())),
     }
+}
+
+fn not_as_written(kind: &str, served: Vec<ApiResource>) -> WatchError {
+    let kind = kind.to_owned();
+    if served.is_empty() {
+        return WatchError::Unknown { kind };
+    }
+    let served: Vec<_> = served.iter().map(|one| format!("{}/{}", one.api_version, one.kind)).collect();
+    WatchError::Otherwise { kind, served: served.join(", ") }
 }
 
 fn discovered((resource, can): (ApiResource, ApiCapabilities)) -> Kind {
