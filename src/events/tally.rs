@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::{Ending, Event, EventKind, Fault, RunStarted};
-use crate::plan::StepId;
+use crate::plan::{Omission, StepId};
 
 /// What a run came to; the later in this list, the more it outweighs the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +77,8 @@ pub struct Tally {
     pub interrupts: u32,
     /// Omissions that were not asked for and leave a requirement unserved.
     pub unserved: usize,
+    /// Components that were not asked to be left out and that checks stand on: the verdict is one without them.
+    pub missed: usize,
     worst: Outcome,
     check_ids: BTreeSet<StepId>,
     sign_off: bool,
@@ -91,6 +93,7 @@ impl Default for Tally {
             signal: None,
             interrupts: 0,
             unserved: 0,
+            missed: 0,
             worst: Outcome::Conformant,
             check_ids: BTreeSet::new(),
             sign_off: false,
@@ -124,7 +127,10 @@ impl Tally {
             .collect();
         self.steps.planned = run.steps.len();
         self.checks.planned = self.check_ids.len();
-        self.unserved = run.omissions.iter().filter(|left| !left.asked && !left.requirements.is_empty()).count();
+        let (bare, serving): (Vec<&Omission>, Vec<_>) =
+            run.omissions.iter().filter(|left| !left.asked).partition(|left| left.requirements.is_empty());
+        self.unserved = serving.len();
+        self.missed = bare.iter().filter(|left| left.place.component.is_some()).count();
         self.sign_off = run.sign_off;
     }
 
@@ -193,7 +199,7 @@ const fn weight(ending: &Ending) -> Outcome {
 mod tests {
     use super::*;
     use crate::events::{Cost, StepOutline};
-    use crate::plan::{Omission, Place};
+    use crate::plan::Place;
     use crate::span::Span;
 
     fn place(check: Option<&str>) -> Place {

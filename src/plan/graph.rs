@@ -17,6 +17,7 @@ use super::step::{
     BudgetWork, CheckWork, ClusterWork, ComponentKey, ComponentWork, Place, PreloadWork, Step, StepId, Work,
 };
 use super::{Omission, Plan, Written, budget};
+use crate::number::count;
 use crate::suite::{Catalog, CheckSpec, Component, ComponentName, Install, Suite, SuiteName};
 
 /// The name of a suite's budget step, for patterns over checks.
@@ -107,17 +108,23 @@ impl Scope {
 
     fn installs(&self, suite: &Suite, component: &Component) -> bool {
         let provided = matches!(component.install, Install::Provided { .. });
-        component.off.is_none() && !provided && self.installed.contains(&key(suite, &component.name))
+        component.off.is_none() && !provided && self.brings_in(suite, component)
+    }
+
+    fn takes(&self, suite: &Suite, component: &Component, check: &CheckSpec) -> bool {
+        self.asked.contains(&suite.name) && self.filters.take_check(suite, &component.name, check)
+    }
+
+    /// Whether something that is looked at is this component, or stands on it.
+    fn brings_in(&self, suite: &Suite, component: &Component) -> bool {
+        self.installed.contains(&key(suite, &component.name))
     }
 
     /// Whether a component installs nothing, and what its checks run may still need images.
     fn only_looks(&self, suite: &Suite, component: &Component) -> bool {
         let provided = matches!(component.install, Install::Provided { .. });
         let mut checks = component.checks.values();
-        provided
-            && self.asked.contains(&suite.name)
-            && self.installed.contains(&key(suite, &component.name))
-            && checks.any(|check| self.filters.take_check(suite, &component.name, check))
+        provided && self.brings_in(suite, component) && checks.any(|check| self.takes(suite, component, check))
     }
 
     /// Why the deploy budget would mean nothing, and whether the user's selection is the cause.
@@ -224,20 +231,25 @@ impl<'a> Graph<'a> {
     /// Adds a component's checks, or says why they are left out.
     fn checks(&mut self, suite: &Suite, component: &Component, held: &Steps) -> Result<(), PlanError> {
         let off = component.off.as_ref().map(|why| format!("off in {}: {why}", self.catalog.environment.name));
-        if !self.scope.asked.contains(&suite.name) {
-            let is_missed = self.scope.needed.contains(&suite.name);
-            self.omissions.extend(off.filter(|_| is_missed).map(|reason| Omission {
+        if let Some(reason) = &off
+            && self.scope.brings_in(suite, component)
+            && !component.checks.values().any(|check| self.scope.takes(suite, component, check))
+        {
+            // Checks stand on it, and none of its own will say that it is not there.
+            self.omissions.push(Omission {
                 place: place(suite, component),
                 requirements: Vec::new(),
-                reason,
-                asked: true,
-            }));
+                reason: reason.clone(),
+                asked: false,
+            });
+        }
+        if !self.scope.asked.contains(&suite.name) {
             return Ok(());
         }
         for check in component.checks.values() {
             let mut place = place(suite, component);
             place.check = Some(check.name.clone());
-            let taken = self.scope.filters.take_check(suite, &component.name, check);
+            let taken = self.scope.takes(suite, component, check);
             let reason = match &off {
                 _ if !taken => "not selected".to_owned(),
                 Some(reason) => reason.clone(),
@@ -283,14 +295,11 @@ impl<'a> Graph<'a> {
             let written = self.steps.values().filter_map(place).collect();
             return Ok(Plan { steps: self.steps, omissions: self.omissions, written });
         }
-        let why = match self.omissions.iter().find(|omission| !omission.asked).or(self.omissions.first()) {
-            Some(omission) => {
-                format!(
-                    "all {} checks are left out, the first of {}: {}",
-                    self.omissions.len(),
-                    omission.place,
-                    omission.reason
-                )
+        let checks: Vec<_> = self.omissions.iter().filter(|omission| omission.place.check.is_some()).collect();
+        let why = match checks.iter().find(|omission| !omission.asked).or(checks.first()) {
+            Some(first) => {
+                let left_out = count(checks.len(), "check");
+                format!("{left_out} left out, for instance {}: {}", first.place, first.reason)
             }
             None => "the suites asked for claim nothing".to_owned(),
         };

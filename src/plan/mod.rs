@@ -52,7 +52,7 @@ pub struct Written {
 pub struct Omission {
     /// Where it belongs.
     pub place: Place,
-    /// The requirements that therefore go unserved.
+    /// The requirements that therefore go unserved; none of a component that others stand on.
     pub requirements: Vec<RequirementId>,
     /// Why it is left out: the environment's words, or the selection's.
     pub reason: String,

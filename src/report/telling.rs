@@ -134,16 +134,25 @@ pub(super) fn warnings(step: &StepRecord) -> &[String] {
 pub(super) fn outcome_line(tally: &Tally) -> String {
     let (checks, steps) = (tally.checks, tally.steps);
     match tally.outcome() {
-        Outcome::Conformant => format!("Conformant: {} held.", all_checks(checks.held)),
+        Outcome::Conformant => format!("Conformant: {} held{}.", all_checks(checks.held), missed(tally)),
         Outcome::Partial => {
             let left_out = count(tally.unserved, "part");
-            format!("Conformant in part: {} held, and {left_out} with requirements left out.", all_checks(checks.held))
+            let held = all_checks(checks.held);
+            format!("Conformant in part: {held} held, and {left_out} with requirements left out{}.", missed(tally))
         }
         Outcome::Nothing => "Nothing was checked, so nothing is known.".to_owned(),
         Outcome::Broken => format!("Not conformant: {}.", trouble(steps)),
         Outcome::Environment => format!("No verdict: {}.", trouble(steps)),
         Outcome::OurBug => format!("No verdict, by a fault of seaworthy itself: {}.", trouble(steps)),
         Outcome::Interrupted => format!("{}: {}.", what_stopped(tally), progress(checks)),
+    }
+}
+
+/// What the checks stand on and was not there.
+fn missed(tally: &Tally) -> String {
+    match tally.missed {
+        0 => String::new(),
+        missed => format!("; {} beneath them left out", count(missed, "component")),
     }
 }
 

@@ -71,6 +71,24 @@ fn what_is_off_is_transparent_to_what_needs_it() {
 }
 
 #[test]
+fn what_is_off_beneath_a_check_is_left_out_aloud_and_what_is_not_beneath_it_is_not() {
+    let unasked = |selection: Selection| {
+        let plan = plan(&catalog(PLATFORM), &selection).unwrap();
+        let unasked = plan.omissions.into_iter().filter(|omission| !omission.asked);
+        unasked.map(|omission| omission.place.to_string()).collect::<Vec<_>>()
+    };
+    let checks = |pattern: &str| Selection { checks: vec![pattern.to_owned()], ..asking(&["data-plane"]) };
+    assert_eq!(unasked(checks("web/*")), ["operators/mesh"]);
+    assert_eq!(unasked(checks("grafana/*")), ["operators/mesh", "data-plane/console"]);
+    assert_eq!(
+        unasked(asking(&["data-plane"])),
+        ["operators/mesh", "data-plane/console/answers"],
+        "what has checks of its own is said once"
+    );
+    assert!(unasked(asking_for(&["bootstrap"], Extent::WithNeeds)).is_empty());
+}
+
+#[test]
 fn a_mistyped_suite_is_met_with_the_nearest_name() {
     let words = |name| refusal(PLATFORM, &asking(&[name])).0;
     assert_eq!(words("dataplane"), "there is no suite `dataplane`; did you mean `data-plane`?");
@@ -89,7 +107,7 @@ fn a_pattern_that_matches_nothing_is_refused() {
 fn a_run_of_nothing_is_refused() {
     let words = |lines, suites: &[&str]| refusal(lines, &asking(suites));
     assert_eq!(words("", &[]), ("nothing to check: the suites asked for claim nothing".to_owned(), true));
-    let off = "nothing to check: all 2 checks are left out, the first of a/b/answers: off in local: no-image";
+    let off = "nothing to check: 1 check left out, for instance a/b/answers: off in local: no-image";
     assert_eq!(words("a: b!no-image", &[]), (off.to_owned(), true));
 }
 
