@@ -58,6 +58,13 @@ pub enum ExecAnswer {
         /// Why not.
         why: String,
     },
+    /// It was started and has not ended yet.
+    Running {
+        /// Where it runs.
+        pod: String,
+        /// Standard error so far, or standard output where there is none.
+        output: String,
+    },
     /// It ran to its end.
     Ended(ExecEnd),
 }
@@ -91,6 +98,10 @@ impl Claim for Exec {
                 format!("`{command}` runs in {pod}"),
                 format!("`{command}` did not start in {pod}: {why}"),
             ),
+            ExecAnswer::Running { pod, output } => Verdict::broken(
+                format!("`{command}` exits with {}", self.exit),
+                format!("`{command}` in {pod} has not ended; so far it printed {}", excerpt(output)),
+            ),
             ExecAnswer::Ended(end) => self.judge_end(&command, end),
         }
     }
@@ -113,8 +124,12 @@ impl Exec {
         if let Some(wanted) = &self.prints {
             // What an output lacks or equals cannot be told from its beginning alone.
             let whole = !cut || matches!(wanted, Text::Contains(_));
+            let Some(holds) = wanted.holds(stdout, true) else {
+                let unread = format!("what `{command}` in {pod} printed cannot be read as text");
+                return faults.or_unclear(format!("{unread}; whether it is {wanted} cannot be told"));
+            };
             faults.unless(
-                whole && wanted.matches(stdout),
+                whole && holds,
                 format!("it prints {wanted}"),
                 format!("`{command}` in {pod} printed {}", excerpt(stdout)),
             );
@@ -177,6 +192,25 @@ mod tests {
         let ExecAnswer::Ended(end) = ended(0, "fine so far", "") else { unreachable!() };
         let cut = ExecAnswer::Ended(ExecEnd { cut: true, ..end });
         assert!(matches!(claim("prints: {lacks: error}").judge(&cut), Verdict::Broken { .. }));
+    }
+
+    #[test]
+    fn an_output_that_is_no_text_lacks_nothing_that_can_be_told() {
+        let unread = "e\0r\0r\0o\0r\0";
+        assert!(matches!(claim("prints: {lacks: error}").judge(&ended(0, unread, "")), Verdict::Unclear { .. }));
+        assert!(matches!(claim("prints: {lacks: error}").judge(&ended(1, unread, "")), Verdict::Broken { .. }));
+    }
+
+    #[test]
+    fn a_command_that_hangs_breaks_with_what_it_printed_so_far() {
+        let running = ExecAnswer::Running { pod: "redis-0".to_owned(), output: "waiting for db\n".to_owned() };
+        assert_eq!(
+            claim("exit: 3").judge(&running),
+            Verdict::broken(
+                "`cat /etc/os` exits with 3",
+                "`cat /etc/os` in redis-0 has not ended; so far it printed \"waiting for db\""
+            )
+        );
     }
 
     #[test]

@@ -40,6 +40,19 @@ pub enum Text {
 }
 
 impl Text {
+    /// Whether what was read of a text is as claimed; `None` where that cannot be told: what a part of a text lacks says
+    /// nothing of the `whole`, and what is no text (UTF-16, a picture) lacks every word.
+    #[must_use]
+    pub fn holds(&self, read: &str, whole: bool) -> Option<bool> {
+        match self {
+            Self::Contains(wanted) if read.contains(wanted.as_str()) => Some(true),
+            Self::Lacks(unwanted) if read.contains(unwanted.as_str()) => Some(false),
+            Self::Equals(_) | Self::Contains(_) | Self::Lacks(_) => {
+                (whole && is_text(read)).then(|| self.matches(read))
+            }
+        }
+    }
+
     /// Whether `text` is as claimed.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
@@ -59,6 +72,11 @@ impl std::fmt::Display for Text {
             Self::Lacks(unwanted) => write!(f, "text without {unwanted:?}"),
         }
     }
+}
+
+/// Bytes that are no UTF-8 have been read as U+FFFD, and UTF-16 has a NUL beside each ASCII character.
+fn is_text(read: &str) -> bool {
+    !read.contains(['\u{fffd}', '\0'])
 }
 
 /// Nothing is contained in every text: a claim that could not fail.
@@ -94,6 +112,26 @@ mod tests {
         ] {
             assert!(text.matches(yes) && !text.matches(no), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_no_text_or_not_all_of_it_shows_only_what_is_found_in_it() {
+        let [equals, contains, lacks] =
+            [Text::Equals("ok".into()), Text::Contains("ok".into()), Text::Lacks("error".into())];
+        let utf16 = |text: &str| {
+            let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        for unread in [utf16("an error"), utf16("\u{feff}ok"), String::from_utf8_lossy(b"\x89PNG").into_owned()] {
+            assert_eq!([&equals, &contains, &lacks].map(|text| text.holds(&unread, true)), [None; 3], "{unread:?}");
+        }
+        assert_eq!(contains.holds("ok, and \u{fffd}", true), Some(true));
+        assert_eq!(lacks.holds("error \u{fffd}", true), Some(false));
+        assert_eq!([&equals, &contains, &lacks].map(|text| text.holds("fine", false)), [None; 3]);
+        assert_eq!(
+            [&equals, &contains, &lacks].map(|text| text.holds("fine", true)),
+            [Some(false), Some(false), Some(true)]
+        );
     }
 
     #[test]

@@ -189,7 +189,11 @@ impl Http {
             return Verdict::unclear(format!("{unread} none was asked for; whether it is {wanted} cannot be told"));
         }
         if let Some(wanted) = &self.answers {
-            judge_body(wanted, response, &mut faults);
+            let Some(holds) = wanted.holds(&response.body, true) else {
+                let unread = format!("the body of {} cannot be read as text", self.request());
+                return faults.or_unclear(format!("{unread}; whether it is {wanted} cannot be told"));
+            };
+            judge_body(wanted, holds, response, &mut faults);
         }
         faults.or_held(format!("{} got {} in {} ms", self.request(), response.status, response.took_ms))
     }
@@ -209,7 +213,7 @@ impl Http {
         for (name, wanted) in &self.has {
             let found = response.headers.get(&name.to_lowercase());
             faults.unless(
-                found.is_some_and(|value| wanted.matches(value)),
+                found.is_some_and(|value| wanted.holds(value, true) == Some(true)),
                 format!("header {name} with {wanted}"),
                 found.map_or_else(|| format!("no header {name}"), |value| format!("header {name}: {value}")),
             );
@@ -219,7 +223,7 @@ impl Http {
 }
 
 /// What a body lacks or equals cannot be told from its beginning alone.
-fn judge_body(wanted: &Text, response: &HttpResponse, faults: &mut Faults) {
+fn judge_body(wanted: &Text, holds: bool, response: &HttpResponse, faults: &mut Faults) {
     let whole = response.end == BodyEnd::Whole || matches!(wanted, Text::Contains(_));
     let rest = match response.end {
         BodyEnd::Whole => "",
@@ -227,7 +231,7 @@ fn judge_body(wanted: &Text, response: &HttpResponse, faults: &mut Faults) {
         BodyEnd::Open => ", and was not at its end",
     };
     faults.unless(
-        whole && wanted.matches(&response.body),
+        whole && holds,
         format!("a body that is {wanted}"),
         format!("the body starts {}{rest}", excerpt(&response.body)),
     );
@@ -249,6 +253,19 @@ mod tests {
             end: BodyEnd::Whole,
             took_ms: 12,
         }
+    }
+
+    #[test]
+    fn a_body_that_is_no_text_says_nothing_of_what_it_lacks() {
+        let utf16 = response(200, "e\0r\0r\0o\0r\0");
+        for claim in ["{lacks: error}", "{contains: error}", "{equals: error}"] {
+            let verdict = judged(&format!("answers: {claim}"), utf16.clone());
+            let Verdict::Unclear { why } = verdict else { panic!("judged: {verdict:?}") };
+            assert!(why.contains("cannot be read as text"), "{why}");
+        }
+        let broken = judged("answers: {lacks: error}, status: 201", utf16.clone());
+        assert!(matches!(broken, Verdict::Broken { .. }), "{broken:?}");
+        assert!(matches!(judged("status: 200", utf16), Verdict::Held { .. }));
     }
 
     #[test]

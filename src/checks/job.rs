@@ -88,14 +88,22 @@ impl Claim for Job {
             return Verdict::doomed(format!("launched within {}", self.launch), format!("launched after {late}"));
         }
         match (&self.log, &ran.log) {
-            (Some(wanted), Some(log)) if !wanted.matches(log) => Verdict::doomed(
-                format!("its log is {wanted}"),
-                format!("its log ends {}", super::expect::excerpt(&tail(log))),
-            ),
+            (Some(wanted), Some(log)) => match wanted.holds(log, ran.cut.is_none()) {
+                Some(true) => verdict,
+                Some(false) => Verdict::doomed(
+                    format!("its log is {wanted}"),
+                    format!("its log ends {}", super::expect::excerpt(&tail(log))),
+                ),
+                None => {
+                    let cut = ran.cut.as_ref().map(|why| format!("is incomplete: {why}"));
+                    let unread = cut.unwrap_or_else(|| "cannot be read as text".to_owned());
+                    Verdict::unclear(format!("its log {unread}; whether it is {wanted} cannot be told"))
+                }
+            },
             (Some(wanted), None) => Verdict::unclear(format!(
                 "the Job succeeded, but its pod was gone before its log could be heard and held against {wanted}"
             )),
-            (Some(_) | None, _) => verdict,
+            (None, _) => verdict,
         }
     }
 }
@@ -149,6 +157,16 @@ mod tests {
     fn a_log_that_had_to_be_read_and_was_lost_is_unclear() {
         let verdict = claim(Some(Text::Contains("x".to_owned()))).judge(&Ran { log: None, ..ran() });
         assert!(matches!(verdict, Verdict::Unclear { .. }));
+    }
+
+    #[test]
+    fn the_beginning_of_a_log_shows_what_is_in_it_and_not_what_it_lacks() {
+        let cut = Ran { cut: Some("the pod was gone in the middle of a line".to_owned()), ..ran() };
+        let judged = |wanted| claim(Some(wanted)).judge(&cut);
+        assert!(matches!(judged(Text::Contains("migrated".to_owned())), Verdict::Held { .. }));
+        assert!(matches!(judged(Text::Lacks("migrated".to_owned())), Verdict::Broken { .. }));
+        let Verdict::Unclear { why } = judged(Text::Lacks("panic".to_owned())) else { panic!("judged") };
+        assert!(why.starts_with("its log is incomplete: the pod was gone"), "{why}");
     }
 
     #[test]

@@ -63,6 +63,11 @@ impl Faults {
         self.0.is_empty()
     }
 
+    /// Broken by every fault; where there is none, unclear because of `why`.
+    pub(super) fn or_unclear(self, why: impl Into<String>) -> Verdict {
+        if self.is_empty() { Verdict::unclear(why) } else { self.or_held("") }
+    }
+
     /// Held by what was `saw`, or broken by every fault, the first one first.
     pub(super) fn or_held(self, saw: impl Into<String>) -> Verdict {
         if self.is_empty() {

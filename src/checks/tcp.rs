@@ -54,12 +54,14 @@ impl Claim for Tcp {
 impl Tcp {
     fn judge_text(&self, text: &str) -> Verdict {
         let at = &self.at;
-        match &self.answers {
-            Some(wanted) if !wanted.matches(text) => Verdict::broken(
-                format!("tcp {at} answers {wanted}"),
-                format!("tcp {at} answered {}", super::expect::excerpt(text)),
-            ),
-            Some(_) | None => Verdict::held(format!("tcp {at} answered {}", super::expect::excerpt(text))),
+        let said = super::expect::excerpt(text);
+        let Some(wanted) = &self.answers else { return Verdict::held(format!("tcp {at} answered {said}")) };
+        match wanted.holds(text, true) {
+            Some(true) => Verdict::held(format!("tcp {at} answered {said}")),
+            Some(false) => Verdict::broken(format!("tcp {at} answers {wanted}"), format!("tcp {at} answered {said}")),
+            None => Verdict::unclear(format!(
+                "what tcp {at} answered cannot be read as text; whether it is {wanted} cannot be told: {said}"
+            )),
         }
     }
 }
@@ -92,6 +94,13 @@ mod tests {
         assert_eq!(denied.judge(&refused()), Verdict::held("tcp db:1 refused"));
         assert!(matches!(denied.judge(&missing()), Verdict::Unclear { .. }));
         assert!(matches!(denied.judge(&TcpAnswer::Accepted), Verdict::Broken { .. }));
+    }
+
+    #[test]
+    fn an_answer_that_is_no_text_lacks_nothing_that_can_be_told() {
+        let binary = TcpAnswer::Answered("e\0r\0r\0o\0r\0".to_owned());
+        assert!(matches!(claim("{at: 'db:1', answers: {lacks: error}}").judge(&binary), Verdict::Unclear { .. }));
+        assert!(matches!(claim("{at: 'db:1', send: hello}").judge(&binary), Verdict::Held { .. }));
     }
 
     #[test]

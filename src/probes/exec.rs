@@ -1,13 +1,18 @@
 //! Twin of `checks/exec.rs`.
 
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::Api;
 use kube::api::{AttachParams, AttachedProcess, ListParams};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::timeout;
 
+use super::reach::SILENCE;
 use super::{Site, Unseen};
-use crate::checks::{Exec, ExecAnswer, ExecEnd};
+use crate::checks::{Claim, Exec, ExecAnswer, ExecEnd};
 use crate::complaint::chain;
 
 /// The most that is kept of each output, in bytes; the rest is read and dropped, so that the command can end.
@@ -29,7 +34,7 @@ pub(super) async fn observe(claim: &Exec, site: &Site<'_>) -> Result<ExecAnswer,
     let mut process = pods.exec(&name, &claim.command, &how).await.map_err(|error| {
         Unseen(format!("cannot run a command in pod {}/{name}: {}", site.namespace(), chain(&error)))
     })?;
-    see_through(&mut process, name).await
+    see_through(&mut process, name, claim, site).await
 }
 
 fn phase(pod: &Pod) -> &str {
@@ -51,41 +56,74 @@ fn default_container(pod: &Pod) -> Option<String> {
 }
 
 /// Reads to the command's end. Its exit code comes on a channel of its own; without one nothing is known, and least of
-/// all that it was zero.
-async fn see_through(process: &mut AttachedProcess, pod: String) -> Result<ExecAnswer, Unseen> {
+/// all that it was zero. One that does not end breaks the claim, should the look's time run out.
+async fn see_through(
+    process: &mut AttachedProcess,
+    pod: String,
+    claim: &Exec,
+    site: &Site<'_>,
+) -> Result<ExecAnswer, Unseen> {
     let lost = || Unseen(format!("lost the connection to a command in pod {pod}; how it ended is unknown"));
     let status = process.take_status().ok_or_else(lost)?;
     let (stdout, stderr) = (process.stdout().ok_or_else(lost)?, process.stderr().ok_or_else(lost)?);
-    let (stdout, stderr, status) = tokio::join!(beginning(stdout), beginning(stderr), status);
-    let (stdout, stderr) = (stdout.map_err(|_| lost())?, stderr.map_err(|_| lost())?);
+    let (said, complained) = (Kept::default(), Kept::default());
+    let mut ends = pin!(async { tokio::join!(said.beginning(stdout), complained.beginning(stderr), status) });
+    let (read, read_too, status) = loop {
+        match timeout(SILENCE, &mut ends).await {
+            Ok(ends) => break ends,
+            Err(_elapsed) => {
+                let output = Some(complained.text()).filter(|text| !text.trim().is_empty());
+                let output = output.unwrap_or_else(|| said.text());
+                site.notes.stands(claim.judge(&ExecAnswer::Running { pod: pod.clone(), output }));
+            }
+        }
+    };
+    read.and(read_too).map_err(|_| lost())?;
     match ending(&status.ok_or_else(lost)?) {
         Ending::Code(code) => Ok(ExecAnswer::Ended(ExecEnd {
-            cut: stdout.len() > KEPT,
             pod,
             code,
-            stdout: text(stdout),
-            stderr: text(stderr),
+            cut: said.is_cut(),
+            stdout: said.text(),
+            stderr: complained.text(),
         })),
         Ending::NotStarted(why) => Ok(ExecAnswer::NotStarted { pod, why }),
         Ending::Unknown(why) => Err(Unseen(format!("how a command in pod {pod} ended is unknown: {why}"))),
     }
 }
 
-/// The beginning of an output: one byte more than is kept, where there is one.
-async fn beginning(mut output: impl AsyncRead + Unpin) -> std::io::Result<Vec<u8>> {
-    let mut kept = Vec::new();
-    let mut chunk = [0; 4096];
-    loop {
-        match output.read(&mut chunk).await? {
-            0 => return Ok(kept),
-            count => kept.extend_from_slice(&chunk[..count.min((KEPT + 1).saturating_sub(kept.len()))]),
+/// The beginning of an output, as far as it has come: one byte more than is kept, where there is one.
+#[derive(Default)]
+struct Kept(Mutex<Vec<u8>>);
+
+impl Kept {
+    /// Reads to the end.
+    async fn beginning(&self, mut output: impl AsyncRead + Unpin) -> std::io::Result<()> {
+        let mut chunk = [0; 4096];
+        loop {
+            match output.read(&mut chunk).await? {
+                0 => return Ok(()),
+                count => {
+                    let mut kept = self.bytes();
+                    let room = (KEPT + 1).saturating_sub(kept.len());
+                    kept.extend_from_slice(&chunk[..count.min(room)]);
+                }
+            }
         }
     }
-}
 
-fn text(mut bytes: Vec<u8>) -> String {
-    bytes.truncate(KEPT);
-    String::from_utf8_lossy(&bytes).into_owned()
+    fn text(&self) -> String {
+        let bytes = self.bytes();
+        String::from_utf8_lossy(&bytes[..bytes.len().min(KEPT)]).into_owned()
+    }
+
+    fn is_cut(&self) -> bool {
+        self.bytes().len() > KEPT
+    }
+
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -166,8 +204,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_flood_is_read_to_its_end_and_kept_to_its_bound() {
-        let flood = vec![b'x'; 5 * KEPT];
-        assert_eq!(beginning(flood.as_slice()).await.unwrap().len(), KEPT + 1);
-        assert_eq!(beginning(&b"ok"[..]).await.unwrap(), b"ok");
+        let (flood, little) = (Kept::default(), Kept::default());
+        flood.beginning(vec![b'x'; 5 * KEPT].as_slice()).await.unwrap();
+        assert_eq!((flood.text().len(), flood.is_cut()), (KEPT, true));
+        little.beginning(&b"ok"[..]).await.unwrap();
+        assert_eq!((little.text().as_str(), little.is_cut()), ("ok", false));
     }
 }

@@ -174,7 +174,11 @@ impl<'a> Running<'a> {
         let mut heard = Vec::new();
         for (name, uid) in pods {
             let ended = prober.logs.ended(&name, uid.as_deref().unwrap_or_default());
-            heard.push(timeout(LOG_TAIL, ended).await.unwrap_or_else(|_| prober.logs.of_pod(&name)));
+            heard.push(timeout(LOG_TAIL, ended).await.unwrap_or_else(|_elapsed| {
+                let mut so_far = prober.logs.of_pod(&name);
+                so_far.cut.entry(name).or_insert_with(|| format!("no end of it after {}", Span::from(LOG_TAIL)));
+                so_far
+            }));
         }
         read(&heard).await
     }
@@ -262,18 +266,21 @@ fn words(of: &Value, what: &str) -> String {
 /// The text of the files, without the times that stand before each line.
 async fn read(heard: &[Heard]) -> (Option<String>, Option<String>) {
     use tokio::io::AsyncReadExt as _;
-    let mut log = None;
+    let (mut log, mut cut) = (None, heard.iter().flat_map(|heard| heard.cut.values()).next().cloned());
     for path in heard.iter().flat_map(|heard| &heard.files) {
         let Ok(file) = tokio::fs::File::open(path).await else { continue };
         let mut bytes = Vec::new();
         if file.take(LOG_READ).read_to_end(&mut bytes).await.is_ok() {
+            if bytes.len() as u64 == LOG_READ {
+                cut.get_or_insert_with(|| "what it wrote after its first MiB is not read".to_owned());
+            }
             let text = String::from_utf8_lossy(&bytes).into_owned();
             let lines = text.lines().map(|line| line.split_once(' ').map_or(line, |(_, words)| words));
             let log = log.get_or_insert_with(String::new);
             lines.for_each(|line| log.extend([line, "\n"]));
         }
     }
-    (log, heard.iter().flat_map(|heard| heard.cut.values()).next().cloned())
+    (log, cut)
 }
 
 #[cfg(test)]
