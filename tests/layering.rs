@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const TABLE: &[(&str, &[&str])] = &[
     ("span", &[]),
     ("number", &[]),
-    ("checks", &["span"]),
+    ("checks", &["span", "number"]),
     ("health", &["number"]),
     ("suite", &["span", "checks"]),
     ("plan", &["span", "number", "suite", "checks"]),

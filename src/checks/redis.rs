@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reach::Faults;
 use super::{Access, Address, Claim, Credential, Obstacle, Verdict, VersionRange, Written};
+use crate::number::count;
 
 /// A claim about one Redis server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,7 +32,7 @@ pub struct Redis {
     /// writing is refused.
     #[serde(default = "yes")]
     pub writes: bool,
-    /// A replica on which a written key must appear as well.
+    /// A replica on which a written key must appear as well; a server that says it is a master is none.
     #[serde(default)]
     pub replica: Option<Address>,
     /// Let in, or kept out (NOAUTH, WRONGPASS, NOPERM).
@@ -83,12 +84,12 @@ pub struct RedisFacts {
 /// What `INFO` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisInfo {
-    /// `redis_version`.
-    pub version: String,
+    /// `redis_version`, where it says one.
+    pub version: Option<String>,
     /// `role`.
     pub role: RedisRole,
-    /// Of a replica: `master_link_status` is `up`.
-    pub link_up: bool,
+    /// Of a replica: `master_link_status`, where it says one.
+    pub link: Option<String>,
     /// Of a master: replicas whose state is `online`.
     pub online: u32,
     /// Of a master: all replicas that are attached.
@@ -105,6 +106,8 @@ pub enum Replicated {
         /// In milliseconds.
         after_ms: u64,
     },
+    /// It did, and what was to be the replica says that it is a master: perhaps the very one that was written to.
+    OnMaster,
     /// The replica answered with an error.
     Refused(String),
     /// The replica could not be talked to.
@@ -190,23 +193,30 @@ impl Redis {
         if let Some(role) = self.role {
             let expected = format!("redis {at} is a {}", word(role));
             faults.unless(info.role == role, expected, format!("redis {at} is a {}", word(info.role)));
-            let cut = role == RedisRole::Replica && info.role == role && !info.link_up;
+            let claims_link = role == RedisRole::Replica && info.role == role;
             faults.unless(
-                !cut,
+                !claims_link || info.link.as_deref() == Some("up"),
                 format!("redis {at} has its link to the master up"),
-                format!("redis {at} has lost its master: its link is down"),
+                match &info.link {
+                    Some(link) => format!("redis {at} has lost its master: its link is {link}"),
+                    None => format!("redis {at} answered INFO without a `master_link_status`"),
+                },
             );
         }
         if let Some(replicas) = self.replicas {
             faults.unless(
                 info.online >= replicas,
-                format!("{replicas} replicas online at redis {at}"),
+                format!("{} online at redis {at}", count(replicas as usize, "replica")),
                 format!("redis {at} has {} online of {} attached", info.online, info.attached),
             );
         }
         if let Some(range) = &self.version {
-            let holds = range.holds(&info.version) == Some(true);
-            faults.unless(holds, format!("version {range}"), format!("redis {at} is version {}", info.version));
+            let holds = info.version.as_deref().and_then(|version| range.holds(version)) == Some(true);
+            let actual = match &info.version {
+                Some(version) => format!("redis {at} is version {version}"),
+                None => format!("redis {at} answered INFO without a `redis_version`"),
+            };
+            faults.unless(holds, format!("version {range}"), actual);
         }
     }
 
@@ -230,7 +240,10 @@ impl Redis {
     /// What a claim that holds has shown, in one line.
     fn sight(&self, facts: &RedisFacts) -> String {
         let server = match &facts.info {
-            Ok(info) => format!("redis {} is a {}, version {}", self.at, word(info.role), info.version),
+            Ok(info) => {
+                let version = info.version.iter().map(|version| format!(", version {version}")).collect::<String>();
+                format!("redis {} is a {}{version}", self.at, word(info.role))
+            }
             Err(_) => format!("redis {} answers", self.at),
         };
         let written = match &facts.written {
@@ -258,6 +271,7 @@ fn missed(replicated: &Replicated, at: &Address, replica: &Address) -> String {
         Replicated::Absent { after_ms } => {
             format!("redis {replica} had no key {after_ms} ms after it was written to {at}")
         }
+        Replicated::OnMaster => format!("redis {replica} has the key and says that it is a master, no replica"),
         Replicated::Refused(error) => format!("redis {replica} refused to read it: {error}"),
         Replicated::Unmet(obstacle) => obstacle.text().to_owned(),
     }
@@ -280,7 +294,7 @@ mod tests {
     }
 
     fn info(role: RedisRole) -> RedisInfo {
-        RedisInfo { version: "7.4.1".to_owned(), role, link_up: true, online: 1, attached: 2 }
+        RedisInfo { version: Some("7.4.1".to_owned()), role, link: Some("up".to_owned()), online: 1, attached: 2 }
     }
 
     fn open(info: RedisInfo, written: Option<Written>) -> RedisAnswer {
@@ -308,11 +322,15 @@ mod tests {
     #[test]
     fn every_part_of_a_claim_can_fail() {
         let master = info(RedisRole::Master);
-        let cut = RedisInfo { link_up: false, ..info(RedisRole::Replica) };
+        let cut = RedisInfo { link: Some("down".to_owned()), ..info(RedisRole::Replica) };
+        let alone = RedisInfo { link: None, ..info(RedisRole::Replica) };
+        let unnamed = RedisInfo { version: None, ..info(RedisRole::Master) };
         let readonly = || Some(Written::Refused("READONLY You can't write against a read only replica.".to_owned()));
         for (yaml, answer, said) in [
             ("role: replica", open(master.clone(), readonly()), "redis r:1 is a master"),
             ("role: replica", open(cut, readonly()), "redis r:1 has lost its master: its link is down"),
+            ("role: replica", open(alone, readonly()), "redis r:1 answered INFO without a `master_link_status`"),
+            ("version: ^6", open(unnamed, Some(Written::Kept)), "redis r:1 answered INFO without a `redis_version`"),
             ("replicas: 2", open(master.clone(), Some(Written::Kept)), "redis r:1 has 1 online of 2 attached"),
             ("version: ^6", open(master.clone(), Some(Written::Kept)), "redis r:1 is version 7.4.1"),
             ("role: replica", open(info(RedisRole::Replica), Some(Written::Kept)), "redis r:1 took a write"),
@@ -386,6 +404,10 @@ mod tests {
         assert_eq!(
             actual(&redis.judge(&answer(Replicated::Absent { after_ms: 5000 }))),
             "redis s:1 had no key 5000 ms after it was written to r:1"
+        );
+        assert_eq!(
+            actual(&redis.judge(&answer(Replicated::OnMaster))),
+            "redis s:1 has the key and says that it is a master, no replica"
         );
     }
 

@@ -34,9 +34,9 @@ async fn visit(claim: &Redis, site: &Site<'_>) -> Result<RedisAnswer, Unmet> {
     };
     let info = server.ask::<String>(&cmd("INFO")).await?;
     if let Ok(text) = &info
-        && !text.contains("role:")
+        && field(text, "role").is_none()
     {
-        return Err(Unmet::broke(&server.fate, format!("redis {} answered INFO with something else", claim.at)));
+        return Err(Unmet::broke(&server.fate, format!("redis {} answered INFO without a `role`", claim.at)));
     }
     let info = info.and_then(|text| read_info(&text));
     let mut facts = RedisFacts { info, written: None, replicated: None };
@@ -137,7 +137,12 @@ async fn follow(at: &Address, login: &Login<'_>, key: &str, site: &Site<'_>) -> 
     let since = Instant::now();
     loop {
         match server.ask::<Option<String>>(cmd("GET").arg(key)).await? {
-            Ok(Some(found)) if found == key => return Ok(Replicated::Appeared),
+            Ok(Some(found)) if found == key => {
+                // A user who may not ask has seen the key all the same.
+                let info = server.ask::<String>(&cmd("INFO")).await?.unwrap_or_default();
+                let is_master = field(&info, "role") == Some("master");
+                return Ok(if is_master { Replicated::OnMaster } else { Replicated::Appeared });
+            }
             Ok(_) if since.elapsed() < REPLICATES => sleep(ASK_EVERY).await,
             Ok(_) => return Ok(Replicated::Absent { after_ms: whole_millis(since.elapsed()) }),
             Err(error) => return Ok(Replicated::Refused(error)),
@@ -145,15 +150,18 @@ async fn follow(at: &Address, login: &Login<'_>, key: &str, site: &Site<'_>) -> 
     }
 }
 
-/// What `INFO` says, from its text of `name:value` lines.
+/// One field of what `INFO` says, a text of `name:value` lines.
+fn field<'a>(info: &'a str, wanted: &str) -> Option<&'a str> {
+    info.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| *name == wanted).map(|(_, value)| value)
+}
+
+/// What `INFO` says.
 fn read_info(text: &str) -> Result<RedisInfo, String> {
-    let field = |wanted: &str| {
-        text.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| *name == wanted).map(|(_, value)| value)
-    };
-    let role = match field("role") {
+    let role = match field(text, "role") {
         Some("master") => RedisRole::Master,
         Some("slave") => RedisRole::Replica,
-        other => return Err(format!("an INFO whose role is {other:?}")),
+        Some(other) => return Err(format!("the role {other}, which is neither master nor slave")),
+        None => return Err("no role".to_owned()),
     };
     // `slave0:ip=10.0.0.2,port=6379,state=online,offset=42,lag=0`; other fields that begin so have no number.
     let is_replica = |name: &str| name.strip_prefix("slave").is_some_and(|n| n.parse::<u32>().is_ok());
@@ -165,9 +173,9 @@ fn read_info(text: &str) -> Result<RedisInfo, String> {
         .collect();
     let online = replicas.iter().filter(|state| state.split(',').any(|part| part == "state=online")).count();
     Ok(RedisInfo {
-        version: field("redis_version").unwrap_or("unknown").to_owned(),
+        version: field(text, "redis_version").map(str::to_owned),
         role,
-        link_up: field("master_link_status") == Some("up"),
+        link: field(text, "master_link_status").map(str::to_owned),
         online: u32::try_from(online).unwrap_or(u32::MAX),
         attached: u32::try_from(replicas.len()).unwrap_or(u32::MAX),
     })
@@ -204,6 +212,8 @@ mod tests {
         slave0:ip=10.0.0.2,port=6379,state=online,offset=42,lag=0\r\nslave1:ip=10.0.0.3,port=6379,state=wait_bgsave,offset=0,lag=9\r\n";
     const REPLICA: &str = "redis_version:7.4.1\r\nrole:slave\r\nmaster_link_status:up\r\nslave_read_only:1\r\n";
 
+    type Keys = Arc<Mutex<HashMap<String, String>>>;
+
     /// What a misbehaving server does instead of what it should.
     #[derive(Clone, Copy, PartialEq)]
     enum Fault {
@@ -217,7 +227,10 @@ mod tests {
     }
 
     async fn server(fault: Fault, info: &'static str, heard: Heard) -> u16 {
-        let keys = Arc::new(Mutex::new(HashMap::new()));
+        with_keys(Keys::default(), fault, info, heard).await
+    }
+
+    async fn with_keys(keys: Keys, fault: Fault, info: &'static str, heard: Heard) -> u16 {
         serve(move |stream| talk(BufStream::new(stream), fault, info, heard.clone(), Arc::clone(&keys))).await
     }
 
@@ -226,7 +239,7 @@ mod tests {
         fault: Fault,
         info: &'static str,
         heard: Heard,
-        keys: Arc<Mutex<HashMap<String, String>>>,
+        keys: Keys,
     ) -> std::io::Result<()> {
         loop {
             let command = command(&mut stream).await?;
@@ -287,7 +300,7 @@ mod tests {
         let master = read_info(MASTER).unwrap();
         assert_eq!((master.role, master.online, master.attached), (RedisRole::Master, 1, 2));
         let replica = read_info(REPLICA).unwrap();
-        assert_eq!((replica.role, replica.link_up), (RedisRole::Replica, true));
+        assert_eq!((replica.role, replica.link.as_deref()), (RedisRole::Replica, Some("up")));
         assert!(read_info("redis_mode:sentinel\r\nrole:sentinel\r\n").is_err());
     }
 
@@ -325,9 +338,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_says_yes_to_everything_is_no_redis() {
-        let at = format!("host/127.0.0.1:{}", server(Fault::None, "PONG", Heard::default()).await);
-        let verdict = look(&format!("redis: {{at: '{at}', writes: false}}")).await;
-        assert_eq!(actual(&verdict), format!("redis {at} answered INFO with something else"));
+        for info in ["PONG", "redis_version:7.4.1\r\nlast_role:master\r\n"] {
+            let at = format!("host/127.0.0.1:{}", server(Fault::None, info, Heard::default()).await);
+            let verdict = look(&format!("redis: {{at: '{at}', writes: false}}")).await;
+            assert_eq!(actual(&verdict), format!("redis {at} answered INFO without a `role`"));
+        }
     }
 
     #[tokio::test]
@@ -366,10 +381,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_replica_that_is_away_breaks_and_one_with_the_key_holds() {
-        let master = server(Fault::None, MASTER, Heard::default()).await;
+        // One store behind two ports stands for a replica that has caught up.
+        let keys = Keys::default();
+        let master = with_keys(keys.clone(), Fault::None, MASTER, Heard::default()).await;
+        let replica = with_keys(keys, Fault::None, REPLICA, Heard::default()).await;
         let check = |replica| format!("redis: {{at: 'host/127.0.0.1:{master}', replica: 'host/127.0.0.1:{replica}'}}");
-        // The same store behind the same port stands for a replica that has caught up.
-        assert!(matches!(look(&check(master)).await, Verdict::Held { .. }));
+        assert!(matches!(look(&check(replica)).await, Verdict::Held { .. }));
+        let itself = look(&check(master)).await;
+        assert!(actual(&itself).ends_with("has the key and says that it is a master, no replica"), "{itself:?}");
         let closed = closed_port().await;
         assert_eq!(
             actual(&look(&check(closed)).await),
