@@ -10,8 +10,9 @@ use kube::api::DynamicObject;
 
 use super::running::Running;
 use super::{Site, Unseen};
-use crate::checks::{HelmTest, HelmTestAnswer};
+use crate::checks::{HelmTest, HelmTestAnswer, Ran};
 use crate::complaint;
+use crate::kinds;
 use crate::manifest;
 use crate::process::Program;
 
@@ -28,7 +29,13 @@ pub(super) async fn observe(claim: &HelmTest, site: &Site<'_>) -> Result<HelmTes
     let hooks = in_order(test_hooks(release, site).await?);
     let names = hooks.iter().map(|hook| hook.name_any()).collect();
     let mut ran = BTreeMap::new();
-    for hook in hooks.into_iter().filter(|hook| claim.only.is_empty() || claim.only.contains(&hook.name_any())) {
+    let picked = |hook: &DynamicObject| claim.only.is_empty() || claim.only.contains(&hook.name_any());
+    let hooks: Vec<_> = hooks.into_iter().filter(picked).collect();
+    if let Some(hook) = hooks.iter().find(|hook| kinds::running(hook.types.as_ref()).is_none()) {
+        ran.insert(hook.name_any(), cannot_end(hook));
+        return Ok(HelmTestAnswer { hooks: names, ran });
+    }
+    for hook in hooks {
         let name = hook.name_any();
         let running = Running::new(site, hook)?;
         running.prune().await?;
@@ -41,6 +48,13 @@ pub(super) async fn observe(claim: &HelmTest, site: &Site<'_>) -> Result<HelmTes
         }
     }
     Ok(HelmTestAnswer { hooks: names, ran })
+}
+
+/// A hook that nobody can follow to its end; it will not become one by waiting.
+fn cannot_end(hook: &DynamicObject) -> Ran {
+    let remedy = "make it a part of the release, or name the hooks to run with `only`";
+    let why = format!("{} is neither a Job nor a Pod and never ends; {remedy}", manifest::title(hook));
+    Ran { end: Err(vec![why]), launched_after: None, log: None, cut: None }
 }
 
 async fn test_hooks(release: &str, site: &Site<'_>) -> Result<Vec<DynamicObject>, Unseen> {
