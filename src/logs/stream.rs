@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::lines::{Line, Mark};
 use crate::complaint;
 use crate::secrets::Secrets;
+use crate::watch::is_no_log;
 
 /// How long a log that cannot be opened is asked for again: the API server may be restarting, the container starting.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -116,6 +117,9 @@ impl Follow {
         let (mut seam, mut line) = (mark.seam(), Line::default());
         loop {
             let chunk = stream.fill_buf().await.map_err(|error| Cut::Dropped(complaint::chain(&error)))?;
+            if chunk.is_empty() && is_no_log(&line.text()) {
+                return Err(Cut::Refused(line.masked(&self.secrets)));
+            }
             if chunk.is_empty() {
                 return Ok(if line.is_empty() || !seam.is_new(&line.text()) {
                     String::new()

@@ -18,4 +18,4 @@ pub use self::error::WatchError;
 pub use self::feed::Objects;
 pub use self::hub::{Hub, ObjectRef, Window};
 pub use self::scene::view;
-pub use self::settle::Doom;
+pub use self::settle::{Doom, is_no_log};

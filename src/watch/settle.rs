@@ -123,12 +123,19 @@ impl Hub {
             let params = LogParams { container, previous, tail_lines: Some(LAST_WORDS), ..LogParams::default() };
             if let Ok(Ok(text)) = timeout(LOG, pods.logs(&speaker.pod, &params)).await
                 && !text.trim().is_empty()
+                && !is_no_log(&text)
             {
                 return text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned).collect();
             }
         }
         Vec::new()
     }
+}
+
+/// Whether this is what a kubelet answers in place of the log of a container that is gone (`GetContainerLogs`).
+#[must_use]
+pub fn is_no_log(text: &str) -> bool {
+    text.starts_with("unable to retrieve container logs for ")
 }
 
 /// Until when each doubt must have been outlived.

@@ -95,6 +95,14 @@ async fn a_container_that_still_starts_or_a_server_that_fails_is_asked_again() {
 }
 
 #[tokio::test]
+async fn what_a_kubelet_says_in_place_of_a_log_is_no_log() {
+    let scene = Scene::new([]);
+    scene.fake.log("unable to retrieve container logs for containerd://0123");
+    scene.fake.pod(Some(ended()));
+    assert_eq!(scene.heard().await, (vec![("ns/p/c.0.log".to_owned(), String::new())], false));
+}
+
+#[tokio::test]
 async fn an_api_server_that_is_away_for_seconds_costs_no_line() {
     let mut scene = Scene::new([Stream::held(log(10).len())]);
     scene.fake.log(&log(30));

@@ -325,6 +325,17 @@ async fn a_crash_loop_comes_with_the_last_words_of_its_container() {
     assert_eq!(doom.details[1], "log of container app: starting");
 }
 
+#[tokio::test]
+async fn what_a_kubelet_says_in_place_of_a_log_is_nobodys_last_words() {
+    let (fake, hub) = hub();
+    fake.log("unable to retrieve container logs for containerd://0123");
+    let ended = json!({ "terminated": { "exitCode": 1, "reason": "Error" } });
+    deploy(&fake, &json!({ "state": { "waiting": { "reason": "CrashLoopBackOff" } }, "lastState": ended }));
+    let settled = timeout(SOON, hub.settle_telling(&[web(&hub).await], |_| ())).await.unwrap();
+    let doom = settled.unwrap().unwrap_err();
+    assert_eq!(doom.why, "pod web-1-x: container app exited with code 1, restarted once (CrashLoopBackOff)");
+}
+
 /// A Deployment that counts as ready, whose one container is up again, a second after it lived for a second.
 fn came_back(fake: &Fake) {
     let ago = |seconds| (jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds)).to_string();
