@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::images::Loader;
 use super::maker::{Maker, MakerError, Order};
 use super::record::{Claim, Record, Shelf};
-use super::{Borrowing, Flavour, usable};
+use super::{Borrowing, Flavour, Place, usable};
 use crate::complaint;
 use crate::k8s::{self, Access};
 use crate::number::count;
@@ -140,7 +140,9 @@ impl Clusters {
         match &self.options.kind {
             ClusterKind::Kind => self.provide(Flavour::Kind, work, notes).await,
             ClusterKind::K3d => self.provide(Flavour::K3d, work, notes).await,
-            ClusterKind::Borrowed(borrowing) => borrow(borrowing, notes).await,
+            ClusterKind::Borrowed(borrowing) => {
+                borrow(borrowing, notes).await.map_err(|trouble| trouble.with(self.another_way(borrowing)))
+            }
         }
     }
 
@@ -218,10 +220,10 @@ impl Clusters {
             return Err(Trouble::environment(format!("{flavour} or a container engine is missing")));
         };
         let recipe = self.recipe(&maker, work)?;
-        let kept = if self.options.reuse { self.kept(&maker, &recipe).await? } else { None };
-        let (name, saw) = match kept {
-            Some(claim) => (self.reuse(claim, &maker).await?, "reused"),
-            None => (self.make(&maker, &recipe, notes).await?, "made"),
+        let kept = if self.options.reuse { self.kept(&maker, &recipe).await? } else { Err(Vec::new()) };
+        let (name, saw, passed_over) = match kept {
+            Ok(claim) => (self.reuse(claim, &maker).await?, "reused", Vec::new()),
+            Err(passed_over) => (self.make(&maker, &recipe, notes).await?, "made", passed_over),
         };
         let access = Access::Kubeconfig { file: self.shelf.kubeconfig(&name), context: None };
         let client = k8s::client(&access).await.map_err(|error| Trouble::environment(complaint::chain(&error)))?;
@@ -231,7 +233,7 @@ impl Clusters {
             held.usable = true;
         }
         let mut done = Done::saying(format!("{saw} {name} with {}, {}", maker.title(), count(recipe.nodes, "node")));
-        done.warnings = leftovers;
+        done.warnings = passed_over.into_iter().chain(leftovers).collect();
         Ok(Raised { access, ownership: Ownership::Ours, done })
     }
 
@@ -264,19 +266,28 @@ impl Clusters {
         Ok(name)
     }
 
-    /// A kept cluster of the same making that no run uses.
-    async fn kept(&self, maker: &Maker, recipe: &Recipe) -> Result<Option<Claim>, Trouble> {
+    /// A kept cluster of the same making that no run uses; where there is none, why each other one is not it.
+    async fn kept(&self, maker: &Maker, recipe: &Recipe) -> Result<Result<Claim, Vec<String>>, Trouble> {
         let names = maker.names().await?;
+        let mut passed_over = Vec::new();
         for (record, _) in self.shelf.records()? {
-            let same = record.flavour == maker.flavour() && record.digest == recipe.digest;
-            if record.keep && same && names.contains(&record.name) {
-                // Another run may have taken it, or removed it, since the list was read.
-                if let Some(claim) = self.shelf.reclaim(&record.name)? {
-                    return Ok(Some(claim));
-                }
+            let name = &record.name;
+            if !record.keep || record.flavour != maker.flavour() || !names.contains(name) {
+                continue;
             }
+            let why = if record.digest != recipe.digest {
+                format!(
+                    "it was made of another configuration or node image; remove it with: seaworthy cluster down {name}"
+                )
+            } else if let Some(claim) = self.shelf.reclaim(name)? {
+                return Ok(Ok(claim));
+            } else {
+                // Taken, or removed, since the list was read at the latest.
+                "another run uses it".to_owned()
+            };
+            passed_over.push(format!("{name} is not reused: {why}"));
         }
-        Ok(None)
+        Ok(Err(passed_over))
     }
 
     async fn reuse(&self, mut claim: Claim, maker: &Maker) -> Result<String, Trouble> {
@@ -288,6 +299,15 @@ impl Clusters {
         // After the engine was restarted, the API server may be at another port.
         maker.write_kubeconfig(&name, &self.shelf.kubeconfig(&name)).await?;
         Ok(name)
+    }
+
+    /// Where a context is that of a cluster which a run made. The tools put their name before the cluster's.
+    fn another_way(&self, borrowing: &Borrowing) -> Option<String> {
+        let Place::Context { name, .. } = &borrowing.place else { return None };
+        let name = ["kind-", "k3d-"].into_iter().find_map(|tool| name.strip_prefix(tool))?;
+        let records = self.shelf.records().ok()?;
+        let is_ours = records.iter().any(|(record, _)| record.name == name);
+        is_ours.then(|| format!("a run of this program made {name}: --reuse in place of --context uses it again"))
     }
 
     fn hold(&self, held: Held) {
