@@ -99,7 +99,7 @@ impl Step {
             }
             Work::Check(work) => work.spec.title.clone(),
             Work::Endure(work) => format!("{} is still ready at the end", work.key),
-            Work::Teardown => "what the run made is gone".to_owned(),
+            Work::Teardown => "what the run made and does not keep is gone".to_owned(),
         }
     }
 

@@ -52,7 +52,7 @@ pub(super) fn told(event: &Event, record: &Record, voice: Voice, layout: Layout)
             let what = if record.tally.interrupts > 1 {
                 "the second request to stop: the run ends now, and what it made is not taken away"
             } else {
-                "nothing more is started; what the run made is taken away"
+                "nothing more is started; what the run made and does not keep is taken away"
             };
             vec![paint::warning(&format!("{}: {what}", plain(signal)))]
         }
