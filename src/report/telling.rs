@@ -152,7 +152,7 @@ pub(super) fn outcome_line(tally: &Tally) -> String {
 fn missed(tally: &Tally) -> String {
     match tally.missed {
         0 => String::new(),
-        missed => format!("; {} beneath them left out", count(missed, "component")),
+        missed => format!(" (without {} beneath, left out)", count(missed, "component")),
     }
 }
 
