@@ -53,6 +53,11 @@ Exit codes:
  70  a defect of this program
 130  interrupted";
 
+const SUITE_USAGE: &str = "\
+seaworthy suite [OPTIONS] <SUITE>...
+       seaworthy suite [OPTIONS] --all
+       seaworthy suite [OPTIONS] --selector <SELECTOR>";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -85,6 +90,7 @@ pub enum Command {
 
 /// What to run, where, and what to leave behind.
 #[derive(Debug, Args)]
+#[command(override_usage = SUITE_USAGE)]
 pub struct SuiteArgs {
     /// The suites to run in full.
     #[arg(value_name = "SUITE", required_unless_present_any = ["all", "selector"])]

@@ -198,6 +198,28 @@ fn a_run_that_does_not_come_about_leaves_no_report_of_an_earlier_one() {
 }
 
 #[test]
+fn a_report_that_cannot_be_written_leaves_no_folder_of_the_run() {
+    let suites = folder("unreported", &provided("unreported"));
+    let out = Path::new(&suites).join("out");
+    let kubeconfig = Path::new(&suites).join("kubeconfig");
+    let config = "contexts: [{ name: x, context: { cluster: x, user: x } }]\n\
+                  clusters: [{ name: x, cluster: { server: 'https://127.0.0.1:1' } }]\nusers: [{ name: x, user: {} }]\n";
+    std::fs::write(&kubeconfig, config).unwrap();
+    let [out_arg, kubeconfig] = [&out, &kubeconfig].map(|path| path.to_str().unwrap());
+    let cluster = ["--context", "x", "--kubeconfig", kubeconfig, "--out", out_arg, "--suites", &suites];
+    for report in ["--junit", "--transcript"] {
+        let arguments = [["suite", "unreported", report, "/dev/null/report"].as_slice(), &cluster].concat();
+        check(&arguments, 3, &["cannot write /dev/null"]);
+    }
+    assert!(!out.exists());
+}
+
+#[test]
+fn who_names_no_suite_is_told_of_every_way_to_name_some() {
+    check(&["suite"], 2, &["<SUITE>...", "--all", "--selector <SELECTOR>"]);
+}
+
+#[test]
 fn no_suite_named_is_a_wrong_command_line() {
     check(&["suite"], 2, &["SUITE"]);
 }

@@ -15,6 +15,7 @@ use crate::evidence::EvidenceStore;
 use crate::install::Installer;
 use crate::k8s;
 use crate::plan::{self, Extent, Plan, Selection, Suites, Work};
+use crate::report::Reports;
 use crate::secrets::Secrets;
 use crate::suite::{Catalog, Install};
 use crate::tools::{Equipment, Tool, Toolbox};
@@ -31,7 +32,7 @@ pub(super) fn dry_run(cli: &Cli, arguments: &SuiteArgs) -> u8 {
 pub(super) async fn run(cli: &Cli, arguments: &SuiteArgs) -> u8 {
     reports::remove_former(arguments);
     match prepare(cli, arguments).await {
-        Ok(ready) => ready.run(cli, arguments).await,
+        Ok((ready, reports)) => ready.run(arguments, reports).await,
         Err(code) => code,
     }
 }
@@ -71,7 +72,7 @@ struct Ready {
     equipment: Equipment,
 }
 
-async fn prepare(cli: &Cli, arguments: &SuiteArgs) -> Result<Ready, u8> {
+async fn prepare(cli: &Cli, arguments: &SuiteArgs) -> Result<(Ready, Reports), u8> {
     let (catalog, plan) = planned(cli, arguments)?;
     let kind = kind(arguments)?;
     let toolbox = Toolbox { path: std::env::var_os("PATH").unwrap_or_default(), cache: folders::cache() };
@@ -81,13 +82,19 @@ async fn prepare(cli: &Cli, arguments: &SuiteArgs) -> Result<Ready, u8> {
             output::complain(&trouble.headline, &trouble.details);
             ENVIRONMENT
         })?;
-    let run = name_of_run();
-    let folder = folder(&arguments.out, &run).map_err(|why| {
+    let cannot = |why: String| {
+        // A report that was opened and will hold nothing.
+        reports::remove_former(arguments);
         output::complain(&why, &[]);
         ENVIRONMENT
-    })?;
+    };
+    // Before the folder: a run that cannot report does not leave one behind.
+    let reports = reports::open(cli, arguments).map_err(cannot)?;
+    let run = name_of_run();
+    let folder = folder(&arguments.out, &run).map_err(cannot)?;
     let configs = cli.suites.parent().unwrap_or(Path::new("")).join("kind-configs");
-    Ok(Ready { catalog, plan, run, folder, kind, configs, equipment })
+    let ready = Ready { catalog, plan, run, folder, kind, configs, equipment };
+    Ok((ready, reports))
 }
 
 /// Which cluster the command line asks for, or else the surroundings.
@@ -159,15 +166,8 @@ fn folder(out: &Path, run: &str) -> Result<PathBuf, String> {
 }
 
 impl Ready {
-    async fn run(self, cli: &Cli, arguments: &SuiteArgs) -> u8 {
+    async fn run(self, arguments: &SuiteArgs, mut reports: Reports) -> u8 {
         let secrets = Secrets::default();
-        let mut reports = match reports::open(cli, arguments) {
-            Ok(reports) => reports,
-            Err(why) => {
-                output::complain(&why, &[]);
-                return ENVIRONMENT;
-            }
-        };
         let requests = match signals::requests(arguments.timeout.map(crate::span::Span::duration)) {
             Ok(requests) => requests,
             Err(error) => {
