@@ -15,7 +15,7 @@ use super::Installer;
 use crate::plan::{ComponentKey, ComponentWork, StepId};
 use crate::ports::Notes;
 use crate::secrets::Secrets;
-use crate::suite::{ChartSource, HelmInstall, Install};
+use crate::suite::{ChartSource, HelmInstall, Install, SingleValue};
 
 /// Notes, and the end that keeps them heard.
 pub(super) fn notes() -> (Notes, mpsc::UnboundedReceiver<(StepId, String)>) {
@@ -169,7 +169,7 @@ impl Place {
             release: "redis".to_owned(),
             chart: ChartSource::Path(file("chart")),
             values: vec![file("one.yaml"), file("two.yaml")],
-            set: BTreeMap::from([(path.to_owned(), value.to_owned())]),
+            set: BTreeMap::from([(path.to_owned(), SingleValue::Text(value.to_owned()))]),
         });
         let key = ComponentKey { suite: "data".parse().unwrap(), component: "redis".parse().unwrap() };
         ComponentWork { key, namespace: "shop".parse().unwrap(), install }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::error::InstallError;
 use crate::k8s::{Access, RUN_LABEL};
 use crate::process::Program;
-use crate::suite::{ChartSource, HelmInstall};
+use crate::suite::{ChartSource, HelmInstall, SingleValue};
 
 /// Label on a release's own record: of what it was made.
 pub(super) const DIGEST_LABEL: &str = "seaworthy.dev/digest";
@@ -142,13 +142,16 @@ pub(super) struct Named<'a> {
     pub(super) chart: String,
 }
 
-/// The values of an install as arguments: files in their order, then single ones as strings.
+/// The values of an install as arguments: files in their order, then single ones, of which helm may interpret the plain.
 pub(super) fn values(install: &HelmInstall) -> Vec<OsString> {
     let files = install.values.iter().flat_map(|file| [OsString::from("--values"), file.clone().into()]);
-    // Helm splits at commas; one within a value is its own.
-    let single =
-        |(path, value): (&String, &String)| format!("{path}={}", value.replace('\\', "\\\\").replace(',', "\\,"));
-    let singles = install.set.iter().flat_map(|pair| [OsString::from("--set-string"), single(pair).into()]);
+    let singles = install.set.iter().flat_map(|(path, value)| match value {
+        // Helm splits at commas; one within a value is its own.
+        SingleValue::Text(text) => {
+            ["--set-string".into(), format!("{path}={}", text.replace('\\', "\\\\").replace(',', "\\,")).into()]
+        }
+        SingleValue::Plain(plain) => ["--set".into(), format!("{path}={plain}").into()],
+    });
     files.chain(singles).collect()
 }
 

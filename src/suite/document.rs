@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::field::{Entries, Field, List};
+use super::model::SingleValue;
 use super::names::{CheckName, ComponentName, LabelKey, LabelValue, NamespaceName, RequirementId, SuiteName};
 use crate::checks::Check;
 use crate::span::Span;
@@ -96,8 +97,8 @@ pub(super) struct HelmDocument {
     pub(super) release: Field<String>,
     /// Values files; later ones win.
     pub(super) values: List<PathBuf>,
-    /// Single values by path (`image.tag`), set last, as text.
-    pub(super) set: Field<Entries<String, String>>,
+    /// Single values by path (`image.tag`), set last: text, whole numbers, `true` and `false`. What is in quotes is text.
+    pub(super) set: Field<Entries<String, SingleValue>>,
 }
 
 /// Where a chart is.

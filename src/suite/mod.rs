@@ -29,7 +29,9 @@ mod validate;
 mod hostile;
 
 pub use self::mistake::{Mistake, MistakeSpot, Mistakes};
-pub use self::model::{Catalog, ChartSource, CheckSpec, Component, Environment, HelmInstall, Install, Requires, Suite};
+pub use self::model::{
+    Catalog, ChartSource, CheckSpec, Component, Environment, HelmInstall, Install, Requires, SingleValue, Suite,
+};
 pub use self::names::{
     CheckName, ComponentName, EnvironmentName, LabelKey, LabelValue, NamespaceName, ProgramName, RequirementId,
     SuiteName, VariableName,

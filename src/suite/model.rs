@@ -1,9 +1,13 @@
 //! A suite that can be trusted: every reference resolves, every budget fits into the one around it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{Deserialize, Deserializer, Visitor};
 
 use super::names::{
     CheckName, ComponentName, EnvironmentName, LabelKey, LabelValue, NamespaceName, ProgramName, RequirementId,
@@ -129,8 +133,61 @@ pub struct HelmInstall {
     pub chart: ChartSource,
     /// Values files, later ones win.
     pub values: Vec<PathBuf>,
-    /// Single values by path (`image.tag`), set last, as strings.
-    pub set: BTreeMap<String, String>,
+    /// Single values by path (`image.tag`), set last.
+    pub set: BTreeMap<String, SingleValue>,
+}
+
+/// A single value of a chart. A fraction is refused: `1.10` without quotes is more often a version than a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SingleValue {
+    /// Text, whatever it looks like.
+    Text(String),
+    /// A whole number, `true` or `false`, as helm reads it.
+    Plain(String),
+}
+
+impl<'de> Deserialize<'de> for SingleValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Single;
+        impl Visitor<'_> for Single {
+            type Value = SingleValue;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a single value")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<SingleValue, E> {
+                Ok(SingleValue::Text(text.to_owned()))
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<SingleValue, E> {
+                Ok(SingleValue::Plain(value.to_string()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<SingleValue, E> {
+                Ok(SingleValue::Plain(number.to_string()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<SingleValue, E> {
+                Ok(SingleValue::Plain(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Single)
+    }
+}
+
+impl JsonSchema for SingleValue {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "SingleValue".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "type": ["string", "integer", "boolean"] })
+    }
 }
 
 /// Where a chart is.

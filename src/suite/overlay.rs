@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::document::{BudgetDocument, InstallDocument};
 use super::field::{Entries, Field, List};
+use super::model::SingleValue;
 use super::names::{CheckName, ComponentName, EnvironmentName, ProgramName, SuiteName, VariableName};
 use crate::span::Span;
 
@@ -81,7 +82,7 @@ pub(super) struct ComponentOverlay {
     /// Values files after the suite's own.
     pub(super) values: List<PathBuf>,
     /// Single values after the suite's own.
-    pub(super) set: Field<Entries<String, String>>,
+    pub(super) set: Field<Entries<String, SingleValue>>,
     /// The version of a remote chart, in place of the suite's.
     pub(super) version: Field<String>,
     /// Images in place of the suite's.

@@ -70,7 +70,14 @@ impl de::Error for Stop {
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::invalid_type(found, expected)
+        let most = match expected.to_string().as_str() {
+            "u8" => u8::MAX.into(),
+            "u16" => u16::MAX.into(),
+            "u32" => u32::MAX,
+            _ => return Self::invalid_type(found, expected),
+        };
+        let finding = Finding::new(format!("{} is out of range", named(found)));
+        Self::new(finding.remedy(format!("write a whole number from 0 to {most}")))
     }
 
     fn unknown_variant(word: &str, known: &'static [&'static str]) -> Self {
@@ -93,6 +100,9 @@ fn how_to(expected: &str, found: Unexpected<'_>) -> Option<String> {
         ("text", Unexpected::Bool(_) | Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_)) => {
             Some("put it in quotes to make it text".to_owned())
         }
+        ("text, a whole number, `true` or `false`", Unexpected::Float(_)) => {
+            Some("put it in quotes to make it text; a number with a fraction goes into a file of `values`".to_owned())
+        }
         ("a list", Unexpected::Str(text)) => Some(format!("put it in brackets: `[{text}]`")),
         ("`true` or `false`" | "a whole number", _) => Some(format!("write {expected}, without quotes")),
         _ => None,
@@ -103,6 +113,7 @@ fn how_to(expected: &str, found: Unexpected<'_>) -> Option<String> {
 fn in_our_words(expected: &str) -> &str {
     match expected {
         "a string" | "path string" | "a borrowed string" => "text",
+        "a single value" => "text, a whole number, `true` or `false`",
         "a boolean" => "`true` or `false`",
         "a sequence" => "a list",
         "u8" | "u16" | "u32" | "u64" | "i32" | "i64" => "a whole number",

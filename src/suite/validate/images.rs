@@ -12,6 +12,7 @@ use crate::checks::Check;
 use crate::suite::document::{ComponentDocument, InstallDocument, SuiteDocument};
 use crate::suite::field::{Entries, Field};
 use crate::suite::mistake::Finding;
+use crate::suite::model::SingleValue;
 
 /// What replaces what in the environment being laid.
 #[derive(Debug, Default)]
@@ -80,8 +81,8 @@ impl<'d> Known<'d> {
         self.complete &= !matches!(component.images, Field::Broken) && !matches!(component.install, Field::Broken);
         self.references.extend(component.images.items().map(|image| image.value.as_str()));
         match component.install.value() {
-            Some(InstallDocument::Helm(helm)) => self.pairs(&helm.set, false),
-            Some(InstallDocument::Manifests(manifests)) => self.pairs(&manifests.images, true),
+            Some(InstallDocument::Helm(helm)) => self.values(&helm.set),
+            Some(InstallDocument::Manifests(manifests)) => self.pairs(&manifests.images),
             Some(InstallDocument::Crds(_) | InstallDocument::Provided(_)) | None => {}
         }
         for (_, check) in component.checks.entries() {
@@ -91,9 +92,17 @@ impl<'d> Known<'d> {
         }
     }
 
-    fn pairs(&mut self, pairs: &'d Field<Entries<String, String>>, keys: bool) {
+    fn values(&mut self, set: &'d Field<Entries<String, SingleValue>>) {
+        let texts = set.entries().filter_map(|(_, value)| match value.value()? {
+            SingleValue::Text(text) => Some(text.as_str()),
+            SingleValue::Plain(_) => None,
+        });
+        self.references.extend(texts);
+    }
+
+    fn pairs(&mut self, pairs: &'d Field<Entries<String, String>>) {
         for (key, value) in pairs.entries() {
-            self.references.extend(keys.then_some(key.value.as_str()));
+            self.references.push(&key.value);
             self.references.extend(value.value().map(String::as_str));
         }
     }

@@ -11,7 +11,7 @@ use crate::suite::document::{
 };
 use crate::suite::field::{Entries, Field, List, Placed};
 use crate::suite::mistake::Finding;
-use crate::suite::model::{ChartSource, HelmInstall, Install};
+use crate::suite::model::{ChartSource, HelmInstall, Install, SingleValue};
 use crate::suite::names::NamespaceName;
 use crate::suite::overlay::ComponentOverlay;
 use crate::suite::source::Place;
@@ -67,13 +67,17 @@ fn helm(
     let release = release.map(|name| release_name(cx, name));
     let mut values = files(cx, &written.values);
     let own = changes.is_none_or(|changes| changes.install.get().is_none());
-    let mut set = texts(&written.set);
+    let mut set = pairs(&written.set);
     if own {
-        set.values_mut().for_each(|value| *value = cx.images.in_place_of(std::mem::take(value)));
+        for value in set.values_mut() {
+            if let SingleValue::Text(text) = value {
+                *text = cx.images.in_place_of(std::mem::take(text));
+            }
+        }
     }
     if let Some(changes) = changes {
         values.extend(files(cx, &changes.values));
-        set.extend(texts(&changes.set));
+        set.extend(pairs(&changes.set));
     }
     Some(HelmInstall { release: release?, chart: chart?, values, set })
 }
@@ -92,7 +96,7 @@ fn files(cx: &mut Cx<'_>, list: &List<PathBuf>) -> Vec<PathBuf> {
     list.items().map(|path| cx.file(path)).collect()
 }
 
-fn texts(entries: &Field<Entries<String, String>>) -> BTreeMap<String, String> {
+fn pairs<V: Clone>(entries: &Field<Entries<String, V>>) -> BTreeMap<String, V> {
     entries.entries().filter_map(|(key, value)| Some((key.value.clone(), value.value()?.clone()))).collect()
 }
 
@@ -159,7 +163,7 @@ fn manifests_of(cx: &mut Cx<'_>, source: &Placed<InstallDocument>, written: &Man
             image(cx, to);
         }
     }
-    let images = cx.images.beside(texts(&written.images));
+    let images = cx.images.beside(pairs(&written.images));
     Some(Install::Manifests { paths: files(cx, &written.paths), images })
 }
 

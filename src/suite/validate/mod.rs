@@ -208,6 +208,7 @@ mod tests {
     use super::*;
     use crate::checks::Check;
     use crate::span::Span;
+    use crate::suite::model::SingleValue;
     use crate::suite::model::{ChartSource, Component, Install};
     use crate::suite::names::ComponentName;
 
@@ -247,11 +248,13 @@ mod tests {
         let redis = component(&catalog, "redis");
         let Install::Helm(helm) = &redis.install else { panic!("{redis:?}") };
         assert_eq!(helm.values, ["suites/values/redis.yaml", "suites/environments/lab/redis.yaml"].map(PathBuf::from));
-        assert_eq!(helm.set["image.tag"], "7.0");
-        assert_eq!(helm.set["replicas"], "1");
+        let text = |text: &str| SingleValue::Text(text.to_owned());
+        assert_eq!(helm.set["image.tag"], text("7.0"));
+        assert_eq!(helm.set["replicas"], SingleValue::Plain("1".to_owned()));
+        assert_eq!(helm.set["auth"], SingleValue::Plain("true".to_owned()));
         // A change to the component itself wins over the environment's images; what it leaves alone is mapped.
         assert_eq!(redis.preload, ["lab/redis:7.0"]);
-        assert_eq!(helm.set["sidecar"], "lab/busybox:1.35");
+        assert_eq!(helm.set["sidecar"], text("lab/busybox:1.35"));
         assert_eq!(component(&catalog, "nodes").preload, ["lab/busybox:1.35"]);
         assert_eq!(redis.ready_within, Span::secs(120));
         assert_eq!(redis.checks[0].patience.within, Span::secs(60));
