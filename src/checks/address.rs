@@ -45,7 +45,8 @@ impl FromStr for Address {
             )
         };
         let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong("has no port"))?;
-        let port = port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| wrong("has no valid port"))?;
+        let port =
+            port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| wrong("has no port from 1 to 65535"))?;
         let (form, name) = host.split_once('/').unwrap_or(("service", host));
         let (first, namespace) = match name.split_once('.') {
             Some((first, rest)) => (first.to_owned(), Some(rest.trim_end_matches(".svc").to_owned())),

@@ -76,8 +76,8 @@ impl Claim for Crd {
 impl Crd {
     fn judge_served(&self, answer: &CrdAnswer) -> Verdict {
         let expected = match self.versions.as_slice() {
-            [] => format!("{} are served", self.names.join(", ")),
-            versions => format!("{} are served as {}", self.names.join(", "), versions.join(", ")),
+            [] => format!("{} served", self.they()),
+            versions => format!("{} served as {}", self.they(), versions.join(", ")),
         };
         let mut lacks = Vec::new();
         for name in &self.names {
@@ -107,9 +107,15 @@ impl Crd {
         let is_there = |name: &&String| !matches!(answer.definitions.get(*name), None | Some(CrdState::Missing));
         let there: Vec<_> = self.names.iter().filter(is_there).cloned().collect();
         if there.is_empty() {
-            return Verdict::held("none of them is there");
+            return Verdict::held(if self.names.len() == 1 { "it is not there" } else { "none of them is there" });
         }
-        Verdict::broken(format!("{} are gone", self.names.join(", ")), format!("still there: {}", there.join(", ")))
+        Verdict::broken(format!("{} gone", self.they()), format!("still there: {}", there.join(", ")))
+    }
+
+    /// The names, and the verb that goes with them.
+    fn they(&self) -> String {
+        let verb = if self.names.len() == 1 { "is" } else { "are" };
+        format!("{} {verb}", self.names.join(", "))
     }
 }
 

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Admission, Claim, Verdict};
+use crate::number::count;
 
 /// A claim about one operator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -65,7 +66,7 @@ impl Claim for Operator {
         match answer {
             OperatorAnswer::Doomed { why } => Verdict::doomed(self.wants_workloads(), why),
             OperatorAnswer::Unserved { crds } => {
-                Verdict::broken(format!("{} CRDs served", self.crds.len()), crds.join("; "))
+                Verdict::broken(format!("{} served", count(self.crds.len(), "CRD")), crds.join("; "))
             }
             OperatorAnswer::Serving { workloads, accepts, denies } => {
                 let wrong = [accepts.as_ref().and_then(accepting), denies.as_ref().and_then(denying)];
@@ -89,7 +90,7 @@ impl Operator {
     fn told(&self, workloads: &str, denies: Option<&Admission>) -> String {
         let mut told = vec![workloads.to_owned()];
         if !self.crds.is_empty() {
-            told.push(format!("{} CRDs served", self.crds.len()));
+            told.push(format!("{} served", count(self.crds.len(), "CRD")));
         }
         if self.accepts.is_some() {
             told.push("admission accepted the valid object".to_owned());
@@ -168,7 +169,7 @@ mod tests {
     #[test]
     fn an_operator_that_accepts_the_good_and_denies_the_bad_holds() {
         let Verdict::Held { saw, .. } = serving(Admission::Accepted, denied()) else { panic!("not held") };
-        assert!(saw.contains("1 of 1 ready, 1 CRDs served") && saw.contains("size must be positive"), "{saw}");
+        assert!(saw.contains("1 of 1 ready, 1 CRD served") && saw.contains("size must be positive"), "{saw}");
     }
 
     #[test]

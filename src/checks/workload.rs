@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Absence, Claim, Verdict};
+use crate::number::count;
 
 /// A claim about one object that has a health: a workload, a claim for a volume, or a custom resource. Where a
 /// container of it was restarted, being ready counts once that container has been up for longer than it last lived, or
@@ -86,9 +87,10 @@ impl Workload {
             (Some(_), None) => {
                 Verdict::doomed(self.expected(), format!("a {} does not count its ready replicas", self.kind))
             }
-            (Some(wanted), Some(ready)) if ready < wanted => {
-                Verdict::broken(self.expected(), format!("{ready} ready replicas, and all that it wants: {saw}"))
-            }
+            (Some(wanted), Some(ready)) if ready < wanted => Verdict::broken(
+                self.expected(),
+                format!("{}, and all that it wants: {saw}", count(ready as usize, "ready replica")),
+            ),
             (None, Some(0)) => Verdict::broken(
                 self.expected(),
                 format!("nothing of it runs, nor is meant to: {saw}; if so, claim `replicas: 0`"),
@@ -100,7 +102,9 @@ impl Workload {
     fn expected(&self) -> String {
         let name = format!("{} {}", self.kind, self.name);
         match (self.expect, self.replicas) {
-            (Absence::Present, Some(replicas)) => format!("{name} is ready with {replicas} replicas at least"),
+            (Absence::Present, Some(replicas)) => {
+                format!("{name} is ready with {} at least", count(replicas as usize, "replica"))
+            }
             (Absence::Present, None) => format!("{name} is ready"),
             (Absence::Absent | Absence::AbsentWithItsKind, _) => format!("{name} is gone"),
         }
@@ -138,7 +142,7 @@ mod tests {
     #[test]
     fn replicas_of_a_kind_that_counts_none_can_never_hold() {
         let verdict = claim(Some(1), Absence::Present).judge(&ready(None));
-        let expected = "Deployment web is ready with 1 replicas at least";
+        let expected = "Deployment web is ready with 1 replica at least";
         assert_eq!(verdict, Verdict::doomed(expected, "a Deployment does not count its ready replicas"));
     }
 

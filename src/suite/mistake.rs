@@ -117,7 +117,10 @@ impl Finding {
     /// The remedy for a word that is none of those known; where one of them is meant, in place of any other remedy.
     pub(super) fn did_you_mean<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let known: Vec<&str> = known.into_iter().take(MOST_KNOWN).collect();
-        let near = known.iter().map(|name| (strsim::damerau_levenshtein(word, name), *name)).min();
+        let near = known
+            .iter()
+            .map(|name| (strsim::damerau_levenshtein(&word.to_lowercase(), &name.to_lowercase()), *name))
+            .min();
         match near {
             Some((distance, name)) if distance <= 1 + name.len() / 4 => {
                 Self { about: About::Meant(name.to_owned()), ..self.remedy(format!("did you mean `{name}`?")) }
