@@ -125,6 +125,8 @@ impl Convergence {
         }
         self.cut_short += 1;
         match stood {
+            // What says the same is not overruled.
+            Verdict::Broken { .. } if self.last_broken.as_ref() == Some(&stood) => {}
             Verdict::Broken { actual, .. } if self.is_finished || self.held > 0 => self.overruled = Some(actual),
             Verdict::Broken { .. } => self.last_broken = Some(stood),
             Verdict::Held { saw: why, .. } | Verdict::Unclear { why } => {
@@ -277,6 +279,11 @@ mod tests {
         check.look_ended(broken(), at(1));
         let words = "looked 2 times: 1 broken, 1 cut short; the last look was cut short at: does not answer".to_owned();
         assert_eq!(settled(check.look_cut_short(silence(), WITHIN)), (broken(), words));
+
+        let mut check = patient(1);
+        check.look_ended(silence(), at(1));
+        let words = "looked 2 times: 1 broken, 1 cut short".to_owned();
+        assert_eq!(settled(check.look_cut_short(silence(), WITHIN)), (silence(), words), "it is said once");
 
         let mut check = patient(1);
         check.look_ended(broken(), at(1));
