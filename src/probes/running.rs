@@ -30,8 +30,9 @@ const LAUNCH_HEARD: Duration = Duration::from_secs(1);
 /// How long the cause of a failure may come after the failure.
 const CAUSE: Duration = Duration::from_secs(3);
 
-/// Largest part of a log that is held against a claim, in bytes.
-const LOG_READ: u64 = 1 << 20;
+/// Largest part of a log that is held against a claim, in bytes: more than a kubelet keeps of one where nobody says
+/// otherwise.
+const LOG_READ: u64 = 16 << 20;
 
 /// How something ended: well, or with its causes, the lowest first.
 type End = Result<(), Vec<String>>;
@@ -279,7 +280,7 @@ async fn read(heard: &[Heard]) -> (Option<String>, Option<String>) {
         let mut bytes = Vec::new();
         if file.take(LOG_READ).read_to_end(&mut bytes).await.is_ok() {
             if bytes.len() as u64 == LOG_READ {
-                cut.get_or_insert_with(|| "what it wrote after its first MiB is not read".to_owned());
+                cut.get_or_insert_with(|| format!("what it wrote after its first {} MiB is not read", LOG_READ >> 20));
             }
             let text = String::from_utf8_lossy(&bytes).into_owned();
             let lines = text.lines().map(|line| line.split_once(' ').map_or(line, |(_, words)| words));

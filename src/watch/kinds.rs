@@ -57,7 +57,7 @@ async fn pinned(client: &Client, kind: &str, version: &str, name: &str) -> Resul
     if let Some(served) = kinds::served(client, &types).await.map_err(failed)? {
         return Ok(served);
     }
-    Err(not_as_written(kind, kinds::versions(client, &types).await.map_err(failed)?))
+    Err(not_as_written(kind, &kinds::versions(client, &types).await.map_err(failed)?))
 }
 
 /// A kind by its name alone, in whichever group has it.
@@ -67,11 +67,11 @@ async fn anywhere(client: &Client, kind: &str) -> Result<Kind, WatchError> {
     let mut found: Vec<_> = discovery.groups().filter_map(|group| group.recommended_kind(kind)).collect();
     match found.len() {
         1 => Ok(discovered(found.remove(0))),
-        _ => Err(not_as_written(kind, found.into_iter().map(|(resource, _)| resource).collect())),
+        _ => Err(not_as_written(kind, &found.into_iter().map(|(resource, _)| resource).collect::<Vec<_>>())),
     }
 }
 
-fn not_as_written(kind: &str, served: Vec<ApiResource>) -> WatchError {
+fn not_as_written(kind: &str, served: &[ApiResource]) -> WatchError {
     let kind = kind.to_owned();
     if served.is_empty() {
         return WatchError::Unknown { kind };
