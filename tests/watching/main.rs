@@ -8,6 +8,7 @@ mod server;
 
 use std::time::Duration;
 
+use axum::routing::get;
 use seaworthy::watch::{Hub, ObjectRef, WatchError};
 use serde_json::{Value, json};
 use tokio::time::{advance, pause, resume, sleep, timeout};
@@ -422,4 +423,36 @@ async fn reasons_that_may_not_be_read_are_done_without() {
     deploy(&fake, &json!({ "state": { "waiting": { "reason": "InvalidImageName", "message": "bad" } } }));
     let settled = timeout(SOON, hub.settle_telling(&[web(&hub).await], |_| ())).await.unwrap();
     assert!(settled.unwrap().unwrap_err().why.contains("InvalidImageName"));
+}
+
+/// An API server's discovery with the kind `Widget`, in two versions of one group.
+fn discovery() -> axum::Router {
+    let versions = ["v1", "v1beta1"];
+    let group_versions =
+        versions.map(|version| json!({ "groupVersion": format!("x.test/{version}"), "version": version }));
+    let group = json!({ "name": "x.test", "versions": group_versions, "preferredVersion": group_versions[0] });
+    let groups = json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": [group] });
+    let app = axum::Router::new().route("/apis", get(async move || axum::Json(groups)));
+    versions.into_iter().fold(app, |app, version| {
+        let kind = json!({ "name": "widgets", "singularName": "", "namespaced": true, "kind": "Widget", "verbs": ["list"] });
+        let list = json!({
+            "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": format!("x.test/{version}"), "resources": [kind]
+        });
+        app.route(&format!("/apis/x.test/{version}"), get(async move || axum::Json(list)))
+    })
+}
+
+#[tokio::test]
+async fn a_kind_in_a_version_that_is_not_served_is_not_unknown() {
+    let server = server::Server::start(discovery());
+    let hub = Hub::new(server.client());
+    assert_eq!(hub.resource("x.test/v1beta1/Widget").await.unwrap().resource.version, "v1beta1");
+    let error = hub.resource("x.test/v9/Widget").await.unwrap_err();
+    assert!(matches!(error, WatchError::Otherwise { .. }));
+    let words = "the cluster does not serve the kind x.test/v9/Widget as it is written; \
+                 it serves x.test/v1/Widget, x.test/v1beta1/Widget";
+    assert_eq!(error.to_string(), words);
+    for unknown in ["x.test/v9/Gadget", "x.test/v1/Gadget", "y.test/v1/Widget"] {
+        assert!(matches!(hub.resource(unknown).await, Err(WatchError::Unknown { .. })), "{unknown}");
+    }
 }
