@@ -4,7 +4,8 @@
 //!   component that names others of its own layer stands on them, and through them on the layers below.
 //! - Of a layer that is only needed, the components are installed and waited for, and nothing is checked.
 //! - What is not installed (off, provided, not asked for) is transparent: what needs it waits for what it would itself
-//!   have waited for. So a need of something that is off is met without noise, and the order beyond it is kept.
+//!   have waited for. So a need of something that is off is met, and the order beyond it is kept; that it is off is an
+//!   omission, which the verdict tells of.
 //! - Filters on checks pick what the checks stand on, no more. The deploy budget is a claim about a whole suite: it is
 //!   judged only where the whole suite is installed.
 
