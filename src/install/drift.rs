@@ -92,7 +92,11 @@ impl Recorded<'_> {
         let title = manifest::title(object);
         let (endpoint, live) = self.find(object).await?;
         let Some(live) = live.filter(|live| live.metadata.deletion_timestamp.is_none()) else {
-            return Ok(Look::Off(format!("{title} was gone from the release {}", self.release)));
+            let release = self.release;
+            // As helm's upgrade would: how it ended is not known any more, and it may have failed.
+            let cleans_up = object.data.pointer("/spec/ttlSecondsAfterFinished").is_some();
+            let why = if cleans_up { ", cleaned up after it had ended, and runs again" } else { "" };
+            return Ok(Look::Off(format!("{title} was gone from the release {release}{why}")));
         };
         let after = match self.apply(&endpoint, object, Some(&live), &helm().dry_run()).await {
             Err(kube::Error::Api(status)) => return Ok(self.refused(&title, &status)),
