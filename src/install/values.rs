@@ -78,13 +78,12 @@ pub(super) fn path(keys: &Keys) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::suite::ChartSource;
+    use crate::suite::{ChartSource, SingleValue};
 
     fn install(set: &[(&str, &str)]) -> HelmInstall {
-        let set = set.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>();
+        let text = |value: &str| SingleValue::Text(value.to_owned());
+        let set = set.iter().map(|(path, value)| ((*path).to_owned(), text(value))).collect();
         HelmInstall { release: "r".to_owned(), chart: ChartSource::Path("chart".into()), values: Vec::new(), set }
     }
 
