@@ -135,12 +135,22 @@ impl Container<'_> {
     }
 
     fn doubts(&self, around: &Surroundings<'_>, belief: Belief) -> Vec<Doubt> {
-        let Some(since) = time(self.status, "/state/running/startedAt") else { return Vec::new() };
+        let Some(since) = time(self.status, "/state/running/startedAt") else {
+            return self.down(around, belief).into_iter().collect();
+        };
         let past = match self.status.pointer("/lastState/terminated") {
             Some(end) => self.comeback(end, since, around, belief),
             None => self.youth(since, belief),
         };
         past.into_iter().chain(self.unwell(since, around)).collect()
+    }
+
+    /// A container that has exited and is not up again: its owner may not have heard of that yet.
+    fn down(&self, around: &Surroundings<'_>, belief: Belief) -> Option<Doubt> {
+        let ends = ["/state/terminated", "/lastState/terminated"];
+        let end = ends.into_iter().find_map(|end| self.status.pointer(end))?;
+        let line = format!("{}{}; it is not up again", self.exit(end, around), self.restarted());
+        Some(Doubt { line, since: time(end, "/finishedAt")?, owes: belief.longest_proof() })
     }
 
     /// A container that is up after it had exited. The API writes times in whole seconds, hence one more.

@@ -2,7 +2,8 @@
 //!
 //! Why: between two exits a crash loop is ready, and so is a container that fails its liveness probe until it is killed.
 //! Whoever looks just then would believe it. A container that was restarted is believed once it has been up for longer
-//! than it lived before, one whose liveness probe failed once the probe must have succeeded since.
+//! than it lived before, one whose liveness probe failed once the probe must have succeeded since. And what exits is
+//! known of its pod before its owner counts one pod less.
 
 use std::time::Duration;
 
@@ -60,8 +61,8 @@ pub fn doubts(object: Object<'_>, around: &Surroundings<'_>, belief: Belief) -> 
     let mut pods: Vec<Object<'_>> = around.owned("Pod", object).collect();
     pods.extend(around.owned("ReplicaSet", object).flat_map(|set| around.owned("Pod", set)));
     pods.extend((object.kind == "Pod").then_some(object));
-    let up = pods.into_iter().filter(|pod| !pod.is_going());
-    up.flat_map(|pod| containers::doubts(pod, around, belief)).collect()
+    let lives = |pod: &Object<'_>| !pod.is_going() && !["Succeeded", "Failed"].contains(&pod.text("/status/phase"));
+    pods.into_iter().filter(lives).flat_map(|pod| containers::doubts(pod, around, belief)).collect()
 }
 
 #[cfg(test)]
@@ -113,9 +114,13 @@ mod tests {
     }
 
     #[test]
-    fn a_container_that_is_not_up_is_no_matter_of_belief() {
+    fn a_container_that_exited_a_moment_ago_is_doubted_although_its_owner_has_not_heard_of_it() {
         let down = format!("state: {{ waiting: {{}} }}, {}", died("2026-01-01T00:00:00Z", "2026-01-01T00:00:04Z"));
-        assert_eq!(found(&down, "", Belief::Lasting), []);
+        let line = "pod web-1-x: container app exited with code 1; it is not up again".to_owned();
+        let since = "2026-01-01T00:00:04Z".parse().unwrap();
+        let doubt = Doubt { line, since, owes: Duration::from_secs(20) };
+        assert_eq!(found(&down, "", Belief::OnceProven), [doubt]);
+        assert_eq!(found("state: { waiting: {} }", "", Belief::Lasting), [], "it has not been up yet");
     }
 
     #[test]
