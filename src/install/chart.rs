@@ -60,6 +60,8 @@ pub(super) struct CrdChart {
     pub(super) plain: Vec<PathBuf>,
     /// Values that are off and by their name switch CRDs on: `crds.enabled`, `installCRDs`.
     pub(super) switches: Vec<String>,
+    /// Whether anything is left that only helm can read.
+    pub(super) renders: bool,
 }
 
 /// Copies or unpacks a chart into `into` and takes out of it what has nothing to do with CRDs.
@@ -79,7 +81,7 @@ pub(super) fn only_crds(chart: &Path, into: &Path) -> io::Result<CrdChart> {
         unpack(&archive, archive.parent().unwrap_or(&folder))?;
         fs::remove_file(&archive)?;
     }
-    let (mut plain, mut switches) = (Vec::new(), Vec::new());
+    let (mut plain, mut switches, mut renders) = (Vec::new(), Vec::new(), false);
     if folder.join("crds").is_dir() {
         fs::rename(folder.join("crds"), into.join("crds"))?;
         plain = files(&into.join("crds"))?;
@@ -91,9 +93,11 @@ pub(super) fn only_crds(chart: &Path, into: &Path) -> io::Result<CrdChart> {
             switches.extend(switches_of(&inner, &fs::read_to_string(&file)?));
         } else if inner.ends_with("values.schema.json") || (is_template(&inner) && !concerns_crds(&inner, &file)?) {
             fs::remove_file(&file)?;
+        } else {
+            renders = renders || is_helms(&inner, &file)?;
         }
     }
-    Ok(CrdChart { folder, plain, switches })
+    Ok(CrdChart { folder, plain, switches, renders })
 }
 
 fn is_archive(file: &Path) -> bool {
@@ -103,6 +107,12 @@ fn is_archive(file: &Path) -> bool {
 
 fn is_template(inner: &Path) -> bool {
     inner.components().any(|part| part.as_os_str() == "templates")
+}
+
+/// Whether a file left of a chart is only understood by helm: a template, a subchart, or the want of one.
+fn is_helms(inner: &Path, file: &Path) -> io::Result<bool> {
+    let wants = inner == Path::new("Chart.yaml") && fs::read_to_string(file)?.contains("dependencies");
+    Ok(wants || is_template(inner) || inner.starts_with("charts") || inner == Path::new("requirements.yaml"))
 }
 
 /// Partials stay, and templates that write a CRD, or that by their name read one from a file.
@@ -261,7 +271,24 @@ mod tests {
             );
             assert_eq!(found.plain, [into.path().join("crds/a.yaml")]);
             assert_eq!(found.switches, ["sub.crds.create", "installCRDs"]);
+            assert!(found.renders);
         }
+    }
+
+    #[test]
+    fn a_chart_of_nothing_but_its_own_crds_needs_no_helm_and_one_that_wants_others_does() {
+        let plain =
+            [("Chart.yaml", "name: demo"), ("values.yaml", "a: 1"), ("README.md", "x"), ("crds/a.yaml", "a: 1")];
+        let renders = |more: (&str, &str)| {
+            let (temp, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            write(temp.path(), &plain);
+            write(temp.path(), &[more]);
+            only_crds(temp.path(), into.path()).unwrap().renders
+        };
+        assert!(!renders(("templates/web.yaml", "kind: Deployment")), "nothing of which is left");
+        assert!(renders(("templates/crd.yaml", "kind: CustomResourceDefinition")));
+        assert!(renders(("charts/sub/Chart.yaml", "name: sub")));
+        assert!(renders(("Chart.yaml", "name: demo\ndependencies: [{name: sub}]")), "helm misses what is not there");
     }
 
     #[test]

@@ -32,7 +32,7 @@ use crate::secrets::Secrets;
 use crate::watch::ObjectRef;
 
 /// How long a CRD's next change is waited for before its endpoint is asked again without one: at first and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
 /// An answer without spec and status (apimachinery `meta/v1`, `PartialObjectMetadata`).
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";

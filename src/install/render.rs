@@ -100,7 +100,7 @@ impl Installer {
         let copy = blocking(move || chart::only_crds(&path, &into)).await.map_err(unread)?;
         let mut settings: Vec<Vec<OsString>> =
             copy.switches.iter().map(|switch| vec!["--set".into(), format!("{switch}=true").into()]).collect();
-        if settings.is_empty() {
+        if settings.is_empty() && copy.renders {
             settings.push(Vec::new());
         }
         let named = Named { name: "crds", namespace: work.namespace.as_str(), chart: title.clone() };
