@@ -7,7 +7,7 @@ use super::{Absence, Claim, Verdict};
 use crate::number::count;
 
 /// A claim about one object that has a health: a workload, a claim for a volume, or a custom resource. Where a
-/// container of it was restarted, being ready counts once that container has been up for longer than it last lived, or
+/// container of it was restarted, being ready counts once that container has been up for twice as long as it last lived, or
 /// for 20 s.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

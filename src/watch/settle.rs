@@ -38,7 +38,7 @@ impl Hub {
     }
 
     /// As [`Hub::settle`], telling the lowest thing waited for at every look. What was restarted is ready only once it
-    /// has been up for longer than before, and what fails its liveness probe once it no longer does.
+    /// has been up for twice as long as before, and what fails its liveness probe once it no longer does.
     ///
     /// # Errors
     /// As [`Hub::settle`].

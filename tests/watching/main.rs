@@ -372,7 +372,7 @@ async fn a_crash_loop_is_not_believed_in_its_ready_moment() {
 #[tokio::test]
 async fn what_came_back_is_believed_once_it_stays_and_by_a_settle_at_once() {
     let (fake, hub) = hub();
-    came_back(&fake, 1);
+    came_back(&fake, 0);
     let web = [web(&hub).await];
     let (out, _heard) = tokio::sync::mpsc::unbounded_channel();
     let notes = seaworthy::ports::Notes::new(seaworthy::plan::StepId::cluster(), out);
