@@ -37,8 +37,10 @@ pub(super) fn gravest(pod: Object<'_>, around: &Surroundings<'_>) -> Option<Heal
 
 /// What speaks against believing in a pod's containers.
 pub(super) fn doubts(pod: Object<'_>, around: &Surroundings<'_>, belief: Belief) -> Vec<Doubt> {
+    let inits = of(pod, "init container", "/spec/initContainers", "/status/initContainerStatuses");
     let mains = of(pod, "container", "/spec/containers", "/status/containerStatuses");
-    mains.flat_map(|container| container.doubts(around, belief)).collect()
+    let sidecars = inits.filter(Container::is_sidecar);
+    sidecars.chain(mains).flat_map(|container| container.doubts(around, belief)).collect()
 }
 
 /// The container that ended a pod which has failed: the first that exited with an error.
@@ -76,8 +78,11 @@ impl Container<'_> {
     /// A container is up when it is ready; an init container never is, but for a sidecar that has started.
     fn is_up(&self) -> bool {
         let is = |field: &str| self.status.pointer(field).and_then(Value::as_bool).unwrap_or_default();
-        let sidecar = text(self.spec, "/restartPolicy") == "Always";
-        if self.role == "container" { is("/ready") } else { sidecar && is("/started") && is("/ready") }
+        if self.role == "container" { is("/ready") } else { self.is_sidecar() && is("/started") && is("/ready") }
+    }
+
+    fn is_sidecar(&self) -> bool {
+        text(self.spec, "/restartPolicy") == "Always"
     }
 
     fn waiting(&self, reason: &str, message: &str, around: &Surroundings<'_>) -> Health {
@@ -142,7 +147,7 @@ impl Container<'_> {
             Some(end) => self.comeback(end, since, around, belief),
             None => self.youth(since, belief),
         };
-        past.into_iter().chain(self.unwell(since, around)).collect()
+        past.into_iter().chain(self.unwell(since, around, belief)).chain(self.dying(since, around)).collect()
     }
 
     /// A container that has exited and is not up again: its owner may not have heard of that yet.
@@ -164,22 +169,46 @@ impl Container<'_> {
         Some(Doubt { line, since, owes })
     }
 
-    fn youth(&self, since: Timestamp, belief: Belief) -> Option<Doubt> {
-        let owes = belief.youth();
-        let line = format!("{} has only just started, and must stay up for {} s", self.name(), owes.as_secs());
-        (!owes.is_zero()).then_some(Doubt { line, since, owes })
+    /// A container in its first life: how it has done since its pod was ready, and what its liveness probe said at least
+    /// once.
+    fn youth(&self, up_since: Timestamp, belief: Belief) -> Option<Doubt> {
+        let ready_since = self.pod.condition("Ready").and_then(|ready| time(ready, "/lastTransitionTime"));
+        let since = ready_since.map_or(up_since, |ready| ready.max(up_since));
+        let probed = self.spec.get("livenessProbe").map_or(Duration::ZERO, |_| {
+            self.liveness("periodSeconds", PERIOD).max(self.liveness("initialDelaySeconds", 0)) + self.liveness_lag()
+        });
+        let owes = belief.youth().max(probed.min(belief.longest_proof()));
+        let line =
+            format!("{} is ready only since a moment ago, and must stay so for {} s", self.name(), owes.as_secs());
+        (!belief.youth().is_zero()).then_some(Doubt { line, since, owes })
+    }
+
+    fn liveness(&self, field: &str, default: i64) -> Duration {
+        let given = self.spec.pointer(&format!("/livenessProbe/{field}")).and_then(Value::as_i64);
+        Duration::from_secs(given.unwrap_or(default).unsigned_abs())
+    }
+
+    /// From when a probe is due to when its failure is told.
+    fn liveness_lag(&self) -> Duration {
+        self.liveness("timeoutSeconds", 1) + Duration::from_secs(1)
+    }
+
+    /// A container that the kubelet kills for its liveness probe: until its grace period is over it looks alive.
+    fn dying(&self, up_since: Timestamp, around: &Surroundings<'_>) -> Option<Doubt> {
+        let event = self.event(around, |event| {
+            event.text("/reason") == "Killing" && event.text("/message").contains("failed liveness probe")
+        })?;
+        let since = written(event).filter(|since| *since >= up_since)?;
+        let line = format!("{} is ready, and is being killed: {}", self.name(), event.text("/message").trim());
+        Some(Doubt { line, since, owes: KILLING })
     }
 
     /// A container whose liveness probe has failed in this life. Nothing tells of a probe that succeeds: that it has not
     /// failed again for longer than its period does.
-    fn unwell(&self, up_since: Timestamp, around: &Surroundings<'_>) -> Option<Doubt> {
+    fn unwell(&self, up_since: Timestamp, around: &Surroundings<'_>, belief: Belief) -> Option<Doubt> {
         let event = self.event(around, |event| event.text("/message").starts_with("Liveness probe"))?;
         let since = written(event).filter(|since| *since >= up_since)?;
-        let seconds = |field: &str, default| {
-            let given = self.spec.pointer(&format!("/livenessProbe/{field}")).and_then(Value::as_i64);
-            given.unwrap_or(default).unsigned_abs()
-        };
-        let owes = Duration::from_secs(seconds("periodSeconds", PERIOD) + seconds("timeoutSeconds", 1) + 1);
+        let owes = (self.liveness("periodSeconds", PERIOD) + self.liveness_lag()).min(belief.longest_proof());
         let (words, span) = (event.text("/message").trim(), owes.as_secs());
         let line = format!("{} is ready, but its probe says: {words}; it must succeed for {span} s", self.name());
         Some(Doubt { line, since, owes })

@@ -32,7 +32,7 @@ impl Belief {
         }
     }
 
-    /// How long a container must be up that has never exited: most that cannot work say so by then.
+    /// How long a container must have been ready that has never exited: most that cannot work say so by then.
     pub(super) const fn youth(self) -> Duration {
         match self {
             Self::AtOnce | Self::OnceProven => Duration::ZERO,
@@ -58,11 +58,20 @@ pub fn doubts(object: Object<'_>, around: &Surroundings<'_>, belief: Belief) -> 
     if belief == Belief::AtOnce {
         return Vec::new();
     }
-    let mut pods: Vec<Object<'_>> = around.owned("Pod", object).collect();
-    pods.extend(around.owned("ReplicaSet", object).flat_map(|set| around.owned("Pod", set)));
-    pods.extend((object.kind == "Pod").then_some(object));
+    let mut pods = Vec::new();
+    collect(object, around, &mut pods);
     let lives = |pod: &Object<'_>| !pod.is_going() && !["Succeeded", "Failed"].contains(&pod.text("/status/phase"));
     pods.into_iter().filter(lives).flat_map(|pod| containers::doubts(pod, around, belief)).collect()
+}
+
+/// The pods below an object, whatever stands between.
+fn collect<'a>(object: Object<'a>, around: &Surroundings<'a>, pods: &mut Vec<Object<'a>>) {
+    if object.kind == "Pod" {
+        return pods.push(object);
+    }
+    for kind in ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod"] {
+        around.owned(kind, object).for_each(|below| collect(below, around, pods));
+    }
 }
 
 #[cfg(test)]
@@ -106,10 +115,16 @@ mod tests {
     fn a_container_that_never_exited_owes_its_youth_where_readiness_must_last() {
         let young = "restartCount: 0, state: { running: { startedAt: '2026-01-01T00:01:00Z' } }";
         assert_eq!(found(young, "", Belief::OnceProven), []);
-        let line = "pod web-1-x: container app has only just started, and must stay up for 10 s";
-        let since = "2026-01-01T00:01:00Z".parse().unwrap();
-        let doubt = Doubt { line: line.to_owned(), since, owes: Duration::from_secs(10) };
-        assert_eq!(found(young, "", Belief::Lasting), [doubt]);
+        let line = "pod web-1-x: container app is ready only since a moment ago, and must stay so for 10 s";
+        let doubt = |since: &str| {
+            [Doubt { line: line.to_owned(), since: since.parse().unwrap(), owes: Duration::from_secs(10) }]
+        };
+        assert_eq!(found(young, "", Belief::Lasting), doubt("2026-01-01T00:01:00Z"));
+        let ready = "], conditions: [{ type: Ready, status: 'True', lastTransitionTime: '2026-01-01T00:03:00Z' }";
+        assert_eq!(
+            found(&format!("{young} }}{ready}, {{ type: x"), "", Belief::Lasting),
+            doubt("2026-01-01T00:03:00Z")
+        );
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! A budget that too few pods meet blocks every drain of a node (`disruptionsAllowed` may well be 0). An autoscaler
 //! without metrics scales nothing; Argo CD calls it degraded by the same two conditions.
 
+use serde_json::Value;
+
 use super::object::{text, words};
 use super::patience::METRICS;
 use super::{Health, Object};
@@ -24,20 +26,17 @@ pub(super) fn budget(budget: Object<'_>) -> Health {
 pub(super) fn autoscaler(scaler: Object<'_>) -> Health {
     let conditions = scaler.conditions();
     let line = |said: &str| format!("HorizontalPodAutoscaler {}: {said}", scaler.name());
-    let asked = ["AbleToScale", "ScalingActive"];
-    let told = asked.map(|kind| conditions.iter().find(|condition| text(condition, "/type") == kind));
+    let of = |kind: &str| conditions.iter().find(|condition| text(condition, "/type") == kind);
+    let told = [of("AbleToScale"), of("ScalingActive")];
+    // Zero replicas are its own way of being switched off.
+    let is_lacking =
+        |condition: &&&Value| text(condition, "/status") == "False" && text(condition, "/reason") != "ScalingDisabled";
+    if let Some(lacking) = told.iter().flatten().find(is_lacking) {
+        return Health::stuck(line(words(lacking)), METRICS);
+    }
     match told {
-        [Some(able), Some(active)] => {
-            let is_lacking = |condition: &&&serde_json::Value| {
-                // Zero replicas are its own way of being switched off.
-                text(condition, "/status") == "False" && text(condition, "/reason") != "ScalingDisabled"
-            };
-            match [able, active].iter().find(is_lacking) {
-                Some(lacking) => Health::stuck(line(words(lacking)), METRICS),
-                None => Health::ready("its controller scales by it"),
-            }
-        }
-        _ => Health::waiting(line("its controller has not looked at it yet")),
+        [Some(_), Some(_)] => Health::ready("its controller scales by it"),
+        [_, _] => Health::waiting(line("its controller has not looked at it yet")),
     }
 }
 
@@ -78,6 +77,8 @@ mod tests {
         };
         ready(&active("True", "ValidMetricFound"), "its controller scales by it");
         ready(&active("False", "ScalingDisabled"), "its controller scales by it");
+        let lost = scaler("{ type: AbleToScale, status: 'False', reason: FailedGetScale, message: web not found }");
+        stuck(&lost, "HorizontalPodAutoscaler web: web not found", METRICS);
         stuck(&active("False", "FailedGetResourceMetric"), "HorizontalPodAutoscaler web: no metrics", METRICS);
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::object::{text, words};
 use super::patience::{LOAD_BALANCER, NO_PODS, NO_PORT};
-use super::{Health, Object, Surroundings, pods};
+use super::{Health, Object, Surroundings, pods, workloads};
 use crate::number::count;
 
 /// What Kubernetes' own service controller, which every cloud's is built on, puts on a Service before it makes a load
@@ -77,10 +77,24 @@ fn has(slice: Object<'_>, port: &Value) -> bool {
 fn no_port(service: Object<'_>, port: &Value) -> String {
     let number = port.pointer("/port").and_then(Value::as_i64).unwrap_or_default();
     let target = port.pointer("/targetPort").and_then(Value::as_str).unwrap_or_default();
+    let protocol = match text(port, "/protocol") {
+        "" | "TCP" => String::new(),
+        other => format!("{other} "),
+    };
     format!(
-        "Service {}: its port {number} leads nowhere: no ready pod has a container port named {target:?}",
+        "Service {}: its port {number} leads nowhere: no ready pod has a {protocol}container port named {target:?}",
         service.name()
     )
+}
+
+/// How a pod is, by the account of its workload where that is known: pods of a former specification say nothing.
+fn controlled(pod: Object<'_>, around: &Surroundings<'_>) -> Health {
+    let owner = |kind: &str, of: Object<'_>| around.all(kind).iter().find(|owner| of.is_owned_by(owner.uid())).copied();
+    let deployment = owner("ReplicaSet", pod).and_then(|set| owner("Deployment", set));
+    let workload = deployment
+        .map(|deployment| workloads::deployment(deployment, around))
+        .or_else(|| owner("StatefulSet", pod).map(|set| workloads::stateful_set(set, around)));
+    workload.unwrap_or_else(|| pods::assess(pod, around))
 }
 
 /// A Service behind which nothing is ready, and why.
@@ -94,7 +108,7 @@ fn unserved(service: Object<'_>, selector: &Map<String, Value>, around: &Surroun
         let line = format!("Service {name} has no endpoints: no pod has the labels {}", labels.join(","));
         return Health::stuck(line, NO_PODS);
     }
-    Health::gravest(selected.map(|pod| pods::assess(*pod, around)))
+    Health::gravest(selected.map(|pod| controlled(*pod, around)))
         .map(|health| health.below(service))
         .unwrap_or_else(|| Health::waiting(format!("Service {name} has no ready endpoint yet")))
 }

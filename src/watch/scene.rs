@@ -156,9 +156,11 @@ fn around(resource: &ApiResource) -> &'static [&'static str] {
         ("apps", "Deployment") => &["ReplicaSet", "Pod", "Event", "PersistentVolumeClaim"],
         ("apps", _) | ("batch", "Job") => &["Pod", "Event", "PersistentVolumeClaim"],
         ("", "PersistentVolumeClaim") => &["Event", "Pod"],
-        ("", "Service") => &["EndpointSlice", "Pod", "Event", "PersistentVolumeClaim"],
+        ("", "Service") => {
+            &["EndpointSlice", "Pod", "ReplicaSet", "Deployment", "StatefulSet", "Event", "PersistentVolumeClaim"]
+        }
         (group, _) if health::is_built_in(group) => &[],
-        _ => &["Deployment", "StatefulSet", "ReplicaSet", "Pod", "Event", "PersistentVolumeClaim"],
+        _ => &["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "Event", "PersistentVolumeClaim"],
     }
 }
 
