@@ -214,7 +214,7 @@ fn items(mut value: Value) -> Vec<Value> {
     if let Value::Array(items) = value["items"].take() { items } else { Vec::new() }
 }
 
-fn object(origin: &str, value: Value) -> Result<DynamicObject, ManifestError> {
+fn object(origin: &str, mut value: Value) -> Result<DynamicObject, ManifestError> {
     let wrong = |why: String| ManifestError::NotAnObject { origin: origin.to_owned(), why };
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let kind = text(&value["kind"]);
@@ -227,6 +227,11 @@ fn object(origin: &str, value: Value) -> Result<DynamicObject, ManifestError> {
     }
     if text(&value["apiVersion"]).starts_with("kustomize.config.k8s.io/") {
         return Err(wrong("it is a kustomization; give what `kustomize build` prints of it".to_owned()));
+    }
+    for part in ["labels", "annotations"] {
+        let texts = value.pointer_mut(&format!("/metadata/{part}")).and_then(Value::as_object_mut);
+        // As Go reads it, which is how charts with an unset value in a label have always been installed.
+        texts.into_iter().flatten().filter(|(_, text)| text.is_null()).for_each(|(_, text)| *text = "".into());
     }
     serde_json::from_value(value).map_err(|error| wrong(format!("{kind}: {error}")))
 }

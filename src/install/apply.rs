@@ -297,7 +297,9 @@ pub(super) fn still_going(found: Option<&ObjectMeta>) -> Result<(), Obstacle> {
 pub(super) fn only_ours(live: &DynamicObject) -> bool {
     let managers = live.metadata.managed_fields.as_deref().unwrap_or_default();
     let ours = |manager: &str| manager == FIELD_MANAGER;
-    managers.iter().all(|entry| entry.subresource.is_some() || entry.manager.as_deref().is_some_and(ours))
+    managers
+        .iter()
+        .all(|entry| entry.subresource.as_deref() == Some("status") || entry.manager.as_deref().is_some_and(ours))
 }
 
 fn is_applied_by_us(live: &DynamicObject) -> bool {

@@ -82,7 +82,7 @@ pub(super) fn only_crds(chart: &Path, into: &Path) -> io::Result<CrdChart> {
         fs::remove_file(&archive)?;
     }
     let (mut plain, mut switches, mut renders) = (Vec::new(), Vec::new(), false);
-    if folder.join("crds").is_dir() {
+    if folder.join("crds").is_dir() && !may_hide_crds(&folder)? {
         fs::rename(folder.join("crds"), into.join("crds"))?;
         plain = files(&into.join("crds"))?;
         plain.retain(|file| manifest::is_named_as_one(file));
@@ -94,10 +94,22 @@ pub(super) fn only_crds(chart: &Path, into: &Path) -> io::Result<CrdChart> {
         } else if inner.ends_with("values.schema.json") || (is_template(&inner) && !concerns_crds(&inner, &file)?) {
             fs::remove_file(&file)?;
         } else {
-            renders = renders || is_helms(&inner, &file)?;
+            renders = renders || inner.starts_with("crds") || is_helms(&inner, &file)?;
         }
     }
     Ok(CrdChart { folder, plain, switches, renders })
+}
+
+/// Whether a `.helmignore` may be about CRDs: then what is left of `crds/` is for helm to say. Those of `helm create` name
+/// hidden files and editors' leftovers.
+fn may_hide_crds(chart: &Path) -> io::Result<bool> {
+    let file = chart.join(".helmignore");
+    let patterns = if file.is_file() { fs::read_to_string(file)? } else { String::new() };
+    let spares = |line: &str| {
+        let ending = line.strip_prefix("*.").is_some_and(|ending| !["yaml", "yml", "json", "*"].contains(&ending));
+        line.is_empty() || line.starts_with(['#', '.']) || line.ends_with('~') || ending
+    };
+    Ok(!patterns.lines().all(|line| spares(line.trim())))
 }
 
 fn is_archive(file: &Path) -> bool {
@@ -109,9 +121,10 @@ fn is_template(inner: &Path) -> bool {
     inner.components().any(|part| part.as_os_str() == "templates")
 }
 
-/// Whether a file left of a chart is only understood by helm: a template, a subchart, or the want of one.
+/// Whether a file left of a chart is only understood by helm: a template, a subchart, or a wish for one or for a Kubernetes.
 fn is_helms(inner: &Path, file: &Path) -> io::Result<bool> {
-    let wants = inner == Path::new("Chart.yaml") && fs::read_to_string(file)?.contains("dependencies");
+    let about = if inner == Path::new("Chart.yaml") { fs::read_to_string(file)? } else { String::new() };
+    let wants = ["dependencies", "kubeVersion"].iter().any(|wish| about.contains(wish));
     Ok(wants || is_template(inner) || inner.starts_with("charts") || inner == Path::new("requirements.yaml"))
 }
 
@@ -288,6 +301,9 @@ mod tests {
         assert!(!renders(("templates/web.yaml", "kind: Deployment")), "nothing of which is left");
         assert!(renders(("templates/crd.yaml", "kind: CustomResourceDefinition")));
         assert!(renders(("charts/sub/Chart.yaml", "name: sub")));
+        assert!(!renders((".helmignore", "# x\n.git/\n*.tmp\n*~\n")));
+        assert!(renders((".helmignore", "crds/a.yaml")));
+        assert!(renders(("Chart.yaml", "name: demo\nkubeVersion: '>=1.99'")));
         assert!(renders(("Chart.yaml", "name: demo\ndependencies: [{name: sub}]")), "helm misses what is not there");
     }
 

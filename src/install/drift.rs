@@ -190,7 +190,8 @@ fn reasons(status: &Status) -> String {
     if reasons.is_empty() { status.message.clone() } else { reasons.join(", ") }
 }
 
-/// The fields in which two objects differ, in words. Nothing and empty are one.
+/// The fields in which two objects differ, in words. Empty where nothing is wanted is as good; to want it empty, as in
+/// `podSelector: {}`, is to want something.
 fn compare(path: &str, there: &Value, wanted: &Value, differ: &mut Vec<String>) {
     match (there, wanted) {
         (Value::Object(one), Value::Object(other)) => {
@@ -206,7 +207,7 @@ fn compare(path: &str, there: &Value, wanted: &Value, differ: &mut Vec<String>) 
                 compare(&format!("{path}[{name}]"), one, other, differ);
             }
         }
-        _ if there == wanted || is_empty(there) && is_empty(wanted) => {}
+        _ if there == wanted || wanted.is_null() && is_empty(there) => {}
         _ => differ.push(match (shown(path, there), shown(path, wanted)) {
             (Some(there), Some(wanted)) => format!("{path} is {there}, not {wanted}"),
             _ if there.is_null() => format!("{path} is missing"),
@@ -287,7 +288,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_empty_are_one() {
-        assert_eq!(differ(&json!({ "rules": [] }), &json!({ "spec": {} })), [""; 0]);
+    fn empty_where_nothing_is_wanted_is_no_difference_and_nothing_where_empty_is_wanted_is_one() {
+        assert_eq!(differ(&json!({ "rules": [] }), &json!({})), [""; 0]);
+        assert_eq!(differ(&json!({}), &json!({ "podSelector": {} })), ["podSelector is missing"]);
     }
 }

@@ -54,7 +54,9 @@ impl Installer {
             let without = self.helm.template(&named, &chart, values::without(install, &keys)).await;
             if without.is_ok_and(|without| without == text) {
                 let path = values::path(&keys);
-                warnings.push(format!("the value {path} is not known to the chart's values.yaml and changes nothing"));
+                warnings.push(format!(
+                    "the value {path} is not among the chart's values.yaml and changes nothing as it is set"
+                ));
             }
         }
         Ok(Rendered { digest, chart: Some(chart), warnings, ..sorted(written) })
@@ -368,7 +370,9 @@ printf 'apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {password
         std::fs::write(place.folder().join("two.yaml"), "{used: 1, repliacs: 3}").unwrap();
         let (notes, _kept) = fake::notes();
         let rendered = place.installer(Secrets::default()).render(&place.work("imgae.tag", "1"), &notes).await.unwrap();
-        let told = |path: &str| format!("the value {path} is not known to the chart's values.yaml and changes nothing");
+        let told = |path: &str| {
+            format!("the value {path} is not among the chart's values.yaml and changes nothing as it is set")
+        };
         assert_eq!(rendered.warnings, [told("imgae"), told("repliacs")]);
     }
 
