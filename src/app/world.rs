@@ -166,11 +166,12 @@ impl Platform {
 
     async fn take_down(&self, notes: &Notes) -> Result<Done, Trouble> {
         let mut left = Vec::new();
-        if let Some(site) = self.memory.site.get()
-            && site.ownership == Ownership::Borrowed
-        {
-            left.extend(site.prober.clean().await);
-            if !self.keep {
+        if let Some(site) = self.memory.site.get() {
+            let borrowed = site.ownership == Ownership::Borrowed;
+            if borrowed || !self.keep {
+                left.extend(site.prober.clean().await);
+            }
+            if borrowed && !self.keep {
                 let removed = self.installer.remove(&site.target, notes).await;
                 left.extend(
                     removed.err().into_iter().flat_map(|trouble| [vec![trouble.headline], trouble.details].concat()),

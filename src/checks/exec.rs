@@ -100,7 +100,10 @@ impl Claim for Exec {
             ),
             ExecAnswer::Running { pod, output } => Verdict::broken(
                 format!("`{command}` exits with {}", self.exit),
-                format!("`{command}` in {pod} has not ended; so far it printed {}", excerpt(output)),
+                format!(
+                    "`{command}` in {pod} has not ended; so far it printed {} (`look` is how long it may take)",
+                    excerpt(output)
+                ),
             ),
             ExecAnswer::Ended(end) => self.judge_end(&command, end),
         }
@@ -123,13 +126,13 @@ impl Exec {
         );
         if let Some(wanted) = &self.prints {
             // What an output lacks or equals cannot be told from its beginning alone.
-            let whole = !cut || matches!(wanted, Text::Contains(_));
-            let Some(holds) = wanted.holds(stdout, true) else {
-                let unread = format!("what `{command}` in {pod} printed cannot be read as text");
+            let Some(holds) = wanted.holds(stdout, !cut) else {
+                let unread = if *cut { "is only read at its beginning" } else { "cannot be read as text" };
+                let unread = format!("what `{command}` in {pod} printed {unread}");
                 return faults.or_unclear(format!("{unread}; whether it is {wanted} cannot be told"));
             };
             faults.unless(
-                whole && holds,
+                holds,
                 format!("it prints {wanted}"),
                 format!("`{command}` in {pod} printed {}", excerpt(stdout)),
             );
@@ -191,7 +194,7 @@ mod tests {
     fn the_beginning_of_an_output_does_not_show_what_its_end_lacks() {
         let ExecAnswer::Ended(end) = ended(0, "fine so far", "") else { unreachable!() };
         let cut = ExecAnswer::Ended(ExecEnd { cut: true, ..end });
-        assert!(matches!(claim("prints: {lacks: error}").judge(&cut), Verdict::Broken { .. }));
+        assert!(matches!(claim("prints: {lacks: error}").judge(&cut), Verdict::Unclear { .. }));
     }
 
     #[test]
@@ -208,7 +211,7 @@ mod tests {
             claim("exit: 3").judge(&running),
             Verdict::broken(
                 "`cat /etc/os` exits with 3",
-                "`cat /etc/os` in redis-0 has not ended; so far it printed \"waiting for db\""
+                "`cat /etc/os` in redis-0 has not ended; so far it printed \"waiting for db\" (`look` is how long it may take)"
             )
         );
     }

@@ -29,6 +29,12 @@ impl Line {
         self.length == 0
     }
 
+    /// Whether the API server has put a time before it, as it does with every line of a container.
+    pub(super) fn has_time(&self) -> bool {
+        let text = self.text();
+        text.split(' ').next().is_some_and(|word| word.parse::<Timestamp>().is_ok())
+    }
+
     pub(super) fn text(&self) -> std::borrow::Cow<'_, str> {
         String::from_utf8_lossy(&self.held)
     }

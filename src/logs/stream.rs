@@ -117,8 +117,10 @@ impl Follow {
         let (mut seam, mut line) = (mark.seam(), Line::default());
         loop {
             let chunk = stream.fill_buf().await.map_err(|error| Cut::Dropped(complaint::chain(&error)))?;
-            if chunk.is_empty() && is_no_log(&line.text()) {
-                return Err(Cut::Refused(line.masked(&self.secrets)));
+            // What ends without a line's end and has no time before it is a kubelet's own word.
+            if chunk.is_empty() && !line.is_empty() && !line.has_time() {
+                let words = line.masked(&self.secrets);
+                return Err(if is_no_log(&words) { Cut::Refused(words) } else { Cut::Dropped(words) });
             }
             if chunk.is_empty() {
                 return Ok(if line.is_empty() || !seam.is_new(&line.text()) {
