@@ -59,18 +59,22 @@ pub fn doubts(object: Object<'_>, around: &Surroundings<'_>, belief: Belief) -> 
         return Vec::new();
     }
     let mut pods = Vec::new();
-    collect(object, around, &mut pods);
+    collect(object, around, DEPTH, &mut pods);
     let lives = |pod: &Object<'_>| !pod.is_going() && !["Succeeded", "Failed"].contains(&pod.text("/status/phase"));
     pods.into_iter().filter(lives).flat_map(|pod| containers::doubts(pod, around, belief)).collect()
 }
 
+/// How far down a pod may be: a custom resource, its Deployment, the ReplicaSet, the pod. Owners may go in circles.
+const DEPTH: u8 = 4;
+
 /// The pods below an object, whatever stands between.
-fn collect<'a>(object: Object<'a>, around: &Surroundings<'a>, pods: &mut Vec<Object<'a>>) {
+fn collect<'a>(object: Object<'a>, around: &Surroundings<'a>, depth: u8, pods: &mut Vec<Object<'a>>) {
     if object.kind == "Pod" {
         return pods.push(object);
     }
+    let Some(depth) = depth.checked_sub(1) else { return };
     for kind in ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod"] {
-        around.owned(kind, object).for_each(|below| collect(below, around, pods));
+        around.owned(kind, object).for_each(|below| collect(below, around, depth, pods));
     }
 }
 
