@@ -44,6 +44,12 @@ pub fn running(types: Option<&TypeMeta>) -> Option<ApiResource> {
     }
 }
 
+/// Whether an object goes by itself once it has run: a Job that is deleted some time after its end (batch/v1 `JobSpec`).
+#[must_use]
+pub fn cleans_up(object: &DynamicObject) -> bool {
+    object.data.pointer("/spec/ttlSecondsAfterFinished").is_some()
+}
+
 /// The kind of an object; `None` while the API server does not serve it.
 ///
 /// # Errors

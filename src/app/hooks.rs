@@ -10,7 +10,7 @@ use crate::watch::{Doom, Hub, ObjectRef, Window};
 
 /// Windows on the Jobs among these objects that go once they are done: whoever looks later would not find them.
 pub(super) fn windows(hub: &Hub, objects: &[DynamicObject], namespace: &str) -> Vec<Window> {
-    let going = objects.iter().filter(|object| object.data.pointer("/spec/ttlSecondsAfterFinished").is_some());
+    let going = objects.iter().filter(|object| kinds::cleans_up(object));
     let jobs = going.filter_map(|object| reference(object, namespace));
     jobs.map(|job| hub.window(&job.resource, job.namespace.as_deref())).collect()
 }

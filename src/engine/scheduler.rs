@@ -67,6 +67,8 @@ pub(super) struct Scheduler<'p> {
     open: usize,
     /// Since when budgets count.
     counting: BTreeMap<usize, Duration>,
+    /// What is looked at again once everything else has ended.
+    endures: Vec<usize>,
     teardown: Option<usize>,
     stop: Stop,
     /// What providing the cluster came to, for those who must clean up by hand.
@@ -93,6 +95,7 @@ impl<'p> Scheduler<'p> {
             free_jobs: jobs.get(),
             open: count,
             counting: BTreeMap::new(),
+            endures: (0..count).filter(|index| matches!(plan.steps[*index].work, Work::Endure(_))).collect(),
             teardown: plan.steps.values().position(|step| matches!(step.work, Work::Teardown)),
             stop: Stop::No,
             made: None,
@@ -212,17 +215,14 @@ impl<'p> Scheduler<'p> {
 
     /// Once everything else has ended, what was ready is looked at again; then what the run made is taken away.
     fn wind_up(&mut self) {
-        let is_last = |index: &usize| matches!(self.step(*index).work, Work::Endure(_));
-        let last: Vec<usize> =
-            (0..self.states.len()).filter(|index| self.states[*index] == State::Waiting && is_last(index)).collect();
-        let teardown = self.teardown.filter(|index| self.states[*index] == State::Waiting);
-        if self.open > last.len() + usize::from(teardown.is_some()) {
+        let is_waiting = |index: &usize| self.states[*index] == State::Waiting;
+        let endures: Vec<usize> = self.endures.iter().copied().filter(is_waiting).collect();
+        let teardown: Vec<usize> = self.teardown.into_iter().filter(is_waiting).collect();
+        if self.open > endures.len() + teardown.len() {
             return;
         }
-        if last.is_empty() {
-            teardown.into_iter().for_each(|index| self.start(index));
-        }
-        last.into_iter().for_each(|index| self.start(index));
+        let next = if endures.is_empty() { teardown } else { endures };
+        next.into_iter().for_each(|index| self.start(index));
     }
 
     // ── budgets of suites

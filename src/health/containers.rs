@@ -30,27 +30,27 @@ struct Container<'a> {
 
 /// The gravest state among a pod's containers; `None` where each is as it should be.
 pub(super) fn gravest(pod: Object<'_>, around: &Surroundings<'_>) -> Option<Health> {
-    let inits = of(pod, "init container", "/spec/initContainers", "/status/initContainerStatuses");
-    let mains = of(pod, "container", "/spec/containers", "/status/containerStatuses");
-    Health::gravest(inits.chain(mains).map(|container| container.assess(around)))
+    Health::gravest(all(pod).map(|container| container.assess(around)))
 }
 
 /// What speaks against believing in a pod's containers.
 pub(super) fn doubts(pod: Object<'_>, around: &Surroundings<'_>, belief: Belief) -> Vec<Doubt> {
-    let inits = of(pod, "init container", "/spec/initContainers", "/status/initContainerStatuses");
-    let mains = of(pod, "container", "/spec/containers", "/status/containerStatuses");
-    let sidecars = inits.filter(Container::is_sidecar);
-    sidecars.chain(mains).flat_map(|container| container.doubts(around, belief)).collect()
+    let lasting = all(pod).filter(|container| container.role == "container" || container.is_sidecar());
+    lasting.flat_map(|container| container.doubts(around, belief)).collect()
 }
 
 /// The container that ended a pod which has failed: the first that exited with an error.
 pub(super) fn culprit(pod: Object<'_>, around: &Surroundings<'_>) -> Option<Health> {
-    let inits = of(pod, "init container", "/spec/initContainers", "/status/initContainerStatuses");
-    let mains = of(pod, "container", "/spec/containers", "/status/containerStatuses");
-    inits.chain(mains).find_map(|container| {
+    all(pod).find_map(|container| {
         let end = container.status.pointer("/state/terminated")?;
         (code(end) != 0).then(|| Health::doomed(container.exit(end, around)).said_by(container.speaker(false)))
     })
+}
+
+/// The containers of a pod, in the order in which they start.
+fn all(pod: Object<'_>) -> impl Iterator<Item = Container<'_>> {
+    let inits = of(pod, "init container", "/spec/initContainers", "/status/initContainerStatuses");
+    inits.chain(of(pod, "container", "/spec/containers", "/status/containerStatuses"))
 }
 
 fn of<'a>(pod: Object<'a>, role: &'static str, specs: &str, statuses: &str) -> impl Iterator<Item = Container<'a>> {
@@ -195,9 +195,7 @@ impl Container<'_> {
 
     /// A container that the kubelet kills for its liveness probe: until its grace period is over it looks alive.
     fn dying(&self, up_since: Timestamp, around: &Surroundings<'_>) -> Option<Doubt> {
-        let event = self.event(around, |event| {
-            event.text("/reason") == "Killing" && event.text("/message").contains("failed liveness probe")
-        })?;
+        let event = self.killing(around)?;
         let since = written(event).filter(|since| *since >= up_since)?;
         let line = format!("{} is ready, and is being killed: {}", self.name(), event.text("/message").trim());
         Some(Doubt { line, since, owes: KILLING })
@@ -212,6 +210,13 @@ impl Container<'_> {
         let (words, span) = (event.text("/message").trim(), owes.as_secs());
         let line = format!("{} is ready, but its probe says: {words}; it must succeed for {span} s", self.name());
         Some(Doubt { line, since, owes })
+    }
+
+    /// The newest word of the kubelet that it kills this container for its liveness probe.
+    fn killing<'a>(&self, around: &Surroundings<'a>) -> Option<Object<'a>> {
+        self.event(around, |event| {
+            event.text("/reason") == "Killing" && event.text("/message").contains("failed liveness probe")
+        })
     }
 
     /// The newest event about this container that fits.
@@ -248,12 +253,10 @@ impl Container<'_> {
 
     /// What its liveness probe said, where the kubelet has killed it for that: its exit code tells nothing then.
     fn killed(&self, end: &Value, around: &Surroundings<'_>) -> Option<String> {
-        let said = |reason: &'static str, words: &'static str| {
-            move |event: Object<'_>| event.text("/reason") == reason && event.text("/message").contains(words)
-        };
-        let killing = written(self.event(around, said("Killing", "failed liveness probe"))?)?;
-        let after = time(end, "/finishedAt")?.duration_since(killing);
-        let unhealthy = self.event(around, said("Unhealthy", "Liveness probe"));
+        let after = time(end, "/finishedAt")?.duration_since(written(self.killing(around)?)?);
+        let unhealthy = self.event(around, |event| {
+            event.text("/reason") == "Unhealthy" && event.text("/message").contains("Liveness probe")
+        });
         let words = unhealthy.map(|event| event.text("/message").trim().trim_start_matches("Liveness probe failed: "));
         let in_time = !after.is_negative() && after.unsigned_abs() <= KILLING;
         in_time.then(|| words.unwrap_or("it did not say why").to_owned())

@@ -19,6 +19,7 @@ use super::apply::{Applier, Obstacle, SIDE_BY_SIDE, content, still_going};
 use super::conceded::conceded;
 use super::error::words;
 use crate::checks::Admission;
+use crate::kinds;
 use crate::manifest;
 
 /// The field manager of both versions of helm.
@@ -94,8 +95,7 @@ impl Recorded<'_> {
         let Some(live) = live.filter(|live| live.metadata.deletion_timestamp.is_none()) else {
             let release = self.release;
             // As helm's upgrade would: how it ended is not known any more, and it may have failed.
-            let cleans_up = object.data.pointer("/spec/ttlSecondsAfterFinished").is_some();
-            let why = if cleans_up { ", cleaned up after it had ended, and runs again" } else { "" };
+            let why = if kinds::cleans_up(object) { ", cleaned up after it had ended, and runs again" } else { "" };
             return Ok(Look::Off(format!("{title} was gone from the release {release}{why}")));
         };
         let after = match self.apply(&endpoint, object, Some(&live), &helm().dry_run()).await {

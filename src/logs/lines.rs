@@ -31,8 +31,7 @@ impl Line {
 
     /// Whether the API server has put a time before it, as it does with every line of a container.
     pub(super) fn has_time(&self) -> bool {
-        let text = self.text();
-        text.split(' ').next().is_some_and(|word| word.parse::<Timestamp>().is_ok())
+        time(&self.text()).is_some()
     }
 
     pub(super) fn text(&self) -> std::borrow::Cow<'_, str> {
@@ -87,9 +86,7 @@ impl Mark {
 impl Seam {
     /// Whether this line, as the API prints it (`timestamp text`), is new. A line without a timestamp always is.
     pub(super) fn is_new(&mut self, line: &str) -> bool {
-        let Some(at) = line.split(' ').next().and_then(|word| word.parse::<Timestamp>().ok()) else {
-            return true;
-        };
+        let Some(at) = time(line) else { return true };
         if self.old.at.is_some_and(|old| at < old) {
             return false;
         }
@@ -106,6 +103,11 @@ impl Seam {
     pub(super) const fn mark(&self) -> Mark {
         self.mark
     }
+}
+
+/// The time that the API puts before a line.
+fn time(line: &str) -> Option<Timestamp> {
+    line.split(' ').next()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -45,11 +45,10 @@ pub(super) fn targets(service: &Service, slices: &[EndpointSlice], port: u16) ->
             "Service {name} only stands for {external}; dial `host/{external}:{port}` instead"
         )));
     }
-    let ports = spec.ports.unwrap_or_default();
-    let wanted =
-        ports.iter().find(|p| p.port == i32::from(port) && is_tcp(p.protocol.as_deref())).ok_or_else(|| {
-            DialError::Missing(format!("Service {name} has no TCP port {port}; it has {}", list_ports(&ports)))
-        })?;
+    let wanted = tcp_port(service, port).ok_or_else(|| {
+        let ports = list_ports(&spec.ports.unwrap_or_default());
+        DialError::Missing(format!("Service {name} has no TCP port {port}; it has {ports}"))
+    })?;
     let mut found: Vec<Target> = slices.iter().flat_map(|slice| pods_of(slice, wanted)).collect();
     found.sort();
     found.dedup();
@@ -90,11 +89,14 @@ pub(super) fn selector(service: &Service) -> Option<String> {
     Some(selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","))
 }
 
+fn tcp_port(service: &Service, port: u16) -> Option<&ServicePort> {
+    let mut ports = service.spec.as_ref()?.ports.iter().flatten();
+    ports.find(|own| own.port == i32::from(port) && is_tcp(own.protocol.as_deref()))
+}
+
 /// The container port that a port of the Service asks for by name.
 fn named_target(service: &Service, port: u16) -> Option<&str> {
-    let mut ports = service.spec.as_ref()?.ports.iter().flatten();
-    let wanted = ports.find(|wanted| wanted.port == i32::from(port) && is_tcp(wanted.protocol.as_deref()))?;
-    match wanted.target_port.as_ref()? {
+    match tcp_port(service, port)?.target_port.as_ref()? {
         IntOrString::String(name) => Some(name),
         IntOrString::Int(_) => None,
     }

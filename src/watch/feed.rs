@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::lean::Lean;
+use crate::kinds;
 
 /// How long the server keeps a watch open; also how soon a half-open connection is noticed, but for [`STALL`].
 const WATCH: Duration = Duration::from_secs(45);
@@ -77,8 +78,7 @@ impl View {
     /// Keeps a Job that cleans up after itself, unless it is still there.
     fn bury(&mut self, object: &Arc<DynamicObject>) {
         let place = |objects: &Objects| objects.binary_search_by(|other| key(other).cmp(&key(object)));
-        let cleans_up = object.data.pointer("/spec/ttlSecondsAfterFinished").is_some();
-        if !cleans_up || self.objects.as_ref().is_some_and(|objects| place(objects).is_ok()) {
+        if !kinds::cleans_up(object) || self.objects.as_ref().is_some_and(|objects| place(objects).is_ok()) {
             return;
         }
         let at = place(&self.ended);
