@@ -171,17 +171,22 @@ impl<'a> Applier<'a> {
         Ok((change, reference))
     }
 
-    /// The object with the run's mark, if this run makes it; what was there keeps the mark that it has, or none.
-    pub(super) fn labelled(&self, object: &DynamicObject, live: Option<&DynamicObject>) -> DynamicObject {
-        let mut object = object.clone();
+    /// The object with the run's mark.
+    fn labelled(&self, object: &DynamicObject, live: Option<&DynamicObject>) -> DynamicObject {
+        DynamicObject { metadata: self.marked(&object.metadata, live), ..object.clone() }
+    }
+
+    /// An object's metadata with the run's mark, if this run makes it; what was there keeps the mark that it has, or none.
+    pub(super) fn marked(&self, metadata: &ObjectMeta, live: Option<&DynamicObject>) -> ObjectMeta {
+        let mut metadata = metadata.clone();
         let run = match live {
             None => Some(self.run.to_owned()),
             Some(live) => live.metadata.labels.as_ref().and_then(|labels| labels.get(RUN_LABEL).cloned()),
         };
         if let Some(run) = run {
-            object.metadata.labels.get_or_insert_default().insert(RUN_LABEL.to_owned(), run);
+            metadata.labels.get_or_insert_default().insert(RUN_LABEL.to_owned(), run);
         }
-        object
+        metadata
     }
 
     /// The kind of an object; each version of a group is asked for once, and again only where it lacked a kind.

@@ -27,7 +27,7 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn raise() -> Result<Self, Fault> {
-        let shared = Shared::raise();
+        let shared = Shared::raise(&["bootstrap"]);
         let access = Access::Kubeconfig { file: shared.kubeconfig.clone(), context: Some(shared.context.clone()) };
         Ok(Self { shared, access })
     }

@@ -156,8 +156,9 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn raise() -> Self {
-        let usage = Use::of("shared", &["suite", "data-plane", "bootstrap", "crds", "--keep"]);
+    /// With the layers that these suites bring.
+    pub(crate) fn raise(suites: &[&str]) -> Self {
+        let usage = Use::of("shared", &[&["suite", "--keep"], suites].concat());
         let told = usage.run();
         assert_eq!(told.exit, Some(0), "{}", told.everything());
         let list = clusters(usage.state());
