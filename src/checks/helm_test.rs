@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::job::Ran;
 use super::{Claim, Verdict};
 
-/// A claim that every test hook (`helm.sh/hook: test`) of a release passes. A release without one breaks it.
+/// A claim that every test (a Job or Pod with `helm.sh/hook: test`) of a release passes. A release without one breaks it.
+/// Hooks of other kinds, which tests use, are brought in for them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HelmTest {
@@ -23,9 +24,9 @@ pub struct HelmTest {
 /// What was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HelmTestAnswer {
-    /// Every test hook that the release has, by name.
+    /// Every test that the release has, by name.
     pub hooks: Vec<String>,
-    /// Those that were run, by name.
+    /// Those that were run, by name, and what could not be brought in for them.
     pub ran: BTreeMap<String, Ran>,
 }
 

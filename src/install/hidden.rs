@@ -14,8 +14,9 @@ use crate::secrets::{MASK, Secrets};
 ///
 /// A Secret often holds a user or a database beside the password. Were `postgres` masked, no report could name the image.
 pub(super) fn learn(objects: &[DynamicObject], secrets: &Secrets) {
-    let names = names(objects);
-    for value in objects.iter().flat_map(secret_values) {
+    let values: Vec<String> = objects.iter().flat_map(secret_values).collect();
+    let names = if values.is_empty() { BTreeSet::new() } else { names(objects) };
+    for value in values {
         if !names.iter().any(|name| name.contains(value.trim())) {
             secrets.learn(&value);
         }

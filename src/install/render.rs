@@ -27,7 +27,9 @@ impl Installer {
             Install::Crds { charts, paths } => self.crds(work, charts, paths, notes).await?,
             Install::Provided { .. } => Rendered::default(),
         };
-        hidden::learn(&rendered.objects, &self.secrets);
+        for objects in [&rendered.objects, &rendered.tests, &rendered.hooks] {
+            hidden::learn(objects, &self.secrets);
+        }
         self.keep(work, &rendered).await?;
         Ok(rendered)
     }

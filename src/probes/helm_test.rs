@@ -1,7 +1,7 @@
 //! Twin of `checks/helm_test.rs`.
 //!
 //! `helm test` itself loses logs with the pods it deletes and is green without a test. So the hooks are read from the
-//! release and run like Jobs of our own, in helm's order.
+//! release and run like Jobs of our own, in helm's order, with what they use.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 
 use super::running::Running;
-use super::{Site, Unseen};
+use super::{Site, Unseen, aid};
 use crate::checks::{HelmTest, HelmTestAnswer, Ran};
 use crate::complaint;
 use crate::kinds;
@@ -27,34 +27,33 @@ pub(super) async fn observe(claim: &HelmTest, site: &Site<'_>) -> Result<HelmTes
     let release =
         release.ok_or_else(|| Unseen("the component is no Helm release, and the check names none".to_owned()))?;
     let hooks = in_order(test_hooks(release, site).await?);
-    let names = hooks.iter().map(|hook| hook.name_any()).collect();
-    let mut ran = BTreeMap::new();
-    let picked = |hook: &DynamicObject| claim.only.is_empty() || claim.only.contains(&hook.name_any());
-    let hooks: Vec<_> = hooks.into_iter().filter(picked).collect();
-    if let Some(hook) = hooks.iter().find(|hook| kinds::running(hook.types.as_ref()).is_none()) {
-        ran.insert(hook.name_any(), cannot_end(hook));
-        return Ok(HelmTestAnswer { hooks: names, ran });
-    }
+    let is_run = |hook: &&DynamicObject| kinds::running(hook.types.as_ref()).is_some();
+    let names = hooks.iter().filter(is_run).map(|hook| hook.name_any()).collect();
+    let mut answer = HelmTestAnswer { hooks: names, ran: BTreeMap::new() };
     for hook in hooks {
         let name = hook.name_any();
-        let running = Running::new(site, hook)?;
-        running.prune().await?;
-        let end = running.until_the_end().await?;
-        let failed = end.end.is_err();
-        ran.insert(name, end);
+        let end = if !is_run(&&hook) {
+            aid::bring(hook, site).await?.map(|()| None)
+        } else if claim.only.is_empty() || claim.only.contains(&name) {
+            let running = Running::new(site, hook)?;
+            running.prune().await?;
+            Ok(Some(running.until_the_end(None).await?))
+        } else {
+            continue;
+        };
+        let ran = match end {
+            Ok(None) => continue,
+            Ok(Some(ran)) => ran,
+            Err(why) => Ran { end: Err(vec![why]), launched_after: None, log: None, cut: None },
+        };
+        let failed = ran.end.is_err();
+        answer.ran.insert(name, ran);
         // As helm does: what comes after a failed hook may build on it.
         if failed {
             break;
         }
     }
-    Ok(HelmTestAnswer { hooks: names, ran })
-}
-
-/// A hook that nobody can follow to its end; it will not become one by waiting.
-fn cannot_end(hook: &DynamicObject) -> Ran {
-    let remedy = "make it a part of the release, or name the hooks to run with `only`";
-    let why = format!("{} is neither a Job nor a Pod and never ends; {remedy}", manifest::title(hook));
-    Ran { end: Err(vec![why]), launched_after: None, log: None, cut: None }
+    Ok(answer)
 }
 
 async fn test_hooks(release: &str, site: &Site<'_>) -> Result<Vec<DynamicObject>, Unseen> {
@@ -69,7 +68,7 @@ async fn test_hooks(release: &str, site: &Site<'_>) -> Result<Vec<DynamicObject>
 }
 
 /// `test-success` is the name that helm 2 used; helm still honours it.
-fn is_test(object: &DynamicObject) -> bool {
+pub(super) fn is_test(object: &DynamicObject) -> bool {
     let moments = object.annotations().get(HOOK).map(String::as_str).unwrap_or_default();
     moments.split(',').any(|moment| matches!(moment.trim(), "test" | "test-success"))
 }

@@ -16,7 +16,7 @@ pub(super) async fn observe(claim: &Job, site: &Site<'_>) -> Result<JobAnswer, U
     let object = job(claim, site).await?;
     let running = Running::new(site, object)?;
     running.prune().await?;
-    running.until_the_end().await
+    running.until_the_end(Some(claim.launch)).await
 }
 
 /// The Job of the file, under a name of its own.

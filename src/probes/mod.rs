@@ -3,6 +3,7 @@
 //! - Purpose: speak the system's own protocol and bring back an answer.
 //! - Never: judge. Whether an answer is good is `checks`' business; only "could not look" is said here.
 
+mod aid;
 mod crd;
 mod credential;
 mod dns;
@@ -97,14 +98,16 @@ impl Prober {
         let made = std::mem::take(&mut *self.made.0.lock().unwrap_or_else(PoisonError::into_inner));
         let mut left = Vec::new();
         for object in made {
-            let namespace = object.namespace.as_deref().unwrap_or_default();
-            let api: Api<DynamicObject> = Api::namespaced_with(self.hub.client().clone(), namespace, &object.resource);
+            let api: Api<DynamicObject> = match &object.namespace {
+                Some(namespace) => Api::namespaced_with(self.hub.client().clone(), namespace, &object.resource),
+                None => Api::all_with(self.hub.client().clone(), &object.resource),
+            };
             match api.delete(&object.name, &DeleteParams::background()).await {
                 Ok(_) => {}
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 Err(error) => {
-                    let why = complaint::chain(&error);
-                    left.push(format!("{} {namespace}/{}: {why}", object.resource.kind, object.name));
+                    let place = object.namespace.as_ref().map_or(String::new(), |namespace| format!("{namespace}/"));
+                    left.push(format!("{} {place}{}: {}", object.resource.kind, object.name, complaint::chain(&error)));
                 }
             }
         }

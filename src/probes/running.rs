@@ -5,13 +5,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::OptionFuture;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, PostParams};
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::Value;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Site, Unseen};
-use crate::checks::{Ran, Verdict};
+use crate::checks::{Admission, Ran, Verdict};
 use crate::complaint;
 use crate::k8s::{CHECK_LABEL, RUN_LABEL};
 use crate::kinds;
@@ -75,19 +76,18 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    /// Creates it, follows it to its end, and removes it again if it succeeded; one that failed stays as evidence
-    /// until the run is taken down or the next run prunes it.
-    pub(super) async fn until_the_end(self) -> Result<Ran, Unseen> {
+    /// Creates it, follows it to its end, and removes it again if it succeeded; one that failed, or that was not launched
+    /// in time, stays as evidence until the run is taken down or the next run prunes it.
+    pub(super) async fn until_the_end(self, launch: Option<Span>) -> Result<Ran, Unseen> {
         let prober = self.site.prober;
         prober.logs.follow(self.site.namespace());
         let begun = Instant::now();
-        let made = self.api.create(&PostParams::default(), &self.object).await;
-        let made = match made {
+        let made = match self.api.create(&PostParams::default(), &self.object).await {
             Ok(made) => made,
-            Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
-                return Ok(Ran { end: Err(vec![status.message]), launched_after: None, log: None, cut: None });
-            }
-            Err(error) => return Err(self.cannot("create", &error)),
+            Err(error) => match refusal(&error) {
+                Some(why) => return Ok(Ran { end: Err(vec![why]), launched_after: None, log: None, cut: None }),
+                None => return Err(self.cannot("create", &error)),
+            },
         };
         prober.remember(self.reference(&made));
         // From here on it is looked at: one that hangs breaks its claim, and is no failure to look.
@@ -95,7 +95,7 @@ impl<'a> Running<'a> {
         self.site
             .notes
             .stands(Verdict::broken(format!("{kind} {name} runs to success"), format!("{kind} {name} has not ended")));
-        let (launched_after, end) = self.watch(&made, begun).await?;
+        let (launched_after, end) = self.watch(&made, begun, launch).await?;
         let (log, cut) = self.log(&made).await;
         if end.is_ok() {
             self.delete(&made).await?;
@@ -104,17 +104,31 @@ impl<'a> Running<'a> {
         Ok(Ran { end, launched_after, log, cut })
     }
 
-    /// When it was launched, and how it ended. What ends without a container that ran was never launched.
-    async fn watch(&self, made: &DynamicObject, begun: Instant) -> Result<(Option<Span>, End), Unseen> {
+    /// When it was launched, and how it ended. What ends without a container that ran was never launched, and what is
+    /// not launched in time is not waited for.
+    async fn watch(
+        &self,
+        made: &DynamicObject,
+        begun: Instant,
+        launch: Option<Span>,
+    ) -> Result<(Option<Span>, End), Unseen> {
         let (mut launched, mut end) = (pin!(self.launched(made, begun)), pin!(self.end(made)));
+        let late = OptionFuture::from(launch.map(|limit| sleep_until(begun + limit.duration())));
         let end = tokio::select! {
             biased;
             after = &mut launched => return Ok((after, end.await?)),
             end = &mut end => end?,
+            Some(()) = late => return Ok((None, Err(vec![self.unlaunched(launch)]))),
         };
         // Jobs and pods are watched apart: the end of one may be heard before the start of the other.
         let late = if end.is_ok() { timeout(LAUNCH_HEARD, launched).await.ok().flatten() } else { None };
         Ok((late, end))
+    }
+
+    fn unlaunched(&self, launch: Option<Span>) -> String {
+        let limit = launch.map_or_else(String::new, |limit| format!(" within its `launch` of {limit}"));
+        let last = self.site.notes.last().note.map_or_else(String::new, |last| format!(": {last}"));
+        format!("it was not launched{limit}{last}")
     }
 
     /// When its first container was seen running, or to have run.
@@ -207,6 +221,17 @@ impl<'a> Running<'a> {
     fn cannot(&self, what: &str, error: &kube::Error) -> Unseen {
         let (kind, name) = (&self.resource.kind, self.object.name_any());
         Unseen(format!("cannot {what} {kind} {name}: {}", complaint::chain(error)))
+    }
+}
+
+/// What the platform says against an object that was to be made; `None` where it was not heard on that.
+pub(super) fn refusal(error: &kube::Error) -> Option<String> {
+    let kube::Error::Api(status) = error else { return None };
+    match Admission::refused(status.code, &status.message) {
+        Admission::Denied { words } | Admission::Invalid { words } => {
+            matches!(status.code, 400 | 403 | 422).then_some(words)
+        }
+        Admission::Accepted | Admission::Unready { .. } | Admission::Forbidden { .. } => None,
     }
 }
 
@@ -328,6 +353,17 @@ mod tests {
             |end: &str| marked("a-component-of-thirty-two-letter", &format!("says-all-that-there-is-to-say-{end}"));
         let [one, other] = ["1", "2"].map(long);
         assert!(one != other && one.len() <= 63 && one == long("1"), "{one} {other}");
+    }
+
+    #[test]
+    fn what_the_platform_refuses_speaks_against_the_object_and_a_missing_right_does_not() {
+        let error =
+            |code: u16, words: &str| kube::Error::Api(kube::core::Status::failure(words, "").with_code(code).boxed());
+        let quota = "jobs.batch \"a\" is forbidden: exceeded quota: q";
+        assert_eq!(refusal(&error(403, quota)).as_deref(), Some(quota));
+        assert_eq!(refusal(&error(403, "jobs is forbidden: User \"u\" cannot create resource \"jobs\"")), None);
+        assert_eq!(refusal(&error(409, "jobs.batch \"a\" already exists")), None);
+        assert_eq!(refusal(&error(500, "etcdserver: leader changed")), None);
     }
 
     #[test]
