@@ -154,6 +154,7 @@ impl Platform {
             // An established kind is not yet one that answers: its storage is built at the first request.
             return install::await_served(&site.target.client, &self.rendered(&work.key)?.objects, notes).await;
         }
+        site.hub.catch_up(&objects).await;
         settled(site.hub.settle(&objects, notes).await)
     }
 

@@ -1,6 +1,8 @@
 //! Which rule is asked about which kind.
 
-use super::{Health, Object, Surroundings, conditions, crds, jobs, pods, scaling, services, volumes, workloads};
+use super::{
+    Health, Object, Surroundings, conditions, crds, ingresses, jobs, pods, scaling, services, volumes, workloads,
+};
 
 /// How an object is, judged by its newest specification, its status, and what surrounds it.
 #[must_use]
@@ -17,6 +19,7 @@ pub fn assess(object: Object<'_>, around: &Surroundings<'_>) -> Health {
         ("batch", "Job") => jobs::assess(object, around),
         ("", "PersistentVolumeClaim") => volumes::assess(object, around),
         ("", "Service") => services::assess(object, around),
+        ("networking.k8s.io", "Ingress") => ingresses::assess(object, around),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => crds::assess(object),
         ("policy", "PodDisruptionBudget") => scaling::budget(object),
         ("autoscaling", "HorizontalPodAutoscaler") => scaling::autoscaler(object),

@@ -204,7 +204,9 @@ impl Container<'_> {
     /// A container whose liveness probe has failed in this life. Nothing tells of a probe that succeeds: that it has not
     /// failed again for longer than its period does.
     fn unwell(&self, up_since: Timestamp, around: &Surroundings<'_>, belief: Belief) -> Option<Doubt> {
-        let event = self.event(around, |event| event.text("/message").starts_with("Liveness probe"))?;
+        let event = self.event(around, |event| {
+            event.text("/reason") == "Unhealthy" && event.text("/message").starts_with("Liveness probe")
+        })?;
         let since = written(event).filter(|since| *since >= up_since)?;
         let owes = (self.liveness("periodSeconds", PERIOD) + self.liveness_lag()).min(belief.longest_proof());
         let (words, span) = (event.text("/message").trim(), owes.as_secs());

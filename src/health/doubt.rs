@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Object, Surroundings, containers};
+use super::patience::GONE;
+use super::{Object, Patience, Surroundings, containers};
 
 /// When readiness is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,15 @@ pub enum Belief {
 }
 
 impl Belief {
+    /// How long an object may be absent: where it was there before, only somebody who takes it away is to be thought of.
+    #[must_use]
+    pub const fn absence(self) -> Option<Patience> {
+        match self {
+            Self::AtOnce | Self::OnceProven => None,
+            Self::Lasting => Some(GONE),
+        }
+    }
+
     /// The longest that what came back is waited for.
     pub(super) const fn longest_proof(self) -> Duration {
         match self {

@@ -19,6 +19,7 @@ mod scheduling;
 
 mod conditions;
 mod crds;
+mod ingresses;
 mod jobs;
 mod scaling;
 mod services;
@@ -35,5 +36,6 @@ pub use self::doubt::{Belief, Doubt, doubts};
 pub use self::jobs::is_cleaned_up;
 pub use self::object::Object;
 pub use self::patience::Patience;
+pub use self::scaling::{deserted, wanted_pods};
 pub use self::scheduling::wants_nodes;
 pub use self::surroundings::Surroundings;

@@ -1,13 +1,15 @@
 //! PodDisruptionBudgets and HorizontalPodAutoscalers: built-in kinds whose controllers say whether they can work.
 //!
 //! A budget that too few pods meet blocks every drain of a node (`disruptionsAllowed` may well be 0). An autoscaler
-//! without metrics scales nothing; Argo CD calls it degraded by the same two conditions.
+//! without metrics scales nothing; Argo CD calls it degraded by the same two conditions. And workloads that were scaled to
+//! nothing, which are ready by their counts.
 
 use serde_json::Value;
 
 use super::object::{text, words};
 use super::patience::METRICS;
-use super::{Health, Object};
+use super::{Health, Object, Surroundings, workloads};
+use crate::number::count;
 
 pub(super) fn budget(budget: Object<'_>) -> Health {
     let name = budget.name();
@@ -40,10 +42,51 @@ pub(super) fn autoscaler(scaler: Object<'_>) -> Health {
     }
 }
 
+/// How many pods a workload wants; `None` for what is none, or wants one on each node.
+#[must_use]
+pub fn wanted_pods(object: Object<'_>) -> Option<i64> {
+    let is_scaled = object.group == "apps" && ["Deployment", "StatefulSet", "ReplicaSet"].contains(&object.kind);
+    is_scaled.then(|| workloads::wanted(object))
+}
+
+/// A workload that was ready with `had` pods and wants none any more, unless an autoscaler scales it (KEDA makes one, too).
+#[must_use]
+pub fn deserted(workload: Object<'_>, had: i64, around: &Surroundings<'_>) -> Option<Health> {
+    let target = |scaler: &Object<'_>| {
+        let of = |field: &str| scaler.text(&format!("/spec/scaleTargetRef/{field}"));
+        of("kind") == workload.kind && of("name") == workload.name()
+    };
+    let is_scaled = around.all("HorizontalPodAutoscaler").iter().any(target);
+    (had > 0 && wanted_pods(workload) == Some(0) && !is_scaled).then(|| {
+        let (kind, name) = (workload.kind, workload.name());
+        let had = count(usize::try_from(had).unwrap_or_default(), "pod");
+        Health::doomed(format!("{kind} {name} was scaled to 0 after it had been ready with {had}"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::literal::{ready, stuck, waiting};
+    use super::super::literal::{ready, stuck, waiting, with};
     use super::super::patience::METRICS;
+    use super::deserted;
+
+    #[test]
+    fn a_workload_scaled_to_nothing_is_deserted_unless_an_autoscaler_scales_it() {
+        let web = |replicas: u8| {
+            format!(
+                "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: web }}\nspec: {{ replicas: {replicas} }}"
+            )
+        };
+        let line = |yaml: &str, had: i64| match with(yaml, |object, around| deserted(object, had, around)) {
+            Some(super::Health::Doomed(cause)) => Some(cause.line),
+            _ => None,
+        };
+        let said = "Deployment web was scaled to 0 after it had been ready with 2 pods";
+        assert_eq!(line(&web(0), 2).as_deref(), Some(said));
+        assert_eq!((line(&web(1), 2), line(&web(0), 0)), (None, None));
+        let scaler = "\n---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: { name: keda-hpa-web }\nspec: { scaleTargetRef: { kind: Deployment, name: web } }";
+        assert_eq!(line(&(web(0) + scaler), 2), None);
+    }
 
     #[test]
     fn a_disruption_budget_is_ready_when_enough_pods_are_healthy() {

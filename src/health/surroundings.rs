@@ -9,6 +9,7 @@ use super::Object;
 pub struct Surroundings<'a> {
     kinds: BTreeMap<&'a str, Vec<Object<'a>>>,
     statusless: BTreeSet<(String, String)>,
+    unseen: BTreeSet<String>,
 }
 
 impl<'a> Surroundings<'a> {
@@ -18,7 +19,7 @@ impl<'a> Surroundings<'a> {
         for object in objects {
             kinds.entry(object.kind).or_default().push(object);
         }
-        Self { kinds, statusless: BTreeSet::new() }
+        Self { kinds, ..Self::default() }
     }
 
     /// The same, knowing the groups and kinds whose definition has no status to write.
@@ -26,6 +27,18 @@ impl<'a> Surroundings<'a> {
     pub fn without_status(mut self, kinds: impl IntoIterator<Item = (String, String)>) -> Self {
         self.statusless.extend(kinds);
         self
+    }
+
+    /// The same, knowing the kinds that may not be looked at: nothing of them is missing for not being seen.
+    #[must_use]
+    pub fn unseen(mut self, kinds: impl IntoIterator<Item = String>) -> Self {
+        self.unseen.extend(kinds);
+        self
+    }
+
+    /// Whether an object would be seen if it were there, and is not.
+    pub(super) fn lacks(&self, kind: &str, name: &str) -> bool {
+        !self.unseen.contains(kind) && self.named(kind, name).is_none()
     }
 
     pub(super) fn has_no_status(&self, object: Object<'_>) -> bool {

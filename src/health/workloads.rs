@@ -113,7 +113,7 @@ fn unseen(workload: Object<'_>) -> Option<Health> {
     })
 }
 
-fn wanted(workload: Object<'_>) -> i64 {
+pub(super) fn wanted(workload: Object<'_>) -> i64 {
     workload.number("/spec/replicas").unwrap_or(1)
 }
 

@@ -4,16 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kube::Client;
-use kube::api::{Api, ApiResource, DynamicObject};
+use futures::future::join_all;
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta};
+use kube::core::DynamicResourceScope;
+use kube::{Client, Resource};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::WatchError;
 use super::feed::{Feed, Objects, View, key};
 use super::kinds::Kinds;
+use super::manned::Manned;
 
 /// How long a watch is kept after its last wait: checks follow each other.
 const LINGER: Duration = Duration::from_secs(30);
+
+/// How long the watches are given to see what the API server says that there is.
+const CATCHING_UP: Duration = Duration::from_secs(10);
 
 /// One object in the cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +39,7 @@ pub struct Hub {
     client: Client,
     feeds: Feeds,
     pub(super) kinds: Arc<Kinds>,
+    pub(super) manned: Manned,
 }
 
 /// One kind in one namespace.
@@ -49,7 +57,7 @@ impl Hub {
     #[must_use]
     pub fn new(client: Client) -> Self {
         let kinds = Arc::new(Kinds::new(client.clone()));
-        Self { client, feeds: Feeds::default(), kinds }
+        Self { client, feeds: Feeds::default(), kinds, manned: Manned::default() }
     }
 
     /// The client that the watches use.
@@ -89,10 +97,54 @@ impl Hub {
         self.until(&object.resource, object.namespace.as_deref(), found).await
     }
 
+    /// Waits until the watches that are open have seen these objects as they are now: who wrote them has the answer at
+    /// once, a watch a little later, and until then would show them as they were. Ends after a while, or where the API
+    /// server does not say how they are, without that.
+    pub async fn catch_up(&self, objects: &[ObjectRef]) {
+        let mut places: Vec<(&ApiResource, Option<&str>)> = Vec::new();
+        for object in objects {
+            let place = (&object.resource, object.namespace.as_deref());
+            if !places.contains(&place) && lock(&self.feeds).contains_key(&place_of(place.0, place.1)) {
+                places.push(place);
+            }
+        }
+        let caught_up = places.into_iter().map(|place| timeout(CATCHING_UP, self.caught_up(place, objects)));
+        join_all(caught_up).await;
+    }
+
+    async fn caught_up(
+        &self,
+        (resource, namespace): (&ApiResource, Option<&str>),
+        objects: &[ObjectRef],
+    ) -> Option<()> {
+        let endpoint: Api<DynamicObject> = self.endpoint(resource, namespace);
+        let now = endpoint.list_metadata(&ListParams::default()).await.ok()?.items;
+        let is_wanted = |name: &str| objects.iter().any(|one| one.name == name && one.resource == *resource);
+        let now: Vec<_> =
+            now.iter().filter_map(|one| Some((one.metadata.name.as_deref()?, version(&one.metadata)?))).collect();
+        let seen = |objects: &[Arc<DynamicObject>]| {
+            let seen: BTreeMap<_, _> =
+                objects.iter().map(|one| (one.metadata.name.as_deref(), version(&one.metadata))).collect();
+            let mut wanted = now.iter().filter(|(name, _)| is_wanted(name));
+            wanted.all(|(name, at)| seen.get(&Some(*name)).is_some_and(|seen| *seen >= Some(*at))).then_some(())
+        };
+        self.until(resource, namespace, seen).await.ok()
+    }
+
+    fn endpoint<K>(&self, resource: &ApiResource, namespace: Option<&str>) -> Api<K>
+    where
+        K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+    {
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
+            None => Api::all_with(self.client.clone(), resource),
+        }
+    }
+
     /// Opens a window on a kind in a namespace, and the watch behind it unless it is open already.
     #[must_use]
     pub fn window(&self, resource: &ApiResource, namespace: Option<&str>) -> Window {
-        let place = (resource.api_version.clone(), resource.plural.clone(), namespace.map(str::to_owned));
+        let place = place_of(resource, namespace);
         let kind = format!("{}.{}", resource.plural, resource.api_version);
         let mut feeds = lock(&self.feeds);
         if let Some(view) = feeds.get(&place) {
@@ -105,14 +157,19 @@ impl Hub {
         let view = Arc::new(view);
         feeds.insert(place.clone(), Arc::clone(&view));
         drop(feeds);
-        let api = match namespace {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
-            None => Api::all_with(self.client.clone(), resource),
-        };
-        let feed = Feed::new(api, resource, Arc::clone(&view));
+        let feed = Feed::new(self.endpoint(resource, namespace), resource, Arc::clone(&view));
         tokio::spawn(keep(feed, view, Arc::clone(&self.feeds), place));
         Window { kind, view: window }
     }
+}
+
+fn place_of(resource: &ApiResource, namespace: Option<&str>) -> Place {
+    (resource.api_version.clone(), resource.plural.clone(), namespace.map(str::to_owned))
+}
+
+/// An object's version as a number, which its order is read from (KEP-5504).
+fn version(metadata: &ObjectMeta) -> Option<u64> {
+    metadata.resource_version.as_deref()?.parse().ok()
 }
 
 /// Runs a feed until it is refused or nobody has looked at it for a while.

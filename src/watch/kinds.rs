@@ -102,7 +102,7 @@ pub(super) fn built_in(kind: &str) -> Option<Kind> {
 }
 
 /// API version, kind, plural, whether it is namespaced.
-const BUILT_IN: [(&str, &str, &str, bool); 24] = [
+const BUILT_IN: [(&str, &str, &str, bool); 26] = [
     ("v1", "Pod", "pods", true),
     ("v1", "Service", "services", true),
     ("v1", "ConfigMap", "configmaps", true),
@@ -121,8 +121,10 @@ const BUILT_IN: [(&str, &str, &str, bool); 24] = [
     ("apps/v1", "ReplicaSet", "replicasets", true),
     ("batch/v1", "Job", "jobs", true),
     ("batch/v1", "CronJob", "cronjobs", true),
+    ("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true),
     ("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", true),
     ("networking.k8s.io/v1", "Ingress", "ingresses", true),
+    ("networking.k8s.io/v1", "IngressClass", "ingressclasses", false),
     ("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", true),
     ("storage.k8s.io/v1", "StorageClass", "storageclasses", false),
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", false),

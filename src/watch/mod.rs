@@ -11,6 +11,7 @@ mod feed;
 mod hub;
 mod kinds;
 mod lean;
+mod manned;
 mod scene;
 mod settle;
 

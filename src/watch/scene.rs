@@ -8,6 +8,7 @@ use kube::api::{ApiResource, DynamicObject};
 
 use super::feed::Objects;
 use super::kinds::built_in;
+use super::manned::Manned;
 use super::{Hub, ObjectRef, WatchError, Window};
 use crate::complaint::chain;
 use crate::health::{self, Belief, Cause, Doubt, Health, Surroundings};
@@ -44,11 +45,16 @@ impl<'a> Scene<'a> {
         }
         for object in objects {
             for kind in around(&object.resource) {
-                let kind = built_in(kind).map(|served| served.resource);
-                kind.into_iter().for_each(|kind| scene.frame(hub, kind, object.namespace.clone(), true));
+                scene.frame_around(hub, kind, object.namespace.clone());
             }
         }
         scene
+    }
+
+    fn frame_around(&mut self, hub: &Hub, kind: &str, namespace: Option<String>) {
+        if let Some(kind) = built_in(kind) {
+            self.frame(hub, kind.resource, namespace.filter(|_| kind.namespaced), true);
+        }
     }
 
     fn frame(&mut self, hub: &Hub, resource: ApiResource, namespace: Option<String>, around: bool) {
@@ -77,14 +83,12 @@ impl<'a> Scene<'a> {
                 Err(refused) => return Err(refused),
             }
         }
-        if self.wants_nodes(&seen) {
-            if let Some(nodes) = built_in("Node") {
-                self.frame(hub, nodes.resource, None, true);
-            }
+        if let Some((kind, namespace)) = self.lacks(&seen, &hub.manned) {
+            self.frame_around(hub, kind, namespace);
             return Ok(None);
         }
         let sights: Vec<Sight<'_>> = self.frames.iter().zip(seen).collect();
-        let (healths, doubts) = self.assess(&sights).into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+        let (healths, doubts) = self.assess(&sights, &hub.manned).into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
         self.doubts = doubts.concat();
         Ok(Some(healths))
     }
@@ -94,19 +98,32 @@ impl<'a> Scene<'a> {
         &self.doubts
     }
 
-    /// Nodes are only worth a watch where the scheduler finds them too small.
-    fn wants_nodes(&self, seen: &[Objects]) -> bool {
-        let mut pods = self.frames.iter().zip(seen).filter(|(frame, _)| frame.resource.kind == "Pod");
-        let open = self.frames.iter().any(|frame| frame.resource.kind == "Node");
-        !open && pods.any(|(frame, pods)| pods.iter().any(|pod| health::wants_nodes(view(&frame.resource, pod))))
+    /// A kind that is worth a watch only now: nodes where the scheduler finds them too small, autoscalers where something
+    /// was scaled to nothing.
+    fn lacks(&self, seen: &[Objects], manned: &Manned) -> Option<(&'static str, Option<String>)> {
+        for (frame, objects) in self.frames.iter().zip(seen) {
+            let mut views = objects.iter().map(|object| view(&frame.resource, object));
+            let (kind, namespace) = match frame.resource.kind.as_str() {
+                "Pod" if views.any(health::wants_nodes) => ("Node", None),
+                _ if views.any(|object| manned.had(object).is_some()) => {
+                    ("HorizontalPodAutoscaler", frame.namespace.clone())
+                }
+                _ => continue,
+            };
+            let is_open = |frame: &Frame| frame.resource.kind == kind && frame.namespace == namespace;
+            if !self.frames.iter().any(is_open) {
+                return Some((kind, namespace));
+            }
+        }
+        None
     }
 
-    fn assess(&self, sights: &[Sight<'_>]) -> Vec<(Health, Vec<Doubt>)> {
+    fn assess(&self, sights: &[Sight<'_>], manned: &Manned) -> Vec<(Health, Vec<Doubt>)> {
         let namespaces: BTreeSet<_> = self.objects.iter().map(|object| object.namespace.as_deref()).collect();
         let around = |namespace| (namespace, surroundings(sights, namespace, &self.statusless));
         let around: BTreeMap<_, _> = namespaces.into_iter().map(around).collect();
         let each = self.objects.iter();
-        each.map(|object| health(object, sights, &around[&object.namespace.as_deref()], self.belief)).collect()
+        each.map(|object| health(object, sights, &around[&object.namespace.as_deref()], self.belief, manned)).collect()
     }
 
     /// Waits for a change of anything in the scene.
@@ -121,21 +138,38 @@ pub fn view<'a>(resource: &'a ApiResource, object: &'a DynamicObject) -> health:
     health::Object { group: &resource.group, kind: &resource.kind, metadata: &object.metadata, data: &object.data }
 }
 
-fn health(object: &ObjectRef, sights: &[Sight<'_>], around: &Surroundings<'_>, belief: Belief) -> (Health, Vec<Doubt>) {
+fn health(
+    object: &ObjectRef,
+    sights: &[Sight<'_>],
+    around: &Surroundings<'_>,
+    belief: Belief,
+    manned: &Manned,
+) -> (Health, Vec<Doubt>) {
     let own = |(frame, _): &&Sight<'_>| frame.resource == object.resource && frame.namespace == object.namespace;
-    let Some((frame, objects)) = sights.iter().find(own) else { return (missing(object), Vec::new()) };
+    let Some((frame, objects)) = sights.iter().find(own) else { return (missing(object, belief), Vec::new()) };
     if let Some(found) = object.among(objects).map(|found| view(&object.resource, found)) {
-        return (health::assess(found, around), health::doubts(found, around, belief));
+        return (present(found, around, belief, manned), health::doubts(found, around, belief));
     }
     let ended = frame.window.ended();
     let ended = object.among(&ended).map(|ended| view(&object.resource, ended));
     let ended = ended.filter(|ended| health::is_cleaned_up(*ended)).map(|ended| health::assess(ended, around));
-    (ended.unwrap_or_else(|| missing(object)), Vec::new())
+    (ended.unwrap_or_else(|| missing(object, belief)), Vec::new())
 }
 
-fn missing(object: &ObjectRef) -> Health {
+fn present(object: health::Object<'_>, around: &Surroundings<'_>, belief: Belief, manned: &Manned) -> Health {
+    match health::assess(object, around) {
+        ready @ Health::Ready { .. } if belief == Belief::Lasting => manned.deserted(object, around).unwrap_or(ready),
+        ready @ Health::Ready { .. } => {
+            manned.note(object);
+            ready
+        }
+        unready @ (Health::Waiting { .. } | Health::Doomed(_)) => unready,
+    }
+}
+
+fn missing(object: &ObjectRef, belief: Belief) -> Health {
     let line = format!("{object} is not there");
-    Health::Waiting { on: Cause { line, way: Vec::new(), speaker: None }, patience: None }
+    Health::Waiting { on: Cause { line, way: Vec::new(), speaker: None }, patience: belief.absence() }
 }
 
 /// Everything seen in a namespace, and what has none.
@@ -146,7 +180,9 @@ fn surroundings<'a>(
 ) -> Surroundings<'a> {
     let near = sights.iter().filter(|(frame, _)| frame.namespace.is_none() || frame.namespace.as_deref() == namespace);
     let objects = near.flat_map(|(frame, objects)| objects.iter().map(|object: &Arc<_>| view(&frame.resource, object)));
-    Surroundings::new(objects).without_status(statusless.iter().cloned())
+    let refused = sights.iter().filter(|(frame, _)| frame.around && frame.window.is_refused());
+    let unseen = refused.map(|(frame, _)| frame.resource.kind.clone());
+    Surroundings::new(objects).without_status(statusless.iter().cloned()).unseen(unseen)
 }
 
 /// The kinds in the same namespace that explain how an object of a kind is.
@@ -159,6 +195,7 @@ fn around(resource: &ApiResource) -> &'static [&'static str] {
         ("", "Service") => {
             &["EndpointSlice", "Pod", "ReplicaSet", "Deployment", "StatefulSet", "Event", "PersistentVolumeClaim"]
         }
+        ("networking.k8s.io", "Ingress") => &["IngressClass", "Service"],
         (group, _) if health::is_built_in(group) => &[],
         _ => &["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "Event", "PersistentVolumeClaim"],
     }

@@ -384,6 +384,64 @@ async fn what_came_back_is_believed_once_it_stays_and_by_a_settle_at_once() {
 }
 
 #[tokio::test]
+async fn what_is_scaled_to_nothing_after_it_was_ready_does_not_endure_unless_it_is_scaled_by_an_autoscaler() {
+    let (fake, hub) = hub();
+    let web = [web(&hub).await];
+    let (out, _heard) = tokio::sync::mpsc::unbounded_channel();
+    let notes = seaworthy::ports::Notes::new(seaworthy::plan::StepId::cluster(), out);
+    let scaled = |replicas: u8| {
+        let status = json!({ "observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, "availableReplicas": replicas });
+        let metadata = json!({ "name": "web", "namespace": "ns", "uid": "d" });
+        fake.put("deployments", json!({ "metadata": metadata, "spec": { "replicas": replicas }, "status": status }));
+    };
+    scaled(0);
+    assert!(timeout(SOON, hub.endure(&web, &notes)).await.unwrap().unwrap().is_ok(), "it was meant to have none");
+    scaled(2);
+    hub.catch_up(&web).await;
+    assert!(timeout(SOON, hub.settle(&web, &notes)).await.unwrap().unwrap().is_ok());
+    scaled(0);
+    hub.catch_up(&web).await;
+    fake.put("horizontalpodautoscalers", json!({ "metadata": { "name": "other", "namespace": "ns" } }));
+    let doom = timeout(SOON, hub.endure(&web, &notes)).await.unwrap().unwrap().unwrap_err();
+    assert_eq!(doom.why, "Deployment web was scaled to 0 after it had been ready with 2 pods");
+    let target = json!({ "scaleTargetRef": { "kind": "Deployment", "name": "web" } });
+    fake.put("horizontalpodautoscalers", json!({ "metadata": { "name": "web", "namespace": "ns" }, "spec": target }));
+    let resource = hub.resource("HorizontalPodAutoscaler").await.unwrap().resource;
+    hub.catch_up(&[ObjectRef { resource, namespace: Some("ns".to_owned()), name: "web".to_owned() }]).await;
+    assert!(timeout(SOON, hub.endure(&web, &notes)).await.unwrap().unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn what_was_just_written_is_caught_up_with_although_its_watch_has_not_heard_of_it() {
+    let (fake, hub) = hub();
+    let put = |generation: u8| {
+        let metadata = json!({ "name": "web", "namespace": "ns", "generation": generation });
+        fake.put("deployments", json!({ "metadata": metadata }));
+    };
+    put(1);
+    let web = [web(&hub).await];
+    assert!(hub.current(&web[0]).await.unwrap().is_some());
+    fake.watched().await;
+    // Until its watch is open again nobody tells it.
+    fake.cut();
+    fake.unwatched().await;
+    put(2);
+    let seen = async || hub.current(&web[0]).await.unwrap().unwrap().metadata.generation;
+    assert_eq!(seen().await, Some(1));
+    timeout(SOON, hub.catch_up(&web)).await.unwrap();
+    assert_eq!(seen().await, Some(2));
+}
+
+#[tokio::test]
+async fn what_is_gone_at_the_end_is_not_waited_for_long() {
+    let (_fake, hub) = hub();
+    let (out, _heard) = tokio::sync::mpsc::unbounded_channel();
+    let notes = seaworthy::ports::Notes::new(seaworthy::plan::StepId::cluster(), out);
+    let doom = timeout(2 * SOON, hub.endure(&[web(&hub).await], &notes)).await.unwrap().unwrap().unwrap_err();
+    assert_eq!(doom.why, "Deployment web is not there; still so after 5 s");
+}
+
+#[tokio::test]
 async fn settling_ends_when_the_newest_specification_is_there() {
     let (fake, hub) = hub();
     let settle = tokio::spawn({
