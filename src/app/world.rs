@@ -173,7 +173,8 @@ impl Platform {
                 left.extend(site.prober.clean().await);
             }
             if borrowed && !self.keep {
-                let removed = self.installer.remove(&site.target, notes).await;
+                let installed = lock(&self.memory.installed).values().flatten().cloned().collect::<Vec<_>>();
+                let removed = self.installer.remove(&site.target, &installed, notes).await;
                 left.extend(
                     removed.err().into_iter().flat_map(|trouble| [vec![trouble.headline], trouble.details].concat()),
                 );

@@ -8,6 +8,7 @@
 
 mod apply;
 mod chart;
+mod claims;
 mod conceded;
 mod crds;
 mod drift;
@@ -125,12 +126,13 @@ impl Installer {
     }
 
     /// Takes away what this run created in a cluster that stays: its releases with their hooks, then the objects it has
-    /// applied, then its namespaces; waits until they are gone. Bounded by the caller.
+    /// applied and the claims that StatefulSets among `installed` have had made, then its namespaces; waits until they are
+    /// gone. Bounded by the caller.
     ///
     /// # Errors
     /// What is left, a line each, the first as the headline; the rest was removed all the same.
-    pub async fn remove(&self, cluster: &Target, notes: &Notes) -> Result<Done, Trouble> {
-        let (done, left) = remove::everything(self, cluster, notes).await;
+    pub async fn remove(&self, cluster: &Target, installed: &[ObjectRef], notes: &Notes) -> Result<Done, Trouble> {
+        let (done, left) = remove::everything(self, cluster, installed, notes).await;
         let mut left = left.iter().map(|error| error.trouble(&self.secrets).headline);
         match left.next() {
             None => Ok(done),

@@ -15,7 +15,7 @@ use kube::{Client, ResourceExt as _};
 use tokio::time::timeout;
 
 use super::apply::{self, Applier, Obstacle};
-use super::{InstallError, Installer, Target, render};
+use super::{InstallError, Installer, Target, claims, render};
 use crate::k8s::RUN_LABEL;
 use crate::manifest;
 use crate::number::count;
@@ -24,9 +24,9 @@ use crate::watch::ObjectRef;
 
 /// One thing to be removed.
 #[derive(Debug)]
-struct Marked {
-    object: ObjectRef,
-    uid: String,
+pub(super) struct Marked {
+    pub(super) object: ObjectRef,
+    pub(super) uid: String,
 }
 
 /// What is removed together, in the order of this type: kinds go after their objects, namespaces last.
@@ -55,8 +55,14 @@ struct Release {
     since: Option<Time>,
 }
 
-/// Goes on where something cannot be removed: what is left comes back beside what was done.
-pub(super) async fn everything(installer: &Installer, cluster: &Target, notes: &Notes) -> (Done, Vec<InstallError>) {
+/// Takes away what this run has made, `installed` among it, with the claims of its StatefulSets. Goes on where something cannot be removed: what is left comes back beside what was done.
+pub(super) async fn everything(
+    installer: &Installer,
+    cluster: &Target,
+    installed: &[ObjectRef],
+    notes: &Notes,
+) -> (Done, Vec<InstallError>) {
+    let mut claimed = claims::of(&cluster.client, installed).await;
     let (mut left, mut found) = (Vec::new(), Vec::new());
     let releases = releases(installer, &cluster.client).await.unwrap_or_else(|error| {
         left.push(error);
@@ -81,9 +87,13 @@ pub(super) async fn everything(installer: &Installer, cluster: &Target, notes: &
         waves.entry(wave(&marked)).or_default().insert(marked.uid.clone(), marked);
     }
     let mut objects = 0;
-    for (wave, marked) in waves {
-        let stays = gone(&cluster.client, wave, marked.into_values().collect(), notes, &mut objects).await;
-        left.extend(stays);
+    for wave in [Wave::Objects, Wave::Crds, Wave::Namespaces] {
+        let marked = waves.remove(&wave).unwrap_or_default().into_values().collect();
+        left.extend(gone(&cluster.client, wave, marked, notes, &mut objects).await);
+        if wave == Wave::Objects {
+            let orphaned = claims::orphaned(&cluster.client, std::mem::take(&mut claimed)).await;
+            left.extend(gone(&cluster.client, wave, orphaned, notes, &mut objects).await);
+        }
     }
     (Done::saying(format!("removed {} and {}", count(releases.len(), "release"), count(objects, "object"))), left)
 }
@@ -188,6 +198,9 @@ fn wave(marked: &Marked) -> Wave {
 
 /// Deletes them side by side and waits until each is gone; counts those, and returns why the others stay.
 async fn gone(client: &Client, wave: Wave, marked: Vec<Marked>, notes: &Notes, count: &mut usize) -> Vec<InstallError> {
+    if marked.is_empty() {
+        return Vec::new();
+    }
     let names: Vec<String> = marked.iter().map(title).collect();
     notes.waiting(format!("{} to be gone", names.join(", ")));
     let deleted = join_all(marked.iter().map(|marked| delete(client, marked, wave.patience()))).await;
