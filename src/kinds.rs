@@ -3,7 +3,8 @@
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ApiResource, DynamicObject, TypeMeta};
-use kube::{Client, Error};
+use kube::core::DynamicResourceScope;
+use kube::{Client, Error, Resource};
 
 /// A kind as the API server serves it.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,10 +21,7 @@ impl Kind {
     /// The endpoint for an object: in its own namespace, else in `namespace`, else for the whole cluster.
     #[must_use]
     pub fn endpoint(&self, client: &Client, object: &DynamicObject, namespace: &str) -> Api<DynamicObject> {
-        match self.place(object, namespace) {
-            Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &self.resource),
-            None => Api::all_with(client.clone(), &self.resource),
-        }
+        endpoint(client, &self.resource, self.place(object, namespace).as_deref())
     }
 
     /// The namespace that an object of this kind lives in; `None` for a kind without.
@@ -31,6 +29,18 @@ impl Kind {
     pub fn place(&self, object: &DynamicObject, namespace: &str) -> Option<String> {
         let own = object.metadata.namespace.as_deref().filter(|own| !own.is_empty());
         self.namespaced.then(|| own.unwrap_or(namespace).to_owned())
+    }
+}
+
+/// The endpoint for a kind in a namespace; for the whole cluster, or a kind without namespaces, where none is given.
+#[must_use]
+pub fn endpoint<K>(client: &Client, resource: &ApiResource, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
+        None => Api::all_with(client.clone(), resource),
     }
 }
 

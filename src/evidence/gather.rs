@@ -13,6 +13,7 @@ use kube::{Client, ResourceExt as _};
 use super::{Log, Scene};
 use crate::complaint;
 use crate::k8s::CHECK_LABEL;
+use crate::kinds;
 use crate::watch::ObjectRef;
 
 /// Most objects, events and pods that are kept: a namespace may hold thousands.
@@ -119,10 +120,7 @@ async fn listed(
 }
 
 async fn get(client: Client, object: ObjectRef) -> Result<Option<DynamicObject>, String> {
-    let api: Api<DynamicObject> = match &object.namespace {
-        Some(namespace) => Api::namespaced_with(client, namespace, &object.resource),
-        None => Api::all_with(client, &object.resource),
-    };
+    let api: Api<DynamicObject> = kinds::endpoint(&client, &object.resource, object.namespace.as_deref());
     api.get_opt(&object.name)
         .await
         .map_err(|error| format!("{} {}: {}", object.resource.kind, object.name, complaint::chain(&error)))

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::apply::{self, Applier, Obstacle};
 use super::{InstallError, Installer, Target, claims, render};
 use crate::k8s::RUN_LABEL;
+use crate::kinds;
 use crate::manifest;
 use crate::number::count;
 use crate::ports::{Done, Notes};
@@ -212,10 +213,7 @@ async fn gone(client: &Client, wave: Wave, marked: Vec<Marked>, notes: &Notes, c
 async fn delete(client: &Client, marked: &Marked, patience: Duration) -> Result<(), InstallError> {
     let Marked { object, uid } = marked;
     let title = title(marked);
-    let api: Api<DynamicObject> = match &object.namespace {
-        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &object.resource),
-        None => Api::all_with(client.clone(), &object.resource),
-    };
+    let api: Api<DynamicObject> = kinds::endpoint(client, &object.resource, object.namespace.as_deref());
     let this = Preconditions { uid: Some(uid.clone()), resource_version: None };
     match api.delete(&object.name, &DeleteParams::background().preconditions(this)).await {
         Ok(_) => {}

@@ -34,6 +34,7 @@ pub use self::running::mark;
 use crate::checks::{Check, Claim, Verdict};
 use crate::complaint;
 use crate::k8s::Access;
+use crate::kinds;
 use crate::logs::LogKeeper;
 use crate::plan::CheckWork;
 use crate::ports::Notes;
@@ -98,10 +99,8 @@ impl Prober {
         let made = std::mem::take(&mut *self.made.0.lock().unwrap_or_else(PoisonError::into_inner));
         let mut left = Vec::new();
         for object in made {
-            let api: Api<DynamicObject> = match &object.namespace {
-                Some(namespace) => Api::namespaced_with(self.hub.client().clone(), namespace, &object.resource),
-                None => Api::all_with(self.hub.client().clone(), &object.resource),
-            };
+            let api: Api<DynamicObject> =
+                kinds::endpoint(self.hub.client(), &object.resource, object.namespace.as_deref());
             match api.delete(&object.name, &DeleteParams::background()).await {
                 Ok(_) => {}
                 Err(kube::Error::Api(status)) if status.code == 404 => {}

@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
+use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta};
-use kube::core::DynamicResourceScope;
-use kube::{Client, Resource};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -15,6 +14,7 @@ use super::WatchError;
 use super::feed::{Feed, Objects, View, key};
 use super::kinds::Kinds;
 use super::manned::Manned;
+use crate::kinds::endpoint;
 
 /// How long a watch is kept after its last wait: checks follow each other.
 const LINGER: Duration = Duration::from_secs(30);
@@ -117,7 +117,7 @@ impl Hub {
         (resource, namespace): (&ApiResource, Option<&str>),
         objects: &[ObjectRef],
     ) -> Option<()> {
-        let endpoint: Api<DynamicObject> = self.endpoint(resource, namespace);
+        let endpoint: Api<DynamicObject> = endpoint(&self.client, resource, namespace);
         let now = endpoint.list_metadata(&ListParams::default()).await.ok()?.items;
         let is_wanted = |name: &str| objects.iter().any(|one| one.name == name && one.resource == *resource);
         let now: Vec<_> =
@@ -129,16 +129,6 @@ impl Hub {
             wanted.all(|(name, at)| seen.get(&Some(*name)).is_some_and(|seen| *seen >= Some(*at))).then_some(())
         };
         self.until(resource, namespace, seen).await.ok()
-    }
-
-    fn endpoint<K>(&self, resource: &ApiResource, namespace: Option<&str>) -> Api<K>
-    where
-        K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
-    {
-        match namespace {
-            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
-            None => Api::all_with(self.client.clone(), resource),
-        }
     }
 
     /// Opens a window on a kind in a namespace, and the watch behind it unless it is open already.
@@ -157,7 +147,7 @@ impl Hub {
         let view = Arc::new(view);
         feeds.insert(place.clone(), Arc::clone(&view));
         drop(feeds);
-        let feed = Feed::new(self.endpoint(resource, namespace), resource, Arc::clone(&view));
+        let feed = Feed::new(endpoint(&self.client, resource, namespace), resource, Arc::clone(&view));
         tokio::spawn(keep(feed, view, Arc::clone(&self.feeds), place));
         Window { kind, view: window }
     }
