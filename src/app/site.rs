@@ -8,7 +8,7 @@ use crate::install::Target;
 use crate::k8s::{self, Access};
 use crate::logs::LogKeeper;
 use crate::ports::Trouble;
-use crate::probes::{Made, Prober};
+use crate::probes::{Learnt, Made, Prober};
 use crate::secrets::Secrets;
 use crate::tunnel::Dialer;
 use crate::watch::Hub;
@@ -50,6 +50,7 @@ impl Site {
             helm: about.helm.map(Path::to_owned),
             access: raised.access.clone(),
             made: Made::default(),
+            learnt: Learnt::default(),
         };
         let exclusive = raised.ownership == Ownership::Ours;
         let target = Target { access: raised.access.clone(), client, exclusive };

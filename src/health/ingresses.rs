@@ -19,8 +19,19 @@ pub(super) fn assess(ingress: Object<'_>, around: &Surroundings<'_>) -> Health {
         Some((path, lost)) => {
             Health::stuck(format!("Ingress {}: {path} leads nowhere: {lost}", ingress.name()), NO_BACKEND)
         }
+        None if class.is_empty() && !has_default(ingress, around) => {
+            Health::ready("what it leads to is there; it names no class, and none is the default")
+        }
         None => Health::ready("what it leads to is there"),
     }
+}
+
+/// Whether some controller may take it for its own though it names no class: by the default one, or as was done of old.
+fn has_default(ingress: Object<'_>, around: &Surroundings<'_>) -> bool {
+    const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
+    let mut classes = around.all("IngressClass").iter();
+    ingress.annotation("kubernetes.io/ingress.class").is_some()
+        || classes.any(|class| class.annotation(DEFAULT) == Some("true"))
 }
 
 /// Where from and where to, of those that lead to Services.
@@ -56,6 +67,7 @@ mod tests {
 
     const SERVICE: &str =
         "\n---\napiVersion: v1\nkind: Service\nmetadata: { name: web }\nspec: { ports: [{ name: http, port: 80 }] }";
+    const SAW: &str = "what it leads to is there; it names no class, and none is the default";
     const CLASS: &str = "\n---\napiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: { name: nginx }";
 
     fn ingress(spec: &str) -> String {
@@ -73,12 +85,18 @@ mod tests {
         let classed = ingress("ingressClassName: nginx");
         stuck(&classed, "Ingress web: there is no IngressClass nginx", NO_CLASS);
         ready(&(classed + CLASS), "what it leads to is there");
+        let default = CLASS.replace(
+            "name: nginx",
+            "name: nginx, annotations: { ingressclass.kubernetes.io/is-default-class: 'true' }",
+        );
+        ready(&(ingress("rules: []") + &default), "what it leads to is there");
+        ready(&ingress("rules: []"), SAW);
     }
 
     #[test]
     fn an_ingress_needs_every_service_and_port_that_it_leads_to() {
-        ready(&(to("name: web, port: { number: 80 }") + SERVICE), "what it leads to is there");
-        ready(&(to("name: web, port: { name: http }") + SERVICE), "what it leads to is there");
+        ready(&(to("name: web, port: { number: 80 }") + SERVICE), SAW);
+        ready(&(to("name: web, port: { name: http }") + SERVICE), SAW);
         let line = |lost: &str| format!("Ingress web: a.example/x leads nowhere: {lost}");
         stuck(&(to("name: api, port: { number: 80 }") + SERVICE), &line("there is no Service api"), NO_BACKEND);
         stuck(&(to("name: web, port: { number: 81 }") + SERVICE), &line("Service web has no port 81"), NO_BACKEND);
@@ -90,6 +108,6 @@ mod tests {
         let default = ingress("defaultBackend: { service: { name: api, port: { number: 80 } } }");
         stuck(&default, "Ingress web: its default leads nowhere: there is no Service api", NO_BACKEND);
         let elsewhere = "\n---\napiVersion: v1\nkind: Service\nmetadata: { name: web }\nspec: { type: ExternalName }";
-        ready(&(to("name: web, port: { number: 80 }") + elsewhere), "what it leads to is there");
+        ready(&(to("name: web, port: { number: 80 }") + elsewhere), SAW);
     }
 }

@@ -1,10 +1,12 @@
 //! Jobs: run to success, or failed with the container that failed it.
 //!
-//! Only `Complete` and `Failed` end a Job; `SuccessCriteriaMet` and `FailureTarget` come while its pods still run
+//! Only `Complete` and `Failed` end a Job; `SuccessCriteriaMet` and `FailureTarget` come while its pods still run, and are
+//! never taken back: what will have failed is not waited for
 //! (<https://kubernetes.io/docs/concepts/workloads/controllers/job/#termination-of-job-pods>).
 
 use super::object::words;
 use super::{Health, Object, Surroundings, containers, creation, pods};
+use crate::number::count;
 
 /// Whether it is a Job that has ended and goes then by its own wish (`ttlSecondsAfterFinished`): that it is being deleted,
 /// or gone, says nothing against it.
@@ -19,7 +21,7 @@ pub(super) fn assess(job: Object<'_>, around: &Surroundings<'_>) -> Health {
     if job.holds("Complete").is_some() {
         return Health::ready("ran to success");
     }
-    if let Some(failed) = job.holds("Failed") {
+    if let Some(failed) = job.holds("Failed").or_else(|| job.holds("FailureTarget")) {
         return failure(job, super::object::text(failed, "/reason"), words(failed), around).below(job);
     }
     if job.holds("Suspended").is_some() {
@@ -28,7 +30,8 @@ pub(super) fn assess(job: Object<'_>, around: &Surroundings<'_>) -> Health {
     let pods = around.owned("Pod", job).filter(|pod| !pod.is_going());
     let lowest = Health::gravest(pods.map(|pod| attempt(pods::assess(pod, around)))).map(|health| health.below(job));
     Health::gravest(lowest.into_iter().chain(creation::refused(job, around))).unwrap_or_else(|| {
-        Health::waiting(format!("Job {} is running: {} active", job.name(), job.count("/status/active")))
+        let active = count(usize::try_from(job.count("/status/active")).unwrap_or_default(), "active pod");
+        Health::waiting(format!("Job {} has not ended: {active}", job.name()))
     })
 }
 

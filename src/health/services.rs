@@ -97,6 +97,17 @@ fn controlled(pod: Object<'_>, around: &Surroundings<'_>) -> Health {
     workload.unwrap_or_else(|| pods::assess(pod, around))
 }
 
+/// The workload whose pods a Service would lead to, if it had any.
+fn idle(selector: &Map<String, Value>, around: &Surroundings<'_>) -> Option<String> {
+    let workloads = ["Deployment", "StatefulSet"].into_iter().flat_map(|kind| around.all(kind));
+    let would_match = |workload: &&Object<'_>| {
+        let labels = workload.data.pointer("/spec/template/metadata/labels");
+        selector.iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
+    };
+    let mut idle = workloads.filter(would_match).filter(|workload| workloads::wanted(**workload) == 0);
+    idle.next().map(|workload| format!("{} {}", workload.kind, workload.name()))
+}
+
 /// A Service behind which nothing is ready, and why.
 fn unserved(service: Object<'_>, selector: &Map<String, Value>, around: &Surroundings<'_>) -> Health {
     let name = service.name();
@@ -106,7 +117,8 @@ fn unserved(service: Object<'_>, selector: &Map<String, Value>, around: &Surroun
         let labels: Vec<_> =
             selector.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
         let line = format!("Service {name} has no endpoints: no pod has the labels {}", labels.join(","));
-        return Health::stuck(line, NO_PODS);
+        let idle = idle(selector, around).map_or_else(String::new, |idle| format!("; {idle} is scaled to 0"));
+        return Health::stuck(line + &idle, NO_PODS);
     }
     Health::gravest(selected.map(|pod| controlled(*pod, around)))
         .map(|health| health.below(service))
@@ -136,7 +148,10 @@ mod tests {
         let line = "Service web has no endpoints: no pod has the labels app=web";
         stuck(&selecting, line, NO_PODS);
         stuck(&(selecting.clone() + &slice("other", "{}")), line, NO_PODS);
-        stuck(&(selecting + &slice("web", "{ conditions: { ready: false } }")), line, NO_PODS);
+        stuck(&(selecting.clone() + &slice("web", "{ conditions: { ready: false } }")), line, NO_PODS);
+        let idle = "\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web }\nspec: { replicas: 0, template: { \
+                    metadata: { labels: { app: web, tier: front } } } }";
+        stuck(&(selecting + idle), &format!("{line}; Deployment web is scaled to 0"), NO_PODS);
     }
 
     #[test]

@@ -1,11 +1,18 @@
 //! Secret values by where they come from. What is resolved here is learnt, so that no report shows it.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
+use kube::api::ListParams;
+use tokio::time::timeout;
 
 use super::{Site, Unseen};
 use crate::checks::{Credential, SecretKey};
 use crate::complaint::chain;
+
+/// How long a check waits for the Secrets around it to be read.
+const LEARNING: Duration = Duration::from_secs(5);
 
 /// The value of a credential.
 ///
@@ -37,6 +44,43 @@ pub(super) async fn resolve_any(credential: Option<&Credential>, site: &Site<'_>
         Some(credential) => resolve(credential, site).await.map(Some),
         None => Ok(None),
     }
+}
+
+/// Names of keys under which a Secret keeps what is none, beside what is: a report could not do without them.
+const PLAIN: [&str; 11] = [
+    "ca.crt",
+    "database",
+    "dbname",
+    "endpoint",
+    "host",
+    "hostname",
+    "namespace",
+    "port",
+    "tls.crt",
+    "user",
+    "username",
+];
+
+/// Learns what the Secrets of the check's namespace hold, once for each component: what this run has not installed, or what
+/// an operator has made since, it does not know otherwise. What may not be read, or what the check itself says in plain
+/// text, is left out.
+pub(super) async fn learn_all(site: &Site<'_>) {
+    let learnt = site.prober.learnt.of(&site.check.key);
+    let learning = async {
+        let secrets: Api<Secret> = Api::namespaced(site.prober.hub.client().clone(), site.namespace());
+        let Ok(Ok(list)) = timeout(LEARNING, secrets.list(&ListParams::default())).await else { return };
+        let said = serde_json::to_string(&site.check.spec.check).unwrap_or_default() + site.namespace();
+        let of_helm = |secret: &Secret| secret.type_.as_deref() == Some("helm.sh/release.v1");
+        for (key, value) in list.items.into_iter().filter(|one| !of_helm(one)).filter_map(|one| one.data).flatten() {
+            if let Ok(value) = String::from_utf8(value.0)
+                && !PLAIN.contains(&key.as_str())
+                && !said.contains(value.trim())
+            {
+                site.prober.secrets.learn(&value);
+            }
+        }
+    };
+    learnt.get_or_init(|| learning).await;
 }
 
 async fn of_cluster(key: &SecretKey, site: &Site<'_>) -> Result<String, Unseen> {

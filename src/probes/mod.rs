@@ -23,12 +23,14 @@ mod tcp;
 mod trust;
 mod workload;
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject};
+use tokio::sync::OnceCell;
 
 pub use self::running::mark;
 use crate::checks::{Check, Claim, Verdict};
@@ -36,7 +38,7 @@ use crate::complaint;
 use crate::k8s::Access;
 use crate::kinds;
 use crate::logs::LogKeeper;
-use crate::plan::CheckWork;
+use crate::plan::{CheckWork, ComponentKey};
 use crate::ports::Notes;
 use crate::secrets::Secrets;
 use crate::tunnel::Dialer;
@@ -61,6 +63,18 @@ pub struct Prober {
     pub access: Access,
     /// What probes made and have not removed yet.
     pub made: Made,
+    /// The components whose Secrets are known.
+    pub learnt: Learnt,
+}
+
+/// For which components the Secrets of their namespaces have been read; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Learnt(Arc<Mutex<BTreeMap<ComponentKey, Arc<OnceCell<()>>>>>);
+
+impl Learnt {
+    fn of(&self, component: &ComponentKey) -> Arc<OnceCell<()>> {
+        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(component.clone()).or_default())
+    }
 }
 
 /// Objects that probes made; clones share them.
@@ -115,7 +129,9 @@ impl Prober {
 
     /// One look at one check. No secret value that is known is in what it says.
     pub async fn observe(&self, check: &CheckWork, notes: &Notes) -> Verdict {
-        self.masked(self.look(&Site { prober: self, check, notes }).await)
+        let site = Site { prober: self, check, notes };
+        credential::learn_all(&site).await;
+        self.masked(self.look(&site).await)
     }
 
     async fn look(&self, site: &Site<'_>) -> Verdict {

@@ -80,7 +80,8 @@ fn opening(run: &RunStarted) -> Vec<String> {
 
 fn ended(step: &StepRecord, ending: &Ending, voice: Voice, layout: Layout) -> Vec<String> {
     match ending {
-        Ending::Held { .. } if voice == Voice::Quiet => Vec::new(),
+        // How to reach and to remove a cluster that stays is needed however little is wanted to be said.
+        Ending::Held { saw, .. } if voice == Voice::Quiet && !saw.contains('\n') => Vec::new(),
         Ending::Held { saw, warnings } => {
             let mut lines = vec![row(step, ending, voice, layout)];
             // To be copied, so neither cut nor wrapped.
