@@ -9,6 +9,7 @@
 use std::fmt;
 use std::path::Path;
 
+use base64::Engine as _;
 use kube::api::DynamicObject;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -261,6 +262,23 @@ pub fn is(object: &DynamicObject, group: &str, kind: &str) -> bool {
         let found = types.api_version.split_once('/').map_or("", |(group, _)| group);
         found == group && types.kind == kind
     })
+}
+
+/// What a Secret holds, decoded, as far as it is text; nothing of any other object.
+#[must_use]
+pub fn secret_values(object: &DynamicObject) -> Vec<String> {
+    if !is(object, "", "Secret") {
+        return Vec::new();
+    }
+    let texts = |part: &str| -> Vec<String> {
+        let fields = object.data[part].as_object().into_iter().flatten();
+        fields.filter_map(|(_, value)| value.as_str().map(str::to_owned)).collect()
+    };
+    let decoded = texts("data").into_iter().filter_map(|text| {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text.trim()).ok()?;
+        String::from_utf8(bytes).ok()
+    });
+    decoded.chain(texts("stringData")).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A cluster that is there, with everything that works on it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::cluster::{Ownership, Raised};
 use crate::complaint;
@@ -8,7 +9,7 @@ use crate::install::Target;
 use crate::k8s::{self, Access};
 use crate::logs::LogKeeper;
 use crate::ports::Trouble;
-use crate::probes::{Learnt, Made, Prober};
+use crate::probes::{Made, Prober};
 use crate::secrets::Secrets;
 use crate::tunnel::Dialer;
 use crate::watch::Hub;
@@ -50,7 +51,8 @@ impl Site {
             helm: about.helm.map(Path::to_owned),
             access: raised.access.clone(),
             made: Made::default(),
-            learnt: Learnt::default(),
+            learnt: Arc::default(),
+            turns: Arc::default(),
         };
         let exclusive = raised.ownership == Ownership::Ours;
         let target = Target { access: raised.access.clone(), client, exclusive };

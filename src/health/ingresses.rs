@@ -20,9 +20,9 @@ pub(super) fn assess(ingress: Object<'_>, around: &Surroundings<'_>) -> Health {
             Health::stuck(format!("Ingress {}: {path} leads nowhere: {lost}", ingress.name()), NO_BACKEND)
         }
         None if class.is_empty() && !has_default(ingress, around) => {
-            Health::ready("what it leads to is there; it names no class, and none is the default")
+            Health::ready("the Services it leads to are there; it names no class, and none is the default")
         }
-        None => Health::ready("what it leads to is there"),
+        None => Health::ready("the Services it leads to are there"),
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
 
     const SERVICE: &str =
         "\n---\napiVersion: v1\nkind: Service\nmetadata: { name: web }\nspec: { ports: [{ name: http, port: 80 }] }";
-    const SAW: &str = "what it leads to is there; it names no class, and none is the default";
+    const SAW: &str = "the Services it leads to are there; it names no class, and none is the default";
     const CLASS: &str = "\n---\napiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: { name: nginx }";
 
     fn ingress(spec: &str) -> String {
@@ -84,12 +84,12 @@ mod tests {
     fn an_ingress_needs_the_class_that_it_names() {
         let classed = ingress("ingressClassName: nginx");
         stuck(&classed, "Ingress web: there is no IngressClass nginx", NO_CLASS);
-        ready(&(classed + CLASS), "what it leads to is there");
+        ready(&(classed + CLASS), "the Services it leads to are there");
         let default = CLASS.replace(
             "name: nginx",
             "name: nginx, annotations: { ingressclass.kubernetes.io/is-default-class: 'true' }",
         );
-        ready(&(ingress("rules: []") + &default), "what it leads to is there");
+        ready(&(ingress("rules: []") + &default), "the Services it leads to are there");
         ready(&ingress("rules: []"), SAW);
     }
 

@@ -81,10 +81,19 @@ mod tests {
     #[test]
     fn a_job_is_ready_only_when_complete() {
         ready(&job("conditions: [{ type: Complete, status: 'True' }]"), "ran to success");
-        waiting(&job("active: 1"), "Job migrate is running: 1 active");
+        waiting(&job("active: 1"), "Job migrate has not ended: 1 active pod");
         waiting(&job("conditions: [{ type: Suspended, status: 'True' }]"), "Job migrate is suspended");
         let interim = job("active: 1, conditions: [{ type: SuccessCriteriaMet, status: 'True' }]");
-        waiting(&interim, "Job migrate is running: 1 active");
+        waiting(&interim, "Job migrate has not ended: 1 active pod");
+    }
+
+    #[test]
+    fn a_job_that_will_have_failed_is_not_waited_for_until_its_pods_are_gone() {
+        let late = "{ type: FailureTarget, status: 'True', reason: DeadlineExceeded, message: too long }";
+        doomed(
+            &job(&format!("active: 0, conditions: [{late}]")),
+            "Job migrate has failed (DeadlineExceeded): too long",
+        );
     }
 
     #[test]

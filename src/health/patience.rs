@@ -50,9 +50,9 @@ pub(super) const NO_PODS: Patience = patience("a Service without pods", 5, 10);
 /// A Service's port that leads to none of its ready pods. Heals when pods of another specification come.
 pub(super) const NO_PORT: Patience = patience("a Service port that leads nowhere", 5, 30);
 /// An Ingress whose class nobody has. Heals when a gateway's chart brings it, which may be installed beside.
-pub(super) const NO_CLASS: Patience = patience("an Ingress without its class", 30, 120);
+pub(super) const NO_CLASS: Patience = patience("an Ingress without its class", 60, 180);
 /// An Ingress that leads to a Service, or a port of one, that is not there. Heals when that is installed, perhaps beside.
-pub(super) const NO_BACKEND: Patience = patience("an Ingress that leads nowhere", 30, 120);
+pub(super) const NO_BACKEND: Patience = patience("an Ingress that leads nowhere", 60, 180);
 /// A workload whose former pods only a hand, or an operator in its place, replaces.
 pub(super) const BY_HAND: Patience = patience("pods that nobody replaces", 10, 60);
 /// An autoscaler that finds no metrics. Heals when the metrics server is up and has seen the pods, a minute at most.
@@ -61,3 +61,5 @@ pub(super) const METRICS: Patience = patience("an autoscaler that cannot scale",
 pub(super) const LOAD_BALANCER: Patience = patience("a load balancer that cannot be provided", 30, 120);
 /// An object that was installed and is not there any more. Heals when its maker makes it anew.
 pub(super) const GONE: Patience = patience("an object that is gone", 5, 30);
+/// A workload that was ready with pods and wants none any more. Heals when whoever restarts it so has done so.
+pub(super) const DESERTED: Patience = patience("a workload scaled to nothing", 5, 30);

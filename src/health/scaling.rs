@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::object::{text, words};
-use super::patience::METRICS;
+use super::patience::{DESERTED, METRICS};
 use super::{Health, Object, Surroundings, workloads};
 use crate::number::count;
 
@@ -42,25 +42,36 @@ pub(super) fn autoscaler(scaler: Object<'_>) -> Health {
     }
 }
 
-/// How many pods a workload wants; `None` for what is none, or wants one on each node.
+/// How many pods a workload wants; `None` for what is none.
 #[must_use]
 pub fn wanted_pods(object: Object<'_>) -> Option<i64> {
-    let is_scaled = object.group == "apps" && ["Deployment", "StatefulSet", "ReplicaSet"].contains(&object.kind);
-    is_scaled.then(|| workloads::wanted(object))
+    match (object.group, object.kind) {
+        ("apps", "Deployment" | "StatefulSet" | "ReplicaSet") => Some(workloads::wanted(object)),
+        ("apps", "DaemonSet") => Some(object.count("/status/desiredNumberScheduled")),
+        _ => None,
+    }
 }
 
-/// A workload that was ready with `had` pods and wants none any more, unless an autoscaler scales it (KEDA makes one, too).
+/// A workload that was ready with `had` pods and wants none any more, unless an autoscaler does that: one that may go down
+/// to none, or KEDA's, which leaves that to its `ScaledObject`.
 #[must_use]
 pub fn deserted(workload: Object<'_>, had: i64, around: &Surroundings<'_>) -> Option<Health> {
     let target = |scaler: &Object<'_>| {
         let of = |field: &str| scaler.text(&format!("/spec/scaleTargetRef/{field}"));
-        of("kind") == workload.kind && of("name") == workload.name()
+        let owners = scaler.metadata.owner_references.iter().flatten();
+        let may = scaler.number("/spec/minReplicas") == Some(0)
+            || owners.into_iter().any(|owner| owner.kind == "ScaledObject");
+        may && of("kind") == workload.kind && of("name") == workload.name()
     };
     let is_scaled = around.all("HorizontalPodAutoscaler").iter().any(target);
     (had > 0 && wanted_pods(workload) == Some(0) && !is_scaled).then(|| {
         let (kind, name) = (workload.kind, workload.name());
         let had = count(usize::try_from(had).unwrap_or_default(), "pod");
-        Health::doomed(format!("{kind} {name} was scaled to 0 after it had been ready with {had}"))
+        let line = match kind {
+            "DaemonSet" => format!("no node is meant to run DaemonSet {name} any more; it had been ready with {had}"),
+            _ => format!("{kind} {name} was scaled to 0 after it had been ready with {had}"),
+        };
+        Health::stuck(line, DESERTED)
     })
 }
 
@@ -78,14 +89,26 @@ mod tests {
             )
         };
         let line = |yaml: &str, had: i64| match with(yaml, |object, around| deserted(object, had, around)) {
-            Some(super::Health::Doomed(cause)) => Some(cause.line),
+            Some(super::Health::Waiting { on, .. }) => Some(on.line),
             _ => None,
         };
         let said = "Deployment web was scaled to 0 after it had been ready with 2 pods";
         assert_eq!(line(&web(0), 2).as_deref(), Some(said));
         assert_eq!((line(&web(1), 2), line(&web(0), 0)), (None, None));
-        let scaler = "\n---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: { name: keda-hpa-web }\nspec: { scaleTargetRef: { kind: Deployment, name: web } }";
-        assert_eq!(line(&(web(0) + scaler), 2), None);
+        let scaler = |more: &str, least: u8| {
+            format!(
+                "\n---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{ name: web{more} }}\nspec: {{ \
+                 minReplicas: {least}, scaleTargetRef: {{ kind: Deployment, name: web }} }}"
+            )
+        };
+        let keda = ", ownerReferences: [{ apiVersion: keda.sh/v1alpha1, kind: ScaledObject, name: web, uid: s }]";
+        assert_eq!(line(&(web(0) + &scaler(keda, 1)), 2), None);
+        assert_eq!(line(&(web(0) + &scaler("", 0)), 2), None);
+        assert_eq!(line(&(web(0) + &scaler("", 1)), 2).as_deref(), Some(said), "it never scales to none");
+        let daemons =
+            "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: { name: agent }\nstatus: { desiredNumberScheduled: 0 }";
+        let said = "no node is meant to run DaemonSet agent any more; it had been ready with 1 pod";
+        assert_eq!(line(daemons, 1).as_deref(), Some(said));
     }
 
     #[test]

@@ -228,6 +228,10 @@ async fn answers<'a>(
     }
     let mut pause = PAUSES.0;
     while let Err(error) = try_join_all(endpoints.iter().map(answer)).await {
+        // Whoever may not list cannot know; what the CRD says of itself must do.
+        if matches!(&error, kube::Error::Api(status) if status.code == 403) && is_established(client, name(crd)).await {
+            break;
+        }
         unserved.failed(name(crd), &error);
         match timeout(pause, stirred.notified()).await {
             Ok(()) => pause = PAUSES.0,
@@ -241,11 +245,7 @@ async fn answers<'a>(
 }
 
 async fn answer(endpoint: &Api<DynamicObject>) -> kube::Result<()> {
-    match endpoint.list_metadata(&ListParams::default().limit(1)).await {
-        // We may not list, so it cannot be known; whoever may will see.
-        Err(kube::Error::Api(status)) if status.code == 403 => Ok(()),
-        answer => answer.map(drop),
-    }
+    endpoint.list_metadata(&ListParams::default().limit(1)).await.map(drop)
 }
 
 /// The endpoint of each version that a CRD has served.
@@ -258,6 +258,17 @@ fn endpoints(client: &Client, crd: &DynamicObject) -> Vec<Api<DynamicObject>> {
         ApiResource::from_gvk_with_plural(&kind, &text(&spec["names"]["plural"]))
     });
     resources.map(|resource| Api::all_with(client.clone(), &resource)).collect()
+}
+
+/// Whether a CRD says that it is served under the names that it asks for. A server that has just started may deny even that.
+async fn is_established(client: &Client, name: &str) -> bool {
+    let api: Api<Lean> = Api::all_with(client.clone(), &resource());
+    api.get(name).await.is_ok_and(|crd| holds(&crd, "Established") && holds(&crd, "NamesAccepted"))
+}
+
+fn holds(crd: &Lean, kind: &str) -> bool {
+    let mut conditions = crd.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| condition.type_ == kind && condition.status == "True")
 }
 
 /// Whether a CRD may still come to be served.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine as _;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
@@ -14,7 +13,7 @@ use crate::secrets::{MASK, Secrets};
 ///
 /// A Secret often holds a user or a database beside the password. Were `postgres` masked, no report could name the image.
 pub(super) fn learn(objects: &[DynamicObject], secrets: &Secrets) {
-    let values: Vec<String> = objects.iter().flat_map(secret_values).collect();
+    let values: Vec<String> = objects.iter().flat_map(manifest::secret_values).collect();
     let names = if values.is_empty() { BTreeSet::new() } else { names(objects) };
     for value in values {
         if !names.iter().any(|name| name.contains(value.trim())) {
@@ -37,21 +36,6 @@ pub(super) fn redacted(object: &DynamicObject) -> DynamicObject {
         }
     }
     object
-}
-
-fn secret_values(object: &DynamicObject) -> Vec<String> {
-    if !manifest::is(object, "", "Secret") {
-        return Vec::new();
-    }
-    let texts = |part: &str| -> Vec<String> {
-        let fields = object.data[part].as_object().into_iter().flatten();
-        fields.filter_map(|(_, value)| value.as_str().map(str::to_owned)).collect()
-    };
-    let decoded = texts("data").into_iter().filter_map(|text| {
-        let bytes = base64::engine::general_purpose::STANDARD.decode(text.trim()).ok()?;
-        String::from_utf8(bytes).ok()
-    });
-    decoded.chain(texts("stringData")).collect()
 }
 
 /// What a report must be able to say: names, namespaces and images.

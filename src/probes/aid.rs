@@ -1,7 +1,11 @@
 //! What a release's tests use and is no test itself: an account, a configuration, a Secret.
 
+use std::time::Duration;
+
 use kube::ResourceExt as _;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
+use kube::runtime::wait::{await_condition, conditions};
+use tokio::time::timeout;
 
 use super::running::{mark, refusal};
 use super::{Site, Unseen, helm_test};
@@ -11,31 +15,54 @@ use crate::kinds;
 use crate::manifest;
 use crate::watch::ObjectRef;
 
-/// Brings such a hook in; the run's end takes it away. In helm's place: to helm it counts as run once it is made. The
-/// inner error is why the cluster does not take it.
+/// How long what an earlier test left has to be gone.
+const GOING: Duration = Duration::from_secs(20);
+
+/// Makes such a hook, anew where it is there already, as helm does by default: to helm it has run once it is made. What was
+/// not there before goes when the run ends. The inner error is why the cluster does not take it.
 pub(super) async fn bring(mut hook: DynamicObject, site: &Site<'_>) -> Result<Result<(), String>, Unseen> {
     let (client, title) = (site.prober.hub.client(), manifest::title(&hook));
-    let cannot =
-        |what: &str, error: &kube::Error| Unseen(format!("cannot {what} {title}: {}", complaint::chain(error)));
+    let cannot = |what: &str, why: &str| Unseen(format!("cannot {what} {title}: {why}"));
+    manifest::secret_values(&hook).iter().for_each(|value| site.prober.secrets.learn(value));
     let Some(types) = hook.types.clone() else { return Ok(Err(format!("{title} has no kind"))) };
-    let served = kinds::served(client, &types).await.map_err(|error| cannot("look for the kind of", &error))?;
+    let served = kinds::served(client, &types).await;
+    let served = served.map_err(|error| cannot("look for the kind of", &complaint::chain(&error)))?;
     let Some(kind) = served else {
         return Ok(Err(format!("{title}: the API server does not serve {}/{}", types.api_version, types.kind)));
     };
     let labels = hook.labels_mut();
     labels.insert(RUN_LABEL.to_owned(), site.prober.run.clone());
     labels.insert(CHECK_LABEL.to_owned(), mark(site.check));
-    let endpoint = kind.endpoint(client, &hook, site.namespace());
-    let there = endpoint.get_opt(&hook.name_any()).await.map_err(|error| cannot("look for", &error))?;
-    if there.is_some_and(|there| !helm_test::is_test(&there)) {
-        return Ok(Err(format!("{title} is there already, and is no test hook")));
+    let (name, endpoint) = (hook.name_any(), kind.endpoint(client, &hook, site.namespace()));
+    let there = endpoint.get_opt(&name).await.map_err(|error| cannot("look for", &complaint::chain(&error)))?;
+    let was_there = there.is_some();
+    if let Some(there) = there {
+        if !helm_test::is_test(&there) {
+            return Ok(Err(format!("{title} is there already, and is no test hook")));
+        }
+        replaced(&endpoint, &there).await.map_err(|why| cannot("replace", &why))?;
     }
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    match endpoint.patch(&hook.name_any(), &params, &Patch::Apply(&hook)).await {
-        Ok(_) => {}
-        Err(error) => return refusal(&error).map_or_else(|| Err(cannot("bring in", &error)), |why| Ok(Err(why))),
+    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    if let Err(error) = endpoint.create(&params, &hook).await {
+        return refusal(&error).map_or_else(|| Err(cannot("make", &complaint::chain(&error))), |why| Ok(Err(why)));
     }
-    let namespace = kind.place(&hook, site.namespace());
-    site.prober.remember(ObjectRef { resource: kind.resource, namespace, name: hook.name_any() });
+    if !was_there {
+        let namespace = kind.place(&hook, site.namespace());
+        site.prober.remember(ObjectRef { resource: kind.resource, namespace, name });
+    }
     Ok(Ok(()))
+}
+
+/// Deletes what is there, and waits until it is gone.
+async fn replaced(endpoint: &Api<DynamicObject>, there: &DynamicObject) -> Result<(), String> {
+    let (name, uid) = (there.name_any(), there.uid().unwrap_or_default());
+    match endpoint.delete(&name, &DeleteParams::background()).await {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+        Err(error) => return Err(complaint::chain(&error)),
+    }
+    match timeout(GOING, await_condition(endpoint.clone(), &name, conditions::is_deleted(&uid))).await {
+        Ok(gone) => gone.map(drop).map_err(|error| complaint::chain(&error)),
+        Err(_) => Err(format!("it is still there {} s after its deletion", GOING.as_secs())),
+    }
 }

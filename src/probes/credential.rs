@@ -65,7 +65,7 @@ const PLAIN: [&str; 11] = [
 /// an operator has made since, it does not know otherwise. What may not be read, or what the check itself says in plain
 /// text, is left out.
 pub(super) async fn learn_all(site: &Site<'_>) {
-    let learnt = site.prober.learnt.of(&site.check.key);
+    let learnt = site.prober.learnt.of(site.check.key.to_string());
     let learning = async {
         let secrets: Api<Secret> = Api::namespaced(site.prober.hub.client().clone(), site.namespace());
         let Ok(Ok(list)) = timeout(LEARNING, secrets.list(&ListParams::default())).await else { return };

@@ -26,6 +26,10 @@ pub(super) async fn observe(claim: &HelmTest, site: &Site<'_>) -> Result<HelmTes
     let release = claim.release.as_ref().or(site.check.release.as_ref());
     let release =
         release.ok_or_else(|| Unseen("the component is no Helm release, and the check names none".to_owned()))?;
+    let turn = site.prober.turns.of(format!("{}/{release}", site.namespace()));
+    site.notes.waiting(format!("another check to end the tests of release {release}"));
+    let _turn = turn.lock().await;
+    site.notes.waiting(format!("the tests of release {release}"));
     let hooks = in_order(test_hooks(release, site).await?);
     let is_run = |hook: &&DynamicObject| kinds::running(hook.types.as_ref()).is_some();
     let names = hooks.iter().filter(is_run).map(|hook| hook.name_any()).collect();

@@ -38,7 +38,7 @@ use crate::complaint;
 use crate::k8s::Access;
 use crate::kinds;
 use crate::logs::LogKeeper;
-use crate::plan::{CheckWork, ComponentKey};
+use crate::plan::CheckWork;
 use crate::ports::Notes;
 use crate::secrets::Secrets;
 use crate::tunnel::Dialer;
@@ -63,17 +63,19 @@ pub struct Prober {
     pub access: Access,
     /// What probes made and have not removed yet.
     pub made: Made,
-    /// The components whose Secrets are known.
-    pub learnt: Learnt,
+    /// For which components the Secrets of their namespaces have been read.
+    pub learnt: Arc<Each<OnceCell<()>>>,
+    /// Whose turn it is to run a release's tests, which have fixed names.
+    pub turns: Arc<Each<tokio::sync::Mutex<()>>>,
 }
 
-/// For which components the Secrets of their namespaces have been read; clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Learnt(Arc<Mutex<BTreeMap<ComponentKey, Arc<OnceCell<()>>>>>);
+/// One of something for each name.
+#[derive(Debug, Default)]
+pub struct Each<T>(Mutex<BTreeMap<String, Arc<T>>>);
 
-impl Learnt {
-    fn of(&self, component: &ComponentKey) -> Arc<OnceCell<()>> {
-        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(component.clone()).or_default())
+impl<T: Default> Each<T> {
+    fn of(&self, name: String) -> Arc<T> {
+        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default())
     }
 }
 

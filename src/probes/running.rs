@@ -288,7 +288,11 @@ fn ended(object: &DynamicObject) -> Option<Result<(), String>> {
     let met = status["conditions"].as_array()?.iter().find(|condition| {
         condition["status"] == "True" && (condition["type"] == "Complete" || condition["type"] == "Failed")
     })?;
-    Some(if met["type"] == "Complete" { Ok(()) } else { Err(words(met, "the Job failed")) })
+    Some(match (met["type"] == "Complete", status["succeeded"].as_u64().unwrap_or_default()) {
+        (true, 0) => Err("the Job has completed without running anything".to_owned()),
+        (true, _) => Ok(()),
+        (false, _) => Err(words(met, "the Job failed")),
+    })
 }
 
 fn words(of: &Value, what: &str) -> String {
@@ -334,7 +338,11 @@ mod tests {
             |kind: &str| json!({ "conditions": [{ "type": kind, "status": "True", "reason": "R", "message": "m" }] });
         assert_eq!(ended(&object(&condition("SuccessCriteriaMet"))), None);
         assert_eq!(ended(&object(&condition("FailureTarget"))), None);
-        assert_eq!(ended(&object(&condition("Complete"))), Some(Ok(())));
+        let mut complete = condition("Complete");
+        let nothing = "the Job has completed without running anything".to_owned();
+        assert_eq!(ended(&object(&complete)), Some(Err(nothing)), "it wants no completions");
+        complete["succeeded"] = json!(1);
+        assert_eq!(ended(&object(&complete)), Some(Ok(())));
         assert_eq!(ended(&object(&condition("Failed"))), Some(Err("the Job failed: R m".to_owned())));
         assert_eq!(ended(&object(&json!({}))), None);
     }

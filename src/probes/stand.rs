@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::{Learnt, Made, Prober};
+use super::{Made, Prober};
 use crate::checks::Verdict;
 use crate::k8s::Access;
 use crate::logs::LogKeeper;
@@ -84,7 +84,8 @@ impl Stand {
                 helm: None,
                 access: Access::Kubeconfig { file: "no-kubeconfig".into(), context: None },
                 made: Made::default(),
-                learnt: Learnt::default(),
+                learnt: Arc::default(),
+                turns: Arc::default(),
             },
             work: work(check),
             notes: Notes::new(StepId::cluster(), mpsc::unbounded_channel().0),

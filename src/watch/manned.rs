@@ -5,24 +5,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::health::{self, Health, Object, Surroundings};
 
-/// How many pods each workload that was ready wanted at most, by its uid; clones share it.
+/// How many pods each workload that was ready wanted at most; clones share it.
 #[derive(Clone, Default)]
-pub(super) struct Manned(Arc<Mutex<BTreeMap<String, i64>>>);
+pub(super) struct Manned(Arc<Mutex<BTreeMap<Place, i64>>>);
+
+/// Kind, namespace and name: what is made anew under its old name stands in for what was there.
+type Place = (String, String, String);
 
 impl Manned {
     /// Takes note of a workload that is ready.
     pub(super) fn note(&self, object: Object<'_>) {
-        if let (Some(uid), Some(wanted)) = (object.metadata.uid.clone(), health::wanted_pods(object)) {
+        if let Some(wanted) = health::wanted_pods(object) {
             let mut most = self.lock();
-            let most = most.entry(uid).or_default();
+            let most = most.entry(place(object)).or_default();
             *most = wanted.max(*most);
         }
     }
 
     /// How many pods it had, where it wants none now.
     pub(super) fn had(&self, object: Object<'_>) -> Option<i64> {
-        let had = *self.lock().get(object.metadata.uid.as_deref()?)?;
-        (health::wanted_pods(object) == Some(0) && had > 0).then_some(had)
+        let wants_none = health::wanted_pods(object) == Some(0);
+        let had = wants_none.then(|| self.lock().get(&place(object)).copied()).flatten()?;
+        (had > 0).then_some(had)
     }
 
     /// What speaks against a workload that is ready by its counts.
@@ -30,7 +34,12 @@ impl Manned {
         health::deserted(object, self.had(object)?, around)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, i64>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, i64>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn place(object: Object<'_>) -> Place {
+    let text = |part: &Option<String>| part.clone().unwrap_or_default();
+    (object.kind.to_owned(), text(&object.metadata.namespace), text(&object.metadata.name))
 }

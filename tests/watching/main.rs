@@ -402,9 +402,9 @@ async fn what_is_scaled_to_nothing_after_it_was_ready_does_not_endure_unless_it_
     scaled(0);
     hub.catch_up(&web).await;
     fake.put("horizontalpodautoscalers", json!({ "metadata": { "name": "other", "namespace": "ns" } }));
-    let doom = timeout(SOON, hub.endure(&web, &notes)).await.unwrap().unwrap().unwrap_err();
-    assert_eq!(doom.why, "Deployment web was scaled to 0 after it had been ready with 2 pods");
-    let target = json!({ "scaleTargetRef": { "kind": "Deployment", "name": "web" } });
+    let doom = timeout(2 * SOON, hub.endure(&web, &notes)).await.unwrap().unwrap().unwrap_err();
+    assert_eq!(doom.why, "Deployment web was scaled to 0 after it had been ready with 2 pods; still so after 5 s");
+    let target = json!({ "minReplicas": 0, "scaleTargetRef": { "kind": "Deployment", "name": "web" } });
     fake.put("horizontalpodautoscalers", json!({ "metadata": { "name": "web", "namespace": "ns" }, "spec": target }));
     let resource = hub.resource("HorizontalPodAutoscaler").await.unwrap().resource;
     hub.catch_up(&[ObjectRef { resource, namespace: Some("ns".to_owned()), name: "web".to_owned() }]).await;
