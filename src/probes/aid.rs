@@ -30,17 +30,18 @@ pub(super) async fn bring(mut hook: DynamicObject, site: &Site<'_>) -> Result<Re
     let Some(kind) = served else {
         return Ok(Err(format!("{title}: the API server does not serve {}/{}", types.api_version, types.kind)));
     };
-    let labels = hook.labels_mut();
-    labels.insert(RUN_LABEL.to_owned(), site.prober.run.clone());
-    labels.insert(CHECK_LABEL.to_owned(), mark(site.check));
     let (name, endpoint) = (hook.name_any(), kind.endpoint(client, &hook, site.namespace()));
     let there = endpoint.get_opt(&name).await.map_err(|error| cannot("look for", &complaint::chain(&error)))?;
     let was_there = there.is_some();
-    if let Some(there) = there {
-        if !helm_test::is_test(&there) {
-            return Ok(Err(format!("{title} is there already, and is no test hook")));
+    match there {
+        Some(there) if helm_test::is_test(&there) => {
+            replaced(&endpoint, &there).await.map_err(|why| cannot("replace", &why))?;
         }
-        replaced(&endpoint, &there).await.map_err(|why| cannot("replace", &why))?;
+        Some(_) => return Ok(Err(format!("{title} is there already, and is no test hook"))),
+        // Only what is ours carries the marks by which it is taken away.
+        None => hook
+            .labels_mut()
+            .extend([(RUN_LABEL.to_owned(), site.prober.run.clone()), (CHECK_LABEL.to_owned(), mark(site.check))]),
     }
     let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     if let Err(error) = endpoint.create(&params, &hook).await {
