@@ -53,12 +53,11 @@ async fn claimed(client: &Client, namespace: &str, name: &str) -> Option<Claimed
 /// `getPersistentVolumeClaimName`).
 fn is_made_for(claim: &ObjectMeta, set: &StatefulSet) -> bool {
     let templates = set.spec.volume_claim_templates.iter().flatten();
-    let ordinal = |template: &PersistentVolumeClaim| {
-        let start = format!("{}-{}-", template.name_any(), set.name_any());
-        claim.name.as_deref().and_then(|name| name.strip_prefix(&start)?.parse::<u32>().ok())
-    };
-    let is_named = templates.filter_map(ordinal).next().is_some();
-    is_named && claim.creation_timestamp >= set.metadata.creation_timestamp
+    let mut ordinals = templates.filter_map(|template| {
+        claim.name.as_deref()?.strip_prefix(&format!("{}-{}-", template.name_any(), set.name_any()))
+    });
+    ordinals.any(|ordinal| ordinal.parse::<u32>().is_ok())
+        && claim.creation_timestamp >= set.metadata.creation_timestamp
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use futures::future::try_join_all;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hyper::header::{ACCEPT, HeaderValue};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, CustomResourceDefinitionStatus,
+    CustomResourceDefinition, CustomResourceDefinitionCondition, CustomResourceDefinitionStatus,
 };
 use kube::Client;
 use kube::api::{
@@ -267,8 +267,12 @@ async fn is_established(client: &Client, name: &str) -> bool {
 }
 
 fn holds(crd: &Lean, kind: &str) -> bool {
+    condition(crd, kind, "True").is_some()
+}
+
+fn condition<'a>(crd: &'a Lean, kind: &str, status: &str) -> Option<&'a CustomResourceDefinitionCondition> {
     let mut conditions = crd.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.any(|condition| condition.type_ == kind && condition.status == "True")
+    conditions.find(|condition| condition.type_ == kind && condition.status == status)
 }
 
 /// Whether a CRD may still come to be served.
@@ -281,8 +285,7 @@ async fn not_refused(client: &Client, name: &str) -> Result<(), InstallError> {
 
 /// Why a CRD is not served, in the words of its conditions (apiextensions `types.go`): its names are taken.
 fn refusal(crd: &Lean) -> Option<String> {
-    let mut conditions = crd.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let taken = conditions.find(|condition| condition.type_ == "NamesAccepted" && condition.status == "False")?;
+    let taken = condition(crd, "NamesAccepted", "False")?;
     let text = |part: &Option<String>| part.clone().unwrap_or_default();
     Some(format!("{}: {}", text(&taken.reason), text(&taken.message)))
 }

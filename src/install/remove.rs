@@ -56,7 +56,8 @@ struct Release {
     since: Option<Time>,
 }
 
-/// Takes away what this run has made, `installed` among it, with the claims of its StatefulSets. Goes on where something cannot be removed: what is left comes back beside what was done.
+/// Takes away what this run has made, `installed` among it, with the claims of its StatefulSets. Goes on where something
+/// cannot be removed: what is left comes back beside what was done.
 pub(super) async fn everything(
     installer: &Installer,
     cluster: &Target,

@@ -7,10 +7,10 @@ use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
 use tokio::time::timeout;
 
-use super::running::{mark, refusal};
+use super::running::{label, refusal};
 use super::{Site, Unseen, helm_test};
 use crate::complaint;
-use crate::k8s::{CHECK_LABEL, FIELD_MANAGER, RUN_LABEL};
+use crate::k8s::FIELD_MANAGER;
 use crate::kinds;
 use crate::manifest;
 use crate::watch::ObjectRef;
@@ -39,9 +39,7 @@ pub(super) async fn bring(mut hook: DynamicObject, site: &Site<'_>) -> Result<Re
         }
         Some(_) => return Ok(Err(format!("{title} is there already, and is no test hook"))),
         // Only what is ours carries the marks by which it is taken away.
-        None => hook
-            .labels_mut()
-            .extend([(RUN_LABEL.to_owned(), site.prober.run.clone()), (CHECK_LABEL.to_owned(), mark(site.check))]),
+        None => label(&mut hook, site),
     }
     let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
     if let Err(error) = endpoint.create(&params, &hook).await {

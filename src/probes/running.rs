@@ -53,9 +53,7 @@ impl<'a> Running<'a> {
             return Err(Unseen(format!("{} is neither a Job nor a Pod", manifest::title(&object))));
         };
         object.metadata.namespace = Some(site.namespace().to_owned());
-        let labels = object.labels_mut();
-        labels.insert(RUN_LABEL.to_owned(), site.prober.run.clone());
-        labels.insert(CHECK_LABEL.to_owned(), mark(site.check));
+        label(&mut object, site);
         let api = Api::namespaced_with(site.prober.hub.client().clone(), site.namespace(), &resource);
         Ok(Self { site, object, resource, api })
     }
@@ -246,6 +244,12 @@ fn skip_until_known<T>(
         known |= objects.iter().any(|object| object.uid() == uid);
         if known { decide(objects) } else { None }
     }
+}
+
+/// Puts the marks on an object by which it is found and taken away.
+pub(super) fn label(object: &mut DynamicObject, site: &Site<'_>) {
+    let marks = [(RUN_LABEL, site.prober.run.clone()), (CHECK_LABEL, mark(site.check))];
+    object.labels_mut().extend(marks.map(|(key, value)| (key.to_owned(), value)));
 }
 
 /// The mark on what a check runs, so that what an earlier run left is found and pruned: `suite.component.check` as a

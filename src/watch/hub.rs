@@ -119,14 +119,16 @@ impl Hub {
     ) -> Option<()> {
         let endpoint: Api<DynamicObject> = endpoint(&self.client, resource, namespace);
         let now = endpoint.list_metadata(&ListParams::default()).await.ok()?.items;
-        let is_wanted = |name: &str| objects.iter().any(|one| one.name == name && one.resource == *resource);
-        let now: Vec<_> =
-            now.iter().filter_map(|one| Some((one.metadata.name.as_deref()?, version(&one.metadata)?))).collect();
-        let seen = |objects: &[Arc<DynamicObject>]| {
-            let seen: BTreeMap<_, _> =
-                objects.iter().map(|one| (one.metadata.name.as_deref(), version(&one.metadata))).collect();
-            let mut wanted = now.iter().filter(|(name, _)| is_wanted(name));
-            wanted.all(|(name, at)| seen.get(&Some(*name)).is_some_and(|seen| *seen >= Some(*at))).then_some(())
+        let mut wanted = Vec::new();
+        for object in objects.iter().filter(|one| one.resource == *resource && one.namespace.as_deref() == namespace) {
+            let there = now.iter().find(|one| one.metadata.name.as_deref() == Some(object.name.as_str()));
+            wanted.extend(there.and_then(|there| Some((object, version(&there.metadata)?))));
+        }
+        let seen = |seen: &[Arc<DynamicObject>]| {
+            let is_seen = |(object, at): &(&ObjectRef, u64)| {
+                object.among(seen).is_some_and(|seen| version(&seen.metadata) >= Some(*at))
+            };
+            wanted.iter().all(is_seen).then_some(())
         };
         self.until(resource, namespace, seen).await.ok()
     }

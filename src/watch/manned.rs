@@ -15,7 +15,7 @@ type Place = (String, String, String);
 impl Manned {
     /// Takes note of a workload that is ready.
     pub(super) fn note(&self, object: Object<'_>) {
-        if let Some(wanted) = health::wanted_pods(object) {
+        if let Some(wanted) = health::wanted_pods(object).filter(|wanted| *wanted > 0) {
             let mut most = self.lock();
             let most = most.entry(place(object)).or_default();
             *most = wanted.max(*most);
@@ -25,8 +25,7 @@ impl Manned {
     /// How many pods it had, where it wants none now.
     pub(super) fn had(&self, object: Object<'_>) -> Option<i64> {
         let wants_none = health::wanted_pods(object) == Some(0);
-        let had = wants_none.then(|| self.lock().get(&place(object)).copied()).flatten()?;
-        (had > 0).then_some(had)
+        wants_none.then(|| self.lock().get(&place(object)).copied()).flatten()
     }
 
     /// What speaks against a workload that is ready by its counts.

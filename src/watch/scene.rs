@@ -105,7 +105,7 @@ impl<'a> Scene<'a> {
             let mut views = objects.iter().map(|object| view(&frame.resource, object));
             let (kind, namespace) = match frame.resource.kind.as_str() {
                 "Pod" if views.any(health::wants_nodes) => ("Node", None),
-                _ if views.any(|object| manned.had(object).is_some()) => {
+                _ if self.belief == Belief::Lasting && views.any(|object| manned.had(object).is_some()) => {
                     ("HorizontalPodAutoscaler", frame.namespace.clone())
                 }
                 _ => continue,
