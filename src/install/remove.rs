@@ -136,7 +136,9 @@ async fn releases(installer: &Installer, client: &Client) -> Result<Vec<Release>
     let records: Api<Secret> = Api::all(client.clone());
     let ours = ListParams::default().labels(&format!("owner=helm,version=1,{RUN_LABEL}={}", installer.run));
     let mut found = records.list_metadata(&ours).await.map_err(|source| asking("the run's releases", source))?.items;
-    found.sort_by_key(|record| record.metadata.creation_timestamp.clone().map(|at| at.0));
+    // Times have whole seconds; within one the versions of the records tell which came first.
+    let version = |record: &PartialObjectMeta<Secret>| record.metadata.resource_version.as_ref()?.parse::<u64>().ok();
+    found.sort_by_key(|record| (record.metadata.creation_timestamp.clone().map(|at| at.0), version(record)));
     let named = |labels: &BTreeMap<String, String>| labels.get("name").cloned();
     let release = |record: PartialObjectMeta<Secret>| {
         let ObjectMeta { namespace, labels, creation_timestamp: since, .. } = record.metadata;
