@@ -104,7 +104,25 @@ fn cannot(path: &Path, error: &std::io::Error) -> String {
     format!("cannot write {}: {error}", path.display())
 }
 
-/// The event with every secret value known by now masked, wherever in it a text may carry one.
+/// What names things in an event rather than telling of them. A secret that is an everyday word is in the names of steps as
+/// well, and a step that ends under another name than it began would be lost.
+const NAMES: [&str; 13] = [
+    "event",
+    "step",
+    "by",
+    "as",
+    "id",
+    "kind",
+    "place",
+    "needs",
+    "requirements",
+    "fault",
+    "run",
+    "cluster",
+    "environment",
+];
+
+/// The event with every secret value known by now masked, wherever in it a text may carry one; its names stay.
 pub(super) fn masked(event: &Event, secrets: &Secrets) -> Event {
     let masked = serde_json::to_value(event).map(|value| mask(value, secrets)).and_then(serde_json::from_value);
     masked.unwrap_or_else(|_| event.clone())
@@ -114,7 +132,13 @@ fn mask(value: Value, secrets: &Secrets) -> Value {
     match value {
         Value::String(text) => Value::String(secrets.mask(&text)),
         Value::Array(items) => items.into_iter().map(|item| mask(item, secrets)).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, mask(value, secrets))).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(key, value)| {
+                let value = if NAMES.contains(&key.as_str()) { value } else { mask(value, secrets) };
+                (key, value)
+            })
+            .collect(),
         other @ (Value::Null | Value::Bool(_) | Value::Number(_)) => other,
     }
 }
@@ -135,5 +159,21 @@ mod tests {
         let masked = masked(&Event { seq: 0, at_ms: 0, kind }, &secrets);
         assert!(!format!("{masked:?}").contains("hunter2"), "{masked:?}");
         assert_eq!(masked.seq, 0);
+    }
+
+    #[test]
+    fn a_secret_that_is_an_everyday_word_does_not_rename_a_step() {
+        let secrets = Secrets::default();
+        secrets.learn("cluster");
+        let ending = Ending::Blocked { by: StepId::cluster() };
+        let kind = EventKind::StepEnded { step: StepId::cluster(), ending, took_ms: 1, looks: 1, evidence: None };
+        let event = Event { seq: 0, at_ms: 0, kind };
+        assert_eq!(masked(&event, &secrets), event);
+        let waits = |on: &str| Event {
+            seq: 1,
+            at_ms: 1,
+            kind: EventKind::StepWaited { step: StepId::cluster(), on: on.to_owned() },
+        };
+        assert_eq!(masked(&waits("for the cluster"), &secrets), waits("for the <sensitive>"));
     }
 }

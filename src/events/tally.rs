@@ -81,6 +81,8 @@ pub struct Tally {
     pub missed: usize,
     worst: Outcome,
     check_ids: BTreeSet<StepId>,
+    /// Every step that has not ended yet.
+    open: BTreeSet<StepId>,
     sign_off: bool,
     ended: bool,
 }
@@ -96,6 +98,7 @@ impl Default for Tally {
             missed: 0,
             worst: Outcome::Conformant,
             check_ids: BTreeSet::new(),
+            open: BTreeSet::new(),
             sign_off: false,
             ended: false,
         }
@@ -125,6 +128,7 @@ impl Tally {
             .filter(|step| step.place.as_ref().is_some_and(is_check))
             .map(|step| step.id.clone())
             .collect();
+        self.open = run.steps.iter().map(|step| step.id.clone()).collect();
         self.steps.planned = run.steps.len();
         self.checks.planned = self.check_ids.len();
         let (bare, serving): (Vec<&Omission>, Vec<_>) =
@@ -135,6 +139,11 @@ impl Tally {
     }
 
     fn end(&mut self, step: &StepId, ending: &Ending) {
+        // A step that was not planned, or ends twice, stands for none that was.
+        if !self.open.remove(step) {
+            self.worst = self.worst.max(Outcome::OurBug);
+            return;
+        }
         self.steps.add(ending);
         if self.check_ids.contains(step) {
             self.checks.add(ending);
@@ -280,6 +289,19 @@ mod tests {
         ];
         for (name, endings, code) in rows {
             assert_eq!(finish(run(endings)).exit_code(), code, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_ends_under_another_name_or_twice_stands_for_none() {
+        for second in ["c", "a"] {
+            let mut tally = Tally::default();
+            feed(&mut tally, EventKind::RunStarted(started(&["a", "b"])));
+            for name in ["a", second] {
+                let step = outline(name).id;
+                feed(&mut tally, EventKind::StepEnded { step, ending: held(), took_ms: 0, looks: 0, evidence: None });
+            }
+            assert_eq!((tally.steps.held, finish(tally).exit_code()), (1, 70), "{second}");
         }
     }
 
