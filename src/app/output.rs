@@ -51,6 +51,11 @@ pub(super) fn ended(code: u8, troubles: &[ReportError]) -> u8 {
     if troubles.is_empty() || code != 0 { code } else { ENVIRONMENT }
 }
 
+/// What is being done before a run can speak, on standard error.
+pub(super) fn remark(line: &str) {
+    writeln!(std::io::stderr(), "seaworthy: {line}").ok();
+}
+
 /// What is wrong, on standard error, with what else is known below it.
 pub(super) fn complain(headline: &str, details: &[String]) {
     let mut err = report::coloured(std::io::stderr(), Colour::Auto);

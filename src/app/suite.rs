@@ -76,7 +76,7 @@ async fn prepare(cli: &Cli, arguments: &SuiteArgs) -> Result<(Ready, Reports), u
     let (catalog, plan) = planned(cli, arguments)?;
     let kind = kind(arguments)?;
     let toolbox = Toolbox { path: std::env::var_os("PATH").unwrap_or_default(), cache: folders::cache() };
-    let equipment = cluster::preflight(&toolbox, &kind, tools(&plan), required::missing(&catalog.environment))
+    let equipment = cluster::preflight(&toolbox, &kind, tools(&plan), required::missing(&catalog.environment), &output::remark)
         .await
         .map_err(|trouble| {
             output::complain(&trouble.headline, &trouble.details);

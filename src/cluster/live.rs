@@ -40,7 +40,8 @@ async fn clusters(folder: &Path, run: &str, reuse: bool) -> Clusters {
     rustls::crypto::ring::default_provider().install_default().ok();
     let toolbox = Toolbox { path: std::env::var_os("PATH").unwrap(), cache: folder.join("cache") };
     let needs = Needs { engine: true, tools: [Tool::Kind].into() };
-    let equipment = toolbox.equip(&needs).await.expect("the live tests need an engine and kind");
+    let equipment =
+        toolbox.equip(&needs, &|line| eprintln!("{line}")).await.expect("the live tests need an engine and kind");
     let options = ClusterOptions {
         kind: ClusterKind::Kind,
         run: format!("{run}-{}", std::process::id()),

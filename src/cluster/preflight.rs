@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{ClusterKind, Flavour};
 use crate::ports::Trouble;
-use crate::tools::{Equipment, Missing, Needs, Tool, Toolbox};
+use crate::tools::{Equipment, Missing, Needs, Tell, Tool, Toolbox};
 
-/// Finds or fetches what this kind of cluster and the installs need (`tools`).
+/// Finds or fetches what this kind of cluster and the installs need (`tools`); tells what is fetched or built.
 ///
 /// # Errors
 /// Everything that is missing, `more` included, as one trouble of the environment.
@@ -15,6 +15,7 @@ pub async fn preflight(
     kind: &ClusterKind,
     tools: BTreeSet<Tool>,
     more: Vec<Missing>,
+    tell: Tell<'_>,
 ) -> Result<Equipment, Trouble> {
     let mut missing = more;
     let needs = match kind {
@@ -25,7 +26,7 @@ pub async fn preflight(
             needs(None, tools)
         }
     };
-    let equipment = toolbox.equip(&needs).await;
+    let equipment = toolbox.equip(&needs, tell).await;
     let equipment = equipment.map_err(|absent| missing.splice(0..0, absent).for_each(drop)).ok();
     match equipment {
         Some(equipment) if missing.is_empty() => Ok(equipment),
@@ -48,7 +49,8 @@ mod tests {
     async fn everything_missing_is_one_trouble_of_the_environment() {
         let nowhere = Toolbox { path: "/nowhere".into(), cache: "/nowhere".into() };
         let more = vec![Missing::new("variable REGISTRY", "set it")];
-        let trouble = preflight(&nowhere, &ClusterKind::Kind, BTreeSet::from([Tool::Helm]), more).await.unwrap_err();
+        let trouble =
+            preflight(&nowhere, &ClusterKind::Kind, BTreeSet::from([Tool::Helm]), more, &|_| {}).await.unwrap_err();
         assert_eq!(trouble.fault, Fault::Environment);
         assert!(trouble.headline.starts_with("4 things are missing, first: a container engine"), "{trouble:?}");
         let what: Vec<&String> = trouble.details.iter().filter(|line| line.starts_with("missing: ")).collect();
@@ -61,7 +63,7 @@ mod tests {
         let nowhere = Toolbox { path: "/nowhere".into(), cache: "/nowhere".into() };
         let place = Place::Context { name: "blue".to_owned(), files: vec!["/nowhere".into()] };
         let kind = ClusterKind::Borrowed(Borrowing { place, confirmed: None });
-        let trouble = preflight(&nowhere, &kind, BTreeSet::new(), Vec::new()).await.unwrap_err();
+        let trouble = preflight(&nowhere, &kind, BTreeSet::new(), Vec::new(), &|_| {}).await.unwrap_err();
         assert!(trouble.headline.starts_with("kube context blue: not in /nowhere"), "{trouble:?}");
     }
 }

@@ -6,9 +6,12 @@ use std::path::PathBuf;
 
 use futures::future::join_all;
 
-use super::pin::{Pin, pin, platform};
-use super::{Engine, Found, Missing, Tool, download};
+use super::pin::{Pin, pin, platform, source, version};
+use super::{DownloadError, Engine, Found, Missing, Tool, build, download};
 use crate::complaint;
+
+/// Takes a line of what fetching and building do, which takes seconds or minutes before there is a run that could speak.
+pub type Tell<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
 /// Where tools are looked for, and kept.
 #[derive(Clone, Debug)]
@@ -54,11 +57,11 @@ impl Toolbox {
     }
 
     /// All that is needed. Tools that are missing are fetched, but only once nothing else is: a machine without an engine
-    /// hears so at once.
+    /// hears so at once. What is fetched or built is told.
     ///
     /// # Errors
     /// Everything that is missing.
-    pub async fn equip(&self, needs: &Needs) -> Result<Equipment, Vec<Missing>> {
+    pub async fn equip(&self, needs: &Needs, tell: Tell<'_>) -> Result<Equipment, Vec<Missing>> {
         let engine = async { if needs.engine { Engine::find(&self.path).await.map(Some) } else { Ok(None) } };
         let looks = needs.tools.iter().map(|tool| async { (*tool, self.look(*tool).await) });
         let (engine, looks) = tokio::join!(engine, join_all(looks));
@@ -76,7 +79,7 @@ impl Toolbox {
                 return Err(std::iter::once(none).chain(absent).collect());
             }
         };
-        let fetches = absent.iter().map(|(tool, why)| async { (*tool, self.fetch(*tool, why).await) });
+        let fetches = absent.iter().map(|(tool, why)| async { (*tool, self.fetch(*tool, why, tell).await) });
         let mut lost = Vec::new();
         for (tool, fetch) in join_all(fetches).await {
             match fetch {
@@ -93,33 +96,62 @@ impl Toolbox {
             Ok(path) => tool.ask(&path).await,
             Err(_) => Err("not on PATH".to_owned()),
         };
-        match (on_path, pin(tool, &platform())) {
-            (Err(why), Some(pin)) => tool.ask(&self.place(tool, &pin)).await.map_err(|_| why),
-            (on_path, _) => on_path,
+        match on_path {
+            Ok(found) => Ok(found),
+            Err(why) => tool.ask(&self.place(tool)).await.map_err(|_| why),
         }
     }
 
-    async fn fetch(&self, tool: Tool, why: &str) -> Result<Found, Missing> {
-        let Some(pin) = pin(tool, &platform()) else {
-            return Err(missing(tool, why));
-        };
-        let place = self.place(tool, &pin);
-        let unfetched = |words: String| missing(tool, &format!("{why}; {words}"));
-        download::download(&pin, &place).await.map_err(|error| unfetched(complaint::chain(&error)))?;
-        tool.ask(&place).await.map_err(unfetched)
+    async fn fetch(&self, tool: Tool, why: &str, tell: Tell<'_>) -> Result<Found, Missing> {
+        let brought = self.bring(tool, pin(tool, &platform()), tell).await;
+        brought.map_err(|words| missing(tool, &format!("{why}; {words}")))
     }
 
-    fn place(&self, tool: Tool, pin: &Pin) -> PathBuf {
-        self.cache.join("tools").join(format!("{tool}-{}", pin.version)).join(tool.name())
+    /// Downloads a tool, else builds it; or why neither.
+    async fn bring(&self, tool: Tool, pin: Option<Pin>, tell: Tell<'_>) -> Result<Found, String> {
+        let place = self.place(tool);
+        let unreached = match pin {
+            None => format!("no download is known for {}", platform()),
+            Some(pin) => {
+                tell(&format!("fetching {tool} {} from {}", pin.version, pin.url));
+                match download::download(&pin, &place).await {
+                    Ok(()) => return tool.ask(&place).await,
+                    Err(error @ DownloadError::Fetch { .. }) => complaint::chain(&error),
+                    Err(error @ (DownloadError::Sum { .. } | DownloadError::Keep { .. })) => {
+                        return Err(complaint::chain(&error));
+                    }
+                }
+            }
+        };
+        let Some(source) = source(tool) else { return Err(unreached) };
+        let Ok(go) = which::which_in("go", Some(&self.path), ".") else {
+            return Err(format!("{unreached}; go is not on PATH"));
+        };
+        // Another process may have been done with it meanwhile.
+        if let Ok(found) = tool.ask(&place).await {
+            return Ok(found);
+        }
+        tell(&unreached);
+        let built = build::build(&go, &source, &platform(), &place, tell).await;
+        built.map_err(|error| format!("{unreached}; {}", complaint::chain(&error)))?;
+        tool.ask(&place).await
+    }
+
+    fn place(&self, tool: Tool) -> PathBuf {
+        self.cache.join("tools").join(format!("{tool}-{}", version(tool))).join(tool.name())
     }
 }
 
+/// A tool that is missing, with every way to have it.
 fn missing(tool: Tool, why: &str) -> Missing {
-    let install = format!("install {tool} {} ({})", tool.wanted(), tool.home());
-    let remedy = match pin(tool, &platform()) {
-        Some(pin) => format!("{install}; with a network, {} is fetched by itself", pin.url),
-        None => format!("{install}; no download is known for {}", platform()),
+    let fetched = match pin(tool, &platform()) {
+        Some(pin) => format!("with a network, {} is fetched by itself", pin.url),
+        None => format!("no download is known for {}", platform()),
     };
+    let mut remedy = format!("install {tool} {} ({}); {fetched}", tool.wanted(), tool.home());
+    if let Some(source) = source(tool) {
+        remedy += &format!("; with Go on the PATH, {source} is built by itself");
+    }
     Missing::new(format!("{tool} {}: {why}", tool.wanted()), remedy)
 }
 
@@ -150,7 +182,7 @@ pub(super) mod tests {
     async fn everything_that_is_missing_is_said_at_once_and_nothing_is_fetched_without_an_engine() {
         let folder = tempfile::tempdir().unwrap();
         script(&folder.path().join("bin"), "helm", "echo v3.12.0+gc9f554d");
-        let missing = toolbox(folder.path()).equip(&needs(&[Tool::Helm, Tool::Kind])).await.unwrap_err();
+        let missing = toolbox(folder.path()).equip(&needs(&[Tool::Helm, Tool::Kind]), &|_| {}).await.unwrap_err();
         let what: Vec<&str> = missing.iter().map(|missing| missing.what.as_str()).collect();
         assert_eq!(what.len(), 3, "{what:?}");
         assert!(what[0].starts_with("a container engine that answers: docker is not on PATH; podman is not on PATH"));
@@ -168,11 +200,69 @@ pub(super) mod tests {
         script(&bin, "docker", r#"echo '{"DriverStatus": []}'"#);
         script(&bin, "helm", "echo v3.18.4+gd80839c");
         script(&bin, "kind", "echo kind v0.20.0 go1.20 linux/amd64");
-        let cached = toolbox.place(Tool::Kind, &pin(Tool::Kind, &platform()).unwrap());
+        let cached = toolbox.place(Tool::Kind);
         script(cached.parent().unwrap(), "kind", "echo kind v0.32.0 go1.26 linux/amd64");
-        let equipment = toolbox.equip(&needs(&[Tool::Helm, Tool::Kind])).await.unwrap();
+        let equipment = toolbox.equip(&needs(&[Tool::Helm, Tool::Kind]), &|_| {}).await.unwrap();
         assert_eq!(equipment.program(Tool::Helm), Some(&bin.join("helm")));
         assert_eq!(equipment.program(Tool::Kind), Some(&cached));
         assert_eq!(toolbox.at_hand().await, equipment);
+    }
+
+    /// The pin of a helm whose address answers with this, or not at all.
+    async fn pinned(answer: Option<&'static str>) -> Pin {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        if let Some(answer) = answer {
+            let app = axum::Router::new().route("/", axum::routing::get(move || async move { answer }));
+            tokio::spawn(async move { axum::serve(listener, app).await });
+        }
+        Pin { url, ..pin(Tool::Helm, "linux-amd64").unwrap() }
+    }
+
+    #[tokio::test]
+    async fn where_the_download_is_out_of_reach_go_builds_helm_and_later_runs_find_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let toolbox = toolbox(folder.path());
+        script(&folder.path().join("bin"), "go", r#"printf '#!/bin/sh\necho v4.2.3\n' > "$GOBIN/helm""#);
+        let told = std::sync::Mutex::new(Vec::new());
+        let tell = |line: &str| told.lock().unwrap().push(line.to_owned());
+        let found = toolbox.bring(Tool::Helm, Some(pinned(None).await), &tell).await.unwrap();
+        assert_eq!(
+            (found.version.to_string().as_str(), &found.path),
+            (version(Tool::Helm), &toolbox.place(Tool::Helm))
+        );
+        assert_eq!(toolbox.look(Tool::Helm).await, Ok(found));
+        let told = told.into_inner().unwrap();
+        let begin =
+            ["fetching helm 4.2.3 from http://127", "cannot fetch http://127", "building helm.sh/helm/v4/cmd/helm@"];
+        assert!(begin.iter().zip(&told).all(|(begin, line)| line.starts_with(begin)), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn where_no_way_leads_to_helm_all_three_are_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let toolbox = toolbox(folder.path());
+        let words = toolbox.bring(Tool::Helm, Some(pinned(None).await), &|_| {}).await.unwrap_err();
+        assert!(words.starts_with("cannot fetch http://") && words.ends_with("; go is not on PATH"), "{words}");
+        script(&folder.path().join("bin"), "go", "echo 'go: no such host' >&2; exit 1");
+        let words = toolbox.bring(Tool::Helm, Some(pinned(None).await), &|_| {}).await.unwrap_err();
+        assert!(words.starts_with("cannot fetch http://") && words.ends_with("@v4.2.3: no such host"), "{words}");
+        let remedy = missing(Tool::Helm, &words).remedy;
+        for way in
+            ["install helm >=3.18", "with a network, https://get.helm.sh/", "with Go on the PATH, helm.sh/helm/v4/"]
+        {
+            assert!(remedy.contains(way), "{remedy}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_download_that_was_tampered_with_is_no_reason_to_build() {
+        let folder = tempfile::tempdir().unwrap();
+        script(&folder.path().join("bin"), "go", "touch \"$0.ran\"");
+        let words =
+            toolbox(folder.path()).bring(Tool::Helm, Some(pinned(Some("evil")).await), &|_| {}).await.unwrap_err();
+        assert!(words.contains("was published; it was not kept"), "{words}");
+        assert!(!folder.path().join("bin/go.ran").exists());
     }
 }

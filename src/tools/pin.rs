@@ -4,6 +4,8 @@
 //! `checksums.txt`; for helm, the release notes and `helm-v<version>-<platform>.tar.gz.sha256sum`. A sum is entered only
 //! after two independent copies of the published one agree. A platform without a sum is not fetched.
 
+use std::fmt;
+
 use super::Tool;
 
 /// One file to fetch.
@@ -28,6 +30,18 @@ pub(super) enum Form {
     TarGz(String),
 }
 
+/// A program that Go builds from source. Go itself verifies the source, against its checksum database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    /// Version, without `v`.
+    pub(super) version: &'static str,
+    /// The package of the program.
+    pub(super) package: &'static str,
+    /// The variable that holds the version that the program says, `v` included. Without it a program that is built from
+    /// its module knows only the major and minor number.
+    pub(super) says: &'static str,
+}
+
 const HELM: &str = "4.2.3";
 const KIND: &str = "0.32.0";
 const K3D: &str = "5.9.0";
@@ -35,21 +49,49 @@ const K3D: &str = "5.9.0";
 /// The release of a tool for a platform as Go names it (`linux-amd64`), if there is one that can be verified.
 pub(super) fn pin(tool: Tool, platform: &str) -> Option<Pin> {
     let sha256 = sum(tool, platform)?.to_owned();
-    let (version, url, form) = match tool {
+    let (url, form) = match tool {
         Tool::Helm => {
             let url = format!("https://get.helm.sh/helm-v{HELM}-{platform}.tar.gz");
-            (HELM, url, Form::TarGz(format!("{platform}/helm")))
+            (url, Form::TarGz(format!("{platform}/helm")))
         }
         Tool::Kind => {
             let releases = "https://github.com/kubernetes-sigs/kind/releases/download";
-            (KIND, format!("{releases}/v{KIND}/kind-{platform}"), Form::Program)
+            (format!("{releases}/v{KIND}/kind-{platform}"), Form::Program)
         }
         Tool::K3d => {
             let releases = "https://github.com/k3d-io/k3d/releases/download";
-            (K3D, format!("{releases}/v{K3D}/k3d-{platform}"), Form::Program)
+            (format!("{releases}/v{K3D}/k3d-{platform}"), Form::Program)
         }
     };
-    Some(Pin { version: version.to_owned(), url, sha256, form })
+    Some(Pin { version: version(tool).to_owned(), url, sha256, form })
+}
+
+/// As `go install` takes it.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@v{}", self.package, self.version)
+    }
+}
+
+/// The version that is fetched, or built.
+pub(super) const fn version(tool: Tool) -> &'static str {
+    match tool {
+        Tool::Helm => HELM,
+        Tool::Kind => KIND,
+        Tool::K3d => K3D,
+    }
+}
+
+/// The source of a tool that a run needs even where no container engine answers; the others are of no use there.
+pub(super) const fn source(tool: Tool) -> Option<Source> {
+    match tool {
+        Tool::Helm => Some(Source {
+            version: HELM,
+            package: "helm.sh/helm/v4/cmd/helm",
+            says: "helm.sh/helm/v4/internal/version.version",
+        }),
+        Tool::Kind | Tool::K3d => None,
+    }
 }
 
 fn sum(tool: Tool, platform: &str) -> Option<&'static str> {
@@ -109,6 +151,14 @@ mod tests {
                 assert!(wanted.matches(&pin.version.parse().unwrap()), "{pin:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_source_is_of_the_major_version_that_is_fetched() {
+        let source = source(Tool::Helm).unwrap();
+        let module = format!("helm.sh/helm/v{}/", source.version.split('.').next().unwrap());
+        assert!(source.package.starts_with(&module) && source.says.starts_with(&module), "{source:?}");
+        assert_eq!(source.version, pin(Tool::Helm, "linux-amd64").unwrap().version);
     }
 
     #[test]
