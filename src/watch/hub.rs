@@ -40,6 +40,8 @@ pub struct Hub {
     feeds: Feeds,
     pub(super) kinds: Arc<Kinds>,
     pub(super) manned: Manned,
+    /// How many times faster than everywhere else time passes in the cluster.
+    pub(super) tempo: u32,
 }
 
 /// One kind in one namespace.
@@ -57,7 +59,15 @@ impl Hub {
     #[must_use]
     pub fn new(client: Client) -> Self {
         let kinds = Arc::new(Kinds::new(client.clone()));
-        Self { client, feeds: Feeds::default(), kinds, manned: Manned::default() }
+        Self { client, feeds: Feeds::default(), kinds, manned: Manned::default(), tempo: 1 }
+    }
+
+    /// The same for a cluster in which time passes so many times faster, at least once: whatever must last to be believed
+    /// must last that much less.
+    #[must_use]
+    pub const fn at_tempo(mut self, tempo: u32) -> Self {
+        self.tempo = if tempo == 0 { 1 } else { tempo };
+        self
     }
 
     /// The client that the watches use.

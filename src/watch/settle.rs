@@ -70,13 +70,14 @@ impl Hub {
         }
         let mut scene = Scene::open(self, objects, belief).await;
         let (mut stuck, mut proofs) = (Stuck::default(), Proofs::default());
+        let clock = Clock { begun: Instant::now(), tempo: self.tempo };
         loop {
             let mut retry = None;
             if let Some(trouble) = scene.trouble() {
                 tell(&trouble);
             } else if let Some(healths) = scene.look(self)? {
-                match stuck.outcome(&healths, Instant::now()) {
-                    Outcome::Ready(saw) => match proofs.owed(scene.doubts(), Instant::now()) {
+                match stuck.outcome(&healths, clock.now()) {
+                    Outcome::Ready(saw) => match proofs.owed(scene.doubts(), clock.now()) {
                         Some((on, until)) => {
                             tell(on);
                             retry = Some(until);
@@ -92,7 +93,7 @@ impl Hub {
             }
             tokio::select! {
                 () = scene.changed() => {}
-                Some(()) = OptionFuture::from(retry.map(sleep_until)) => {}
+                Some(()) = OptionFuture::from(retry.map(|at| sleep_until(clock.here(at)))) => {}
             }
         }
     }
@@ -155,6 +156,24 @@ impl Proofs {
             (doubt.line.as_str(), *until)
         });
         owing.filter(|(_, until)| *until > now).max_by_key(|(_, until)| *until)
+    }
+}
+
+/// The time of a cluster, which may pass faster than ours.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    begun: Instant,
+    tempo: u32,
+}
+
+impl Clock {
+    fn now(self) -> Instant {
+        self.begun + self.begun.elapsed() * self.tempo
+    }
+
+    /// When it is this time there.
+    fn here(self, there: Instant) -> Instant {
+        self.begun + there.saturating_duration_since(self.begun) / self.tempo
     }
 }
 
@@ -281,6 +300,15 @@ mod tests {
 
     fn waiting(line: &str, until: Option<Instant>) -> Outcome {
         Outcome::Waiting { on: line.to_owned(), until }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_a_cluster_of_another_tempo_a_time_comes_that_much_earlier() {
+        let clock = Clock { begun: Instant::now(), tempo: 20 };
+        let later = clock.now() + PATIENCE.in_company;
+        assert_eq!(clock.here(later) - clock.begun, Duration::from_secs(3));
+        sleep_until(clock.here(later)).await;
+        assert_eq!(clock.now(), later);
     }
 
     #[tokio::test]
