@@ -133,9 +133,13 @@ pub struct SuiteArgs {
     pub jobs: u16,
 
     /// Where the cluster comes from. [default: context where --context is given, in-cluster where this runs in a pod
-    /// with a service account, kind elsewhere]
+    /// with a service account, kind where a container engine answers, rehearsal elsewhere]
     #[arg(long, value_name = "KIND", help_heading = "Cluster", env = "SEAWORTHY_CLUSTER")]
     pub cluster: Option<ClusterKind>,
+
+    /// Never fall back to a rehearsal: where there is no container engine, fail.
+    #[arg(long, help_heading = "Cluster")]
+    pub real: bool,
 
     /// Use this context of the kubeconfig instead of a cluster of our own.
     #[arg(long, value_name = "NAME", help_heading = "Cluster")]
@@ -251,6 +255,8 @@ pub enum ClusterKind {
     Context,
     /// The one that this program runs in, as a pod with a service account.
     InCluster,
+    /// An embedded one, for suites without an engine: what runs in it is played, and nothing real is tested.
+    Rehearsal,
 }
 
 /// Which kind of file a schema describes.

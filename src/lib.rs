@@ -30,6 +30,9 @@
 //! - [`tunnel`]: one way to dial `service.namespace:port`.
 //! - [`tools`]: helm, kind, k3d and the container engine, found or fetched.
 //!
+//! **What can stand in for a cluster**
+//! - [`rehearsal`]: an embedded one, on which checks are shown to be able to fail.
+//!
 //! **The adapters** (they never name each other)
 //! - [`cluster`]: clusters made for a run, reused, or borrowed; and removed.
 //! - [`install`]: helm releases, manifests and CRDs, brought in and taken out again.
@@ -73,6 +76,8 @@ pub mod logs;
 pub mod tunnel;
 
 pub mod tools;
+
+pub mod rehearsal;
 
 pub mod cluster;
 pub mod install;

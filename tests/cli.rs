@@ -49,7 +49,23 @@ fn provided(name: &str) -> String {
 
 #[test]
 fn without_an_engine_everything_that_is_missing_is_said_at_once() {
-    check(&["suite", "data-plane"], 3, &["container engine", "helm", "kind", "missing"]);
+    check(&["suite", "data-plane", "--real"], 3, &["container engine", "helm", "kind", "missing"]);
+}
+
+#[test]
+fn what_only_a_real_cluster_has_is_never_rehearsed() {
+    for asked in ["--sign-off", "--keep", "--reuse"] {
+        check(&["suite", "data-plane", asked], 3, &["container engine"]);
+        check(&["suite", "data-plane", "--cluster", "rehearsal", asked], 2, &[asked]);
+    }
+    check(&["suite", "data-plane", "--cluster", "rehearsal", "--real"], 2, &["--real"]);
+    check(&["suite", "data-plane", "--cluster", "rehearsal", "--context", "a"], 2, &["leave --cluster out"]);
+}
+
+#[test]
+fn without_an_engine_a_rehearsal_misses_no_more_than_its_tools() {
+    let said = check(&["suite", "data-plane"], 3, &["helm", "missing"]);
+    assert!(!said.contains("container engine"), "{said}");
 }
 
 #[test]
@@ -60,7 +76,7 @@ fn what_an_environment_requires_is_missed_together_with_the_tools() {
     let text = "version: 1\nenvironment: gate\nrequires: { env: [PUBLISH_TOKEN, PATH], programs: [cosign] }\n";
     std::fs::write(environments.join("gate.yaml"), text).unwrap();
     let says = ["container engine", "variable PUBLISH_TOKEN", "program cosign", "remedy: export PUBLISH_TOKEN"];
-    let said = check(&["suite", "required", "-e", "gate", "--suites", &suites], 3, &says);
+    let said = check(&["suite", "required", "--real", "-e", "gate", "--suites", &suites], 3, &says);
     assert!(!said.contains("variable PATH"), "{said}");
     check(&["suite", "required", "--dry-run", "-e", "gate", "--suites", &suites], 0, &["required"]);
 }

@@ -36,7 +36,7 @@ impl Site {
     pub(super) async fn open(raised: &Raised, about: About<'_>) -> Result<Self, Trouble> {
         let client = k8s::client(&raised.access).await;
         let client = client.map_err(|error| Trouble::environment(complaint::chain(&error)))?;
-        let hub = Hub::new(client.clone());
+        let hub = Hub::new(client.clone()).at_tempo(raised.tempo);
         let logs = LogKeeper::new(hub.clone(), about.folder.join("logs"), about.secrets.clone());
         let dialer = match raised.access {
             Access::Kubeconfig { .. } => Dialer::forwarding(hub.clone()),

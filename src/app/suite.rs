@@ -11,6 +11,7 @@ use super::{ENVIRONMENT, WRONG, catalog, folders, output, reports, required, sig
 use crate::cli::{self, Cli, SuiteArgs};
 use crate::cluster::{self, Borrowing, ClusterKind, ClusterOptions, Clusters, Folders, Place};
 use crate::engine::{self, RunOptions, Usage};
+use crate::events::REHEARSAL;
 use crate::evidence::EvidenceStore;
 use crate::install::Installer;
 use crate::k8s;
@@ -74,14 +75,18 @@ struct Ready {
 
 async fn prepare(cli: &Cli, arguments: &SuiteArgs) -> Result<(Ready, Reports), u8> {
     let (catalog, plan) = planned(cli, arguments)?;
-    let kind = kind(arguments)?;
     let toolbox = Toolbox { path: std::env::var_os("PATH").unwrap_or_default(), cache: folders::cache() };
-    let equipment = cluster::preflight(&toolbox, &kind, tools(&plan), required::missing(&catalog.environment), &output::remark)
-        .await
-        .map_err(|trouble| {
-            output::complain(&trouble.headline, &trouble.details);
-            ENVIRONMENT
-        })?;
+    let mut kind = kind(arguments)?;
+    if kind == ClusterKind::Kind && may_fall_back(arguments) && !toolbox.has_engine().await {
+        kind = ClusterKind::Rehearsal;
+    }
+    let equipment =
+        cluster::preflight(&toolbox, &kind, tools(&plan), required::missing(&catalog.environment), &output::remark)
+            .await
+            .map_err(|trouble| {
+                output::complain(&trouble.headline, &trouble.details);
+                ENVIRONMENT
+            })?;
     let cannot = |why: String| {
         // A report that was opened and will hold nothing.
         reports::remove_former(arguments);
@@ -91,15 +96,39 @@ async fn prepare(cli: &Cli, arguments: &SuiteArgs) -> Result<(Ready, Reports), u
     // Before the folder: a run that cannot report does not leave one behind.
     let reports = reports::open(cli, arguments).map_err(cannot)?;
     let run = name_of_run();
-    let folder = folder(&arguments.out, &run).map_err(cannot)?;
+    let name = if kind == ClusterKind::Rehearsal { format!("{run}-{REHEARSAL}") } else { run.clone() };
+    let folder = folder(&arguments.out, &name).map_err(cannot)?;
     let configs = cli.suites.parent().unwrap_or(Path::new("")).join("kind-configs");
     let ready = Ready { catalog, plan, run, folder, kind, configs, equipment };
     Ok((ready, reports))
 }
 
+/// Whether a rehearsal will do where no container engine answers: not where something is asked for that only a real
+/// cluster has.
+const fn may_fall_back(arguments: &SuiteArgs) -> bool {
+    let asks_for_more = arguments.reuse || arguments.keep || arguments.node_image.is_some();
+    arguments.cluster.is_none() && !(arguments.real || arguments.sign_off || asks_for_more)
+}
+
+/// What is wanted of a cluster and no rehearsal has.
+fn refuse_to_rehearse(arguments: &SuiteArgs) -> Result<ClusterKind, &'static str> {
+    if arguments.real {
+        return Err("--real and --cluster rehearsal exclude each other");
+    }
+    if arguments.sign_off {
+        return Err("--sign-off needs a real cluster: in a rehearsal nothing real is tested");
+    }
+    if arguments.keep || arguments.reuse || arguments.node_image.is_some() {
+        return Err(
+            "a rehearsal ends with its run and has no nodes of its own: leave out --keep, --reuse and --node-image",
+        );
+    }
+    Ok(ClusterKind::Rehearsal)
+}
+
 /// Which cluster the command line asks for, or else the surroundings.
 fn kind(arguments: &SuiteArgs) -> Result<ClusterKind, u8> {
-    use cli::ClusterKind::{Context, InCluster, K3d, Kind};
+    use cli::ClusterKind::{Context, InCluster, K3d, Kind, Rehearsal};
     let borrowed = |place| ClusterKind::Borrowed(Borrowing { place, confirmed: arguments.yes_this_cluster.clone() });
     let kind = match (arguments.cluster, arguments.context.clone()) {
         (None | Some(Context), Some(name)) => {
@@ -107,13 +136,16 @@ fn kind(arguments: &SuiteArgs) -> Result<ClusterKind, u8> {
         }
         (Some(InCluster), None) => Ok(borrowed(Place::Here)),
         (None, None) if k8s::service_account().is_ok() => Ok(borrowed(Place::Here)),
-        (None | Some(Kind | K3d), None) if arguments.yes_this_cluster.is_some() => {
+        (None | Some(Kind | K3d | Rehearsal), None) if arguments.yes_this_cluster.is_some() => {
             Err("--yes-this-cluster confirms a cluster that exists; name it with --context")
         }
         (None | Some(Kind), None) => Ok(ClusterKind::Kind),
         (Some(K3d), None) => Ok(ClusterKind::K3d),
+        (Some(Rehearsal), None) => refuse_to_rehearse(arguments),
         (Some(Context), None) => Err("--cluster context needs --context NAME"),
-        (Some(Kind | K3d | InCluster), Some(_)) => Err("--context names a cluster that exists; leave --cluster out"),
+        (Some(Kind | K3d | InCluster | Rehearsal), Some(_)) => {
+            Err("--context names a cluster that exists; leave --cluster out")
+        }
     };
     kind.map_err(|why| {
         output::complain(why, &[]);
@@ -202,6 +234,7 @@ impl Ready {
             ClusterKind::K3d => "k3d",
             ClusterKind::Borrowed(Borrowing { place: Place::Context { .. }, .. }) => "context",
             ClusterKind::Borrowed(Borrowing { place: Place::Here, .. }) => "in-cluster",
+            ClusterKind::Rehearsal => REHEARSAL,
         }
     }
 

@@ -37,6 +37,9 @@ impl Clusters {
         if let ClusterKind::Borrowed(borrowing) = &self.options.kind {
             return Ok(Done::saying(format!("the nodes of {} pull for themselves", borrowing.place)));
         }
+        if self.options.kind == ClusterKind::Rehearsal {
+            return Ok(Done::saying("no image is read in a rehearsal"));
+        }
         let Some((maker, cluster)) = self.usable() else {
             return Err(Trouble::environment("no cluster to bring images into"));
         };

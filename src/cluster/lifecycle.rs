@@ -17,6 +17,7 @@ use crate::number::count;
 use crate::plan::ClusterWork;
 use crate::ports::{Done, Notes, Trouble};
 use crate::process;
+use crate::rehearsal::{self, Rehearsal};
 use crate::tools::Equipment;
 
 /// What every cluster made here is called first.
@@ -37,6 +38,8 @@ pub enum ClusterKind {
     K3d,
     /// Somebody else's.
     Borrowed(Borrowing),
+    /// An embedded one, in which nothing is real.
+    Rehearsal,
 }
 
 /// What the user wants.
@@ -82,6 +85,8 @@ pub struct Raised {
     pub access: Access,
     /// Whose it is.
     pub ownership: Ownership,
+    /// How many times faster than everywhere else time passes in it.
+    pub tempo: u32,
     /// What was done.
     pub done: Done,
 }
@@ -93,6 +98,7 @@ pub struct Clusters {
     pub(super) equipment: Equipment,
     pub(super) shelf: Shelf,
     held: Mutex<Option<Held>>,
+    rehearsal: Mutex<Option<Rehearsal>>,
     pub(super) loader: Loader,
 }
 
@@ -129,7 +135,14 @@ impl Clusters {
     #[must_use]
     pub fn new(options: ClusterOptions, equipment: Equipment) -> Self {
         let shelf = Shelf::new(&options.folders.state);
-        Self { options, equipment, shelf, held: Mutex::default(), loader: Loader::default() }
+        Self {
+            options,
+            equipment,
+            shelf,
+            held: Mutex::default(),
+            rehearsal: Mutex::default(),
+            loader: Loader::default(),
+        }
     }
 
     /// Provides a usable cluster. Bounded by the caller.
@@ -143,7 +156,21 @@ impl Clusters {
             ClusterKind::Borrowed(borrowing) => {
                 borrow(borrowing, notes).await.map_err(|trouble| trouble.with(self.another_way(borrowing)))
             }
+            ClusterKind::Rehearsal => self.rehearse(notes).await,
         }
+    }
+
+    /// Begins a rehearsal. Chance is another in each run, so that suites meet the races of real clusters.
+    async fn rehearse(&self, notes: &Notes) -> Result<Raised, Trouble> {
+        let seed = u64::from_str_radix(&self.options.run, 16).unwrap_or(1);
+        let rehearsal = Rehearsal::begin(seed).await;
+        let rehearsal = rehearsal.map_err(|error| Trouble::environment(complaint::chain(&error)))?;
+        let access = Access::Kubeconfig { file: rehearsal.kubeconfig(), context: None };
+        let client = k8s::client(&access).await.map_err(|error| Trouble::environment(complaint::chain(&error)))?;
+        usable::made(&client, 1, notes).await?;
+        let done = Done::saying(format!("rehearsal at {}: nothing in it is real", rehearsal.address()));
+        *self.rehearsal.lock().unwrap_or_else(PoisonError::into_inner) = Some(rehearsal);
+        Ok(Raised { access, ownership: Ownership::Ours, tempo: rehearsal::TEMPO, done })
     }
 
     /// Removes the cluster that [`Clusters::raise`] made, or half made, unless it is to be kept. Once done, doing it
@@ -157,6 +184,10 @@ impl Clusters {
             return Ok(Done::saying(match &self.options.kind {
                 ClusterKind::Kind | ClusterKind::K3d => "no cluster of this run is left".to_owned(),
                 ClusterKind::Borrowed(borrowing) => format!("{} is left as it is", borrowing.place),
+                ClusterKind::Rehearsal => {
+                    drop(self.rehearsal.lock().unwrap_or_else(PoisonError::into_inner).take());
+                    "the rehearsal is over".to_owned()
+                }
             }));
         };
         if stays {
@@ -234,7 +265,7 @@ impl Clusters {
         }
         let mut done = Done::saying(format!("{saw} {name} with {}, {}", maker.title(), count(recipe.nodes, "node")));
         done.warnings = passed_over.into_iter().chain(leftovers).collect();
-        Ok(Raised { access, ownership: Ownership::Ours, done })
+        Ok(Raised { access, ownership: Ownership::Ours, tempo: 1, done })
     }
 
     /// Records a new cluster, then makes it.
@@ -349,7 +380,7 @@ async fn borrow(borrowing: &Borrowing, notes: &Notes) -> Result<Raised, Trouble>
     let client = k8s::client(&access).await.map_err(|error| Trouble::environment(complaint::chain(&error)))?;
     usable::borrowed(&client, notes).await?;
     let done = Done::saying(borrowing.admit(&client).await?);
-    Ok(Raised { access, ownership: Ownership::Borrowed, done })
+    Ok(Raised { access, ownership: Ownership::Borrowed, tempo: 1, done })
 }
 
 /// Why a cluster was not made, and what there is of it.

@@ -25,6 +25,7 @@ pub async fn preflight(
             missing.extend(borrowing.locate().err());
             needs(None, tools)
         }
+        ClusterKind::Rehearsal => needs(None, tools),
     };
     let equipment = toolbox.equip(&needs, tell).await;
     let equipment = equipment.map_err(|absent| missing.splice(0..0, absent).for_each(drop)).ok();

@@ -21,6 +21,9 @@ pub use self::tally::{Counts, Outcome, Tally};
 /// Version of the transcript's format that this program writes and reads.
 pub const FORMAT: u32 = 1;
 
+/// The kind of cluster in which nothing is real.
+pub const REHEARSAL: &str = "rehearsal";
+
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -98,7 +101,7 @@ pub struct RunStarted {
     pub started: Timestamp,
     /// The environment in force.
     pub environment: String,
-    /// The kind of cluster (`kind`, `k3d`, `context`).
+    /// The kind of cluster: `kind`, `k3d`, `context`, `in-cluster`, or [`REHEARSAL`].
     pub cluster: String,
     /// Whether something is signed off by this run: what the environment leaves out then costs the green.
     #[serde(default)]
@@ -107,6 +110,14 @@ pub struct RunStarted {
     pub steps: Vec<StepOutline>,
     /// Everything that was left out.
     pub omissions: Vec<Omission>,
+}
+
+impl RunStarted {
+    /// Whether nothing of it is real; whoever tells of the run must say so.
+    #[must_use]
+    pub fn is_rehearsal(&self) -> bool {
+        self.cluster == REHEARSAL
+    }
 }
 
 #[cfg(test)]

@@ -79,6 +79,8 @@ pub struct Tally {
     pub unserved: usize,
     /// Components that were not asked to be left out and that checks stand on: the verdict is one without them.
     pub missed: usize,
+    /// Whether nothing of the run is real.
+    pub rehearsed: bool,
     worst: Outcome,
     check_ids: BTreeSet<StepId>,
     /// Every step that has not ended yet.
@@ -96,6 +98,7 @@ impl Default for Tally {
             interrupts: 0,
             unserved: 0,
             missed: 0,
+            rehearsed: false,
             worst: Outcome::Conformant,
             check_ids: BTreeSet::new(),
             open: BTreeSet::new(),
@@ -136,6 +139,7 @@ impl Tally {
         self.unserved = serving.len();
         self.missed = bare.iter().filter(|left| left.place.component.is_some()).count();
         self.sign_off = run.sign_off;
+        self.rehearsed = run.is_rehearsal();
     }
 
     fn end(&mut self, step: &StepId, ending: &Ending) {

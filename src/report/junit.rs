@@ -74,23 +74,29 @@ struct Telling<'a> {
 
 impl Telling<'_> {
     fn report(self) -> quick_junit::Report {
-        let mut report = quick_junit::Report::new("seaworthy");
+        let mut report = quick_junit::Report::new(self.named("seaworthy"));
         report.time = Some(Duration::from_millis(self.record.now_ms));
         if self.dialect == Dialect::Rich {
             report.timestamp = self.at(0).and_then(|text| text.parse().ok());
         }
         report.add_test_suite(self.the_run());
         for (name, part) in suites(self.record) {
-            report.add_test_suite(self.suite(name.as_str(), &part));
+            report.add_test_suite(self.suite(&self.named(name.as_str()), &part));
         }
         report
     }
 
+    /// A name under which a CI keeps the history of cases: what is rehearsed has one of its own.
+    fn named(self, name: &str) -> String {
+        if self.record.tally.rehearsed { format!("rehearsal.{name}") } else { name.to_owned() }
+    }
+
     /// The cluster and the teardown; and of a run that never began, that it did not.
     fn the_run(self) -> TestSuite {
-        let mut suite = self.empty_suite("run");
+        let name = self.named("run");
+        let mut suite = self.empty_suite(&name);
         for step in the_runs_own(self.record) {
-            suite.add_test_case(self.case("run", step.outline.id.as_str(), &[step]));
+            suite.add_test_case(self.case(&name, step.outline.id.as_str(), &[step]));
         }
         if self.record.run.is_none() {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);

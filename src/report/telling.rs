@@ -133,7 +133,7 @@ pub(super) fn warnings(step: &StepRecord) -> &[String] {
 /// What the run came to, as a sentence.
 pub(super) fn outcome_line(tally: &Tally) -> String {
     let (checks, steps) = (tally.checks, tally.steps);
-    match tally.outcome() {
+    let line = match tally.outcome() {
         Outcome::Conformant => format!("Conformant: {} held{}.", all_checks(checks.held), missed(tally)),
         Outcome::Partial => {
             let left_out = count(tally.unserved, "part");
@@ -145,7 +145,8 @@ pub(super) fn outcome_line(tally: &Tally) -> String {
         Outcome::Environment => format!("No verdict: {}.", trouble(steps)),
         Outcome::OurBug => format!("No verdict, by a fault of seaworthy itself: {}.", trouble(steps)),
         Outcome::Interrupted => format!("{}: {}.", what_stopped(tally), progress(checks)),
-    }
+    };
+    if tally.rehearsed { format!("Rehearsed: nothing real was tested. {line}") } else { line }
 }
 
 /// What the checks stand on and was not there.

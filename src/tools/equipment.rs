@@ -56,6 +56,11 @@ impl Toolbox {
         Equipment { engine: engine.ok(), tools: tools.collect() }
     }
 
+    /// Whether a container engine answers.
+    pub async fn has_engine(&self) -> bool {
+        Engine::find(&self.path).await.is_ok()
+    }
+
     /// All that is needed. Tools that are missing are fetched, but only once nothing else is: a machine without an engine
     /// hears so at once. What is fetched or built is told.
     ///

@@ -75,7 +75,9 @@ fn opening(run: &RunStarted) -> Vec<String> {
         count(run.steps.len(), "step"),
         count(checks, "check"),
     );
-    vec![line, String::new()]
+    let banner =
+        run.is_rehearsal().then(|| paint::warning("A rehearsal on an embedded cluster: nothing real is tested."));
+    std::iter::once(line).chain(banner).chain([String::new()]).collect()
 }
 
 fn ended(step: &StepRecord, ending: &Ending, voice: Voice, layout: Layout) -> Vec<String> {

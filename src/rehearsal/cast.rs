@@ -1,0 +1,306 @@
+//! Who answers behind which port: a stand-in for each running container, of the kind that its image and its command
+//! name, told what they tell the real server.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use serde_json::Value;
+use tokio::io::DuplexStream;
+
+use super::actors::{Started, started};
+use super::cluster::{Cluster, State};
+use super::names;
+use super::object::{Key, View as _};
+use super::standins::{StandIn, dns, echo, http, postgres, redis};
+
+/// What a connection inside this process holds before its reader has taken it.
+const BUFFER: usize = 64 << 10;
+
+/// How many Sentinels there usually are, and how many must agree.
+const SENTINELS: u32 = 3;
+const QUORUM: u32 = 2;
+
+/// All stand-ins that are on.
+pub(super) struct Cast {
+    cluster: Weak<Cluster>,
+    parts: Mutex<HashMap<(String, String), Part>>,
+}
+
+/// One of them.
+struct Part {
+    pod: Key,
+    ports: Vec<u16>,
+    stand_in: StandIn,
+    /// Of a Redis: the host name of the one that it is to follow, or as a Sentinel to watch.
+    master: Option<String>,
+    /// Of a Sentinel: under which name it watches it.
+    watches: Option<String>,
+    /// The one that it follows.
+    follows: Weak<redis::Server>,
+}
+
+impl Cast {
+    /// Nobody is on.
+    pub(super) fn new(cluster: &Arc<Cluster>) -> Self {
+        Self { cluster: Arc::downgrade(cluster), parts: Mutex::default() }
+    }
+
+    /// A container runs.
+    pub(super) fn start(&self, state: &State, pod: &Key, uid: &str, container: &str) {
+        let Some(object) = state.store.get(pod) else { return };
+        let spec = &object["spec"];
+        let of_name = |one: &&Value| one["name"] == container;
+        let Some(found) = spec["containers"].as_array().into_iter().flatten().find(of_name) else { return };
+        let Some(told) = started(&object, container, &state.store) else { return };
+        let part = self.assign(pod, &object, found, &told);
+        self.parts().insert((uid.to_owned(), container.to_owned()), part);
+        self.rewire(state);
+    }
+
+    /// A container does not run any more.
+    pub(super) fn stop(&self, uid: &str, container: &str) {
+        let stopped = self.parts().remove(&(uid.to_owned(), container.to_owned()));
+        stopped.into_iter().for_each(Part::leave);
+    }
+
+    /// A pod is gone.
+    pub(super) fn drop_pod(&self, uid: &str) {
+        self.parts().retain(|(held, _), part| {
+            let stays = held != uid;
+            if !stays {
+                part.silence();
+            }
+            stays
+        });
+    }
+
+    /// Opens a connection to a port of a pod.
+    ///
+    /// # Errors
+    /// Why nothing answers there, in the kubelet's words.
+    pub(super) fn connect(&self, pod: &str, uid: &str, port: u16) -> Result<DuplexStream, String> {
+        let parts = self.parts();
+        let answers = |((held, _), part): &(&(String, String), &Part)| held == uid && part.ports.contains(&port);
+        let Some((_, part)) = parts.iter().find(answers) else {
+            return Err(format!(
+                "error forwarding port {port} to pod {pod}, uid {uid}: failed to execute portforward in network namespace: failed to connect to localhost:{port} inside namespace, IPv4: dial tcp4 127.0.0.1:{port}: connect: connection refused"
+            ));
+        };
+        let stand_in = part.stand_in.clone();
+        let (ours, theirs) = tokio::io::duplex(BUFFER);
+        // How a conversation ends is seen at its other end.
+        tokio::spawn(async move { stand_in.serve(theirs).await.ok() });
+        Ok(ours)
+    }
+
+    /// The names of the faults that the servers of a pod know.
+    pub(super) fn faults(&self, namespace: &str, pod: &str) -> Vec<&'static str> {
+        let parts = self.parts();
+        let of_pod = parts.values().filter(|part| &*part.pod.namespace == namespace && &*part.pod.name == pod);
+        of_pod.flat_map(|part| part.stand_in.faults()).collect()
+    }
+
+    /// Switches a fault of the servers of a pod on by its name, or off what is on. Says how many know it.
+    pub(super) fn inject(&self, namespace: &str, pod: &str, fault: Option<&str>) -> usize {
+        let parts = self.parts();
+        let of_pod = parts.values().filter(|part| &*part.pod.namespace == namespace && &*part.pod.name == pod);
+        of_pod.filter(|part| part.stand_in.inject(fault).is_ok()).count()
+    }
+
+    /// Who speaks for a container.
+    fn assign(&self, pod: &Key, object: &Value, container: &Value, told: &Started) -> Part {
+        let mut ports: Vec<u16> = container["ports"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|port| u16::try_from(port["containerPort"].as_u64()?).ok())
+            .collect();
+        let address = object["status"]["podIP"].as_str().unwrap_or_default();
+        let (mut master, mut watches) = (None, None);
+        let stand_in = match Trade::of(container["image"].as_str().unwrap_or_default(), told, &ports) {
+            Trade::Redis => {
+                let config = redis_config(told, address);
+                master = option(&told.words, "--replicaof").or_else(|| option(&told.words, "--slaveof"));
+                if let Some((name, host)) = monitored(&told.words).filter(|_| config.sentinel) {
+                    (watches, master) = (Some(name), Some(host));
+                }
+                ports.push(config.port);
+                StandIn::Redis(Arc::new(redis::Server::new(config)))
+            }
+            Trade::Postgres => {
+                ports.push(5432);
+                StandIn::Postgres(Arc::new(postgres::Server::new(postgres_config(told))))
+            }
+            Trade::Dns => {
+                ports.push(53);
+                StandIn::Dns(Arc::new(dns::Server::new(dns::Config { lookup: self.lookup() })))
+            }
+            Trade::Http => {
+                let config = http::Config { name: pod.name.to_string(), ..http::Config::default() };
+                StandIn::Http(Arc::new(http::Server::new(config)))
+            }
+            Trade::Unknown => StandIn::Echo(Arc::new(echo::Server::new())),
+        };
+        Part { pod: pod.clone(), ports, stand_in, master, watches, follows: Weak::new() }
+    }
+
+    /// Lets every Redis follow the one that it was told to, as soon as that one is on.
+    fn rewire(&self, state: &State) {
+        let mut parts = self.parts();
+        let leaders: Vec<_> = parts
+            .iter()
+            .filter_map(|(place, part)| {
+                let leader = leader(state, &parts, &part.pod.namespace, part.master.as_deref()?)?;
+                Some((place.clone(), leader))
+            })
+            .collect();
+        for (place, leader) in leaders {
+            let Some(part) = parts.get_mut(&place) else { continue };
+            let Some(server) = part.redis() else { continue };
+            if let Some(name) = &part.watches {
+                server.watch(name, &leader, QUORUM, SENTINELS);
+            } else if !Arc::ptr_eq(server, &leader) && !std::ptr::eq(part.follows.as_ptr(), Arc::as_ptr(&leader)) {
+                server.follow(&leader);
+                part.follows = Arc::downgrade(&leader);
+            }
+        }
+    }
+
+    fn lookup(&self) -> dns::Lookup {
+        let cluster = self.cluster.clone();
+        Arc::new(move |name, _| match cluster.upgrade() {
+            Some(cluster) => cluster.step(|state| names::look_up(state, name)),
+            None => dns::Answer::ServFail,
+        })
+    }
+
+    fn parts(&self) -> MutexGuard<'_, HashMap<(String, String), Part>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Part {
+    fn leave(self) {
+        self.silence();
+    }
+
+    const fn redis(&self) -> Option<&Arc<redis::Server>> {
+        match &self.stand_in {
+            StandIn::Redis(server) => Some(server),
+            StandIn::Postgres(_) | StandIn::Http(_) | StandIn::Dns(_) | StandIn::Echo(_) => None,
+        }
+    }
+
+    /// Ends its connections; who follows it sees that it is gone.
+    fn silence(&self) {
+        self.redis().into_iter().for_each(|server| server.stop());
+    }
+}
+
+/// What a container is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trade {
+    Redis,
+    Postgres,
+    Dns,
+    Http,
+    Unknown,
+}
+
+impl Trade {
+    /// By the program that it runs, else by its image, else by its ports.
+    fn of(image: &str, told: &Started, ports: &[u16]) -> Self {
+        let program = told.words.first().map(|word| last(word).to_owned()).unwrap_or_default();
+        let name = last(image).split([':', '@']).next().unwrap_or_default().to_owned();
+        let is = |words: &[&str]| words.iter().any(|word| program.contains(word) || name.contains(word));
+        if is(&["exporter", "busybox"]) {
+            return Self::by_port(ports);
+        }
+        if is(&["redis", "valkey"]) {
+            Self::Redis
+        } else if is(&["postgres", "pgsql"]) {
+            Self::Postgres
+        } else if is(&["coredns"]) {
+            Self::Dns
+        } else if is(&["nginx", "httpd", "http", "caddy", "whoami", "web", "envoy", "gateway", "agnhost"]) {
+            Self::Http
+        } else {
+            Self::by_port(ports)
+        }
+    }
+
+    fn by_port(ports: &[u16]) -> Self {
+        match ports.iter().any(|port| matches!(port, 80 | 443 | 3000 | 8000..=8999 | 9090..=9115)) {
+            true => Self::Http,
+            false => Self::Unknown,
+        }
+    }
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
+}
+
+/// What follows an option: `--requirepass secret`, `--requirepass=secret`.
+fn option(words: &[String], name: &str) -> Option<String> {
+    words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix(name)? {
+        "" => words.get(at + 1).cloned(),
+        value => value.strip_prefix('=').map(str::to_owned),
+    })
+}
+
+/// Name and host of the master that a Sentinel is told to watch: `--sentinel monitor NAME HOST PORT QUORUM`.
+fn monitored(words: &[String]) -> Option<(String, String)> {
+    let at = words.iter().position(|word| word == "monitor")?;
+    Some((words.get(at + 1)?.clone(), words.get(at + 2)?.clone()))
+}
+
+fn redis_config(told: &Started, address: &str) -> redis::Config {
+    let environment = |name: &str| told.environment.get(name).filter(|value| !value.is_empty()).cloned();
+    redis::Config {
+        password: option(&told.words, "--requirepass").or_else(|| environment("REDIS_PASSWORD")),
+        ip: address.to_owned(),
+        port: option(&told.words, "--port").and_then(|port| port.parse().ok()).unwrap_or(6379),
+        sentinel: told.words.iter().any(|word| word.contains("sentinel")),
+        ..redis::Config::default()
+    }
+}
+
+fn postgres_config(told: &Started) -> postgres::Config {
+    let environment = |names: [&str; 2]| names.iter().find_map(|name| told.environment.get(*name).cloned());
+    let user = environment(["POSTGRES_USER", "POSTGRESQL_USERNAME"]).unwrap_or_else(|| "postgres".to_owned());
+    let database = environment(["POSTGRES_DB", "POSTGRESQL_DATABASE"]).unwrap_or_else(|| user.clone());
+    let password = environment(["POSTGRES_PASSWORD", "POSTGRESQL_PASSWORD"]);
+    postgres::Config {
+        asks_password: password.is_some(),
+        users: vec![postgres::User { name: user, password: password.unwrap_or_default() }],
+        databases: vec![database, "postgres".to_owned()],
+        ..postgres::Config::default()
+    }
+}
+
+/// The Redis behind a name, as a pod of this namespace would reach it.
+fn leader(
+    state: &State,
+    parts: &HashMap<(String, String), Part>,
+    namespace: &str,
+    name: &str,
+) -> Option<Arc<redis::Server>> {
+    let full = match name.split('.').count() {
+        1 => format!("{name}.{namespace}.svc"),
+        2 => format!("{name}.svc"),
+        _ => name.trim_end_matches(".cluster.local").to_owned(),
+    };
+    let mut labels: Vec<&str> = full.trim_end_matches(".svc").split('.').collect();
+    let namespace = labels.pop()?;
+    let service = labels.pop()?;
+    let host = labels.pop();
+    let selector = state.store.get(&Key::new("/services", namespace, service))?["spec"]["selector"].take();
+    let behind: Vec<Value> = state.store.labelled("/pods", namespace, &selector);
+    let is_meant = |part: &&Part| {
+        host.is_none_or(|host| host == &*part.pod.name)
+            && behind.iter().any(|pod| pod["metadata"]["name"] == *part.pod.name)
+    };
+    let mut servers = parts.values().filter(is_meant).filter_map(|part| part.redis());
+    servers.next().cloned()
+}

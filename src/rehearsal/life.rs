@@ -1,0 +1,246 @@
+//! Life: what has changed is told to the actors, and what they do is done, until the rehearsal ends.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
+
+use super::cluster::{Cluster, State, now};
+use super::collector;
+use super::object::{Act, Key};
+use super::stage::Stage;
+use super::store::Change;
+
+/// Runs until it is dropped.
+pub(super) async fn live(cluster: Arc<Cluster>, stage: Arc<Stage>) {
+    let mut life =
+        Life { cluster, stage, begun: Instant::now(), due: BTreeMap::new(), planned: HashMap::new(), turn: 0 };
+    loop {
+        life.hear();
+        while let Some(key) = life.next() {
+            life.look_at(&key);
+            life.hear();
+            // Requests get their turn between two looks.
+            tokio::task::yield_now().await;
+        }
+        let stirred = life.cluster.stirred.notified();
+        match life.due.first_key_value() {
+            Some(((due, _), _)) => drop(timeout_at(*due, stirred).await),
+            None => stirred.await,
+        }
+    }
+}
+
+struct Life {
+    cluster: Arc<Cluster>,
+    stage: Arc<Stage>,
+    begun: Instant,
+    /// When to look at what; the number keeps apart what is due at the same time.
+    due: BTreeMap<(Instant, u64), Key>,
+    /// Where in `due` an object is.
+    planned: HashMap<Key, (Instant, u64)>,
+    turn: u64,
+}
+
+impl Life {
+    /// Plans to look at whatever is touched by what has happened.
+    fn hear(&mut self) {
+        let stage = &self.stage;
+        let touched = self.cluster.step(|state| {
+            let news = std::mem::take(&mut state.store.news);
+            news.iter().flat_map(|change| touched(state, stage, change)).collect::<Vec<Key>>()
+        });
+        for key in touched {
+            self.plan(key, Instant::now());
+        }
+    }
+
+    fn plan(&mut self, key: Key, at: Instant) {
+        if let Some(planned) = self.planned.get(&key) {
+            if planned.0 <= at {
+                return;
+            }
+            self.due.remove(planned);
+        }
+        self.turn += 1;
+        self.due.insert((at, self.turn), key.clone());
+        self.planned.insert(key, (at, self.turn));
+    }
+
+    /// An object that is due.
+    fn next(&mut self) -> Option<Key> {
+        let due = self.due.first_entry().filter(|due| due.key().0 <= Instant::now())?;
+        let key = due.remove();
+        self.planned.remove(&key);
+        Some(key)
+    }
+
+    fn look_at(&mut self, key: &Key) {
+        let (since, stage) = (self.begun.elapsed(), &self.stage);
+        let again = self.cluster.step(|state| {
+            let collected = collector::look_at(state, key);
+            let (acts, mut again) = stage.actors().reconcile(key, &state.store, since, Timestamp::now());
+            let mut was_refused = false;
+            for act in acts {
+                // Nobody tells of what did not come to be.
+                let is_boast = matches!(&act, Act::Event { reason: "SuccessfulCreate", .. });
+                if is_boast && was_refused {
+                    again = Some(Duration::ZERO);
+                } else {
+                    was_refused = perform(state, stage, act).is_err();
+                }
+            }
+            [collected, again].into_iter().flatten().min()
+        });
+        if let Some(again) = again {
+            self.plan(key.clone(), Instant::now() + again.max(Duration::from_millis(1)));
+        }
+    }
+}
+
+/// What must be looked at because of a change.
+fn touched(state: &State, stage: &Stage, change: &Change) -> Vec<Key> {
+    let key = &change.now.key;
+    let now = change.now.value();
+    let before = change.before.as_ref().map(|before| before.value());
+    let mut touched = stage.actors().touched(key, before.as_ref(), (!change.removed).then_some(&now), &state.store);
+    touched.push(key.clone());
+    touched.extend(collector::touched(state, change));
+    if change.removed && &*key.resource == "/pods" {
+        stage.forget(&change.now.uid);
+    }
+    touched
+}
+
+/// What an actor wanted to make was refused, and its controller told.
+struct WasRefused;
+
+/// Does what an actor does.
+fn perform(state: &mut State, stage: &Stage, act: Act) -> Result<(), WasRefused> {
+    match act {
+        Act::Create { resource, object } => return create(state, stage, resource, object),
+        Act::Merge { key, uid, patch } => state.amend(&key, &uid, |object| {
+            let status = object["status"].take();
+            // A patch that is no object changes nothing.
+            super::fields::merge_patch(object, &patch).into_iter().for_each(|merged| *object = merged);
+            super::write::set_or_remove(object, "status", status);
+        }),
+        Act::Status { key, uid, status } => state.amend(&key, &uid, |object| {
+            super::write::set_or_remove(object, "status", status);
+        }),
+        Act::Delete { key, uid } => state.delete_own(&key, &uid),
+        Act::Reap { key, uid } => state.reap(&key, &uid),
+        Act::Event { about, uid, warning, reason, message, source, field_path } => {
+            let kind = if warning { "Warning" } else { "Normal" };
+            let told = Told { about: &about, uid: &uid, kind, reason, message: &message, source, field_path };
+            tell(state, &told);
+        }
+        Act::Log { uid, container, restart, line, .. } => stage.logs.open(&uid, &container, restart).write(line),
+        Act::Start { pod, uid, container, restart } => {
+            stage.logs.open(&uid, &container, restart);
+            stage.cast.start(state, &pod, &uid, &container);
+        }
+        Act::Stop { uid, container, restart, .. } => {
+            stage.logs.open(&uid, &container, restart).end();
+            stage.cast.stop(&uid, &container);
+        }
+    }
+    Ok(())
+}
+
+/// Creates what an actor makes. Where it is refused its controller hears of it, and says so by an event.
+fn create(state: &mut State, stage: &Stage, resource: &str, object: Value) -> Result<(), WasRefused> {
+    let Some(resource) = state.catalog.of_collection(resource) else { return Ok(()) };
+    let owners = object["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
+    let refused = match state.create_own(&resource, object) {
+        // What is there already is what was wanted.
+        Err(refused) if refused.code != 409 => refused,
+        Ok(()) | Err(_) => return Ok(()),
+    };
+    let controller = owners.iter().find(|owner| owner["controller"] == true);
+    let uid = controller.and_then(|owner| owner["uid"].as_str()).unwrap_or_default();
+    let Some(about) = state.store.of_uid(uid).cloned() else { return Ok(()) };
+    let source = match &*about.resource {
+        "batch/jobs" => "job-controller",
+        "apps/daemonsets" => "daemonset-controller",
+        "apps/statefulsets" => "statefulset-controller",
+        _ => "replicaset-controller",
+    };
+    let why = stage.actors().refused(&about, &resource.kind, &refused.message);
+    let (message, reason) = (format!("Error creating: {why}"), "FailedCreate");
+    tell(state, &Told { about: &about, uid, kind: "Warning", reason, message: &message, source, field_path: None });
+    Err(WasRefused)
+}
+
+/// An event.
+struct Told<'a> {
+    about: &'a Key,
+    uid: &'a str,
+    kind: &'a str,
+    reason: &'a str,
+    message: &'a str,
+    source: &'a str,
+    field_path: Option<String>,
+}
+
+/// Writes an event, or counts the one that says the same.
+fn tell(state: &mut State, told: &Told<'_>) {
+    let (Some(resource), Some(of)) =
+        (state.catalog.find("", "v1", "events"), state.catalog.of_collection(&told.about.resource))
+    else {
+        return;
+    };
+    let namespace = if told.about.namespace.is_empty() { "default" } else { &*told.about.namespace };
+    // What is the same has the same name, so that it is found without a search.
+    let mark = mark(&[told.uid, told.reason, told.message, told.field_path.as_deref().unwrap_or_default()]);
+    let name = format!("{}.{mark:016x}", told.about.name);
+    let key = State::key(&resource, Some(namespace), &name);
+    if let Some(stored) = state.store.find(&key) {
+        let uid = stored.uid.to_string();
+        return state.amend(&key, &uid, |event| {
+            event["count"] = json!(event["count"].as_i64().unwrap_or(1) + 1);
+            event["lastTimestamp"] = json!(now());
+        });
+    }
+    let mut involved = json!({
+        "kind": of.kind,
+        "namespace": *told.about.namespace,
+        "name": *told.about.name,
+        "uid": told.uid,
+        "apiVersion": of.api_version(&of.storage),
+        "resourceVersion": state.store.find(told.about).map(|stored| stored.revision.to_string()),
+    });
+    if let Some(path) = &told.field_path {
+        involved["fieldPath"] = json!(path);
+    }
+    if told.about.namespace.is_empty() {
+        super::write::remove(&mut involved, "namespace");
+    }
+    let event = json!({
+        "kind": "Event",
+        "apiVersion": "v1",
+        "metadata": { "name": name, "namespace": namespace },
+        "involvedObject": involved,
+        "reason": told.reason,
+        "message": told.message,
+        "source": { "component": told.source },
+        "firstTimestamp": now(),
+        "lastTimestamp": now(),
+        "count": 1,
+        "type": told.kind,
+        "eventTime": null,
+        "reportingComponent": told.source,
+        "reportingInstance": "",
+    });
+    // A namespace that ends takes no events; nobody waits for them.
+    state.create_own(&resource, event).ok();
+}
+
+/// A number that texts have in common only where they are the same (FNV-1a).
+fn mark(texts: &[&str]) -> u64 {
+    let bytes = texts.iter().flat_map(|text| text.bytes().chain([0]));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

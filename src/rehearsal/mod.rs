@@ -1,0 +1,232 @@
+//! An embedded cluster: a Kubernetes API server in this process, actors that give its objects life, and stand-ins that
+//! speak the protocols behind their ports.
+//!
+//! - Purpose: suites are written without an engine, and every check is shown to be able to fail.
+//! - Never: anything beyond loopback and a temporary folder; no container is run, no image is read, nothing real is
+//!   tested, and whoever reports on it must say so.
+//! - Why a whole API server and not a fake of our client: helm and kubectl work on it as well, and what is rehearsed goes
+//!   the very way that it goes on a real cluster.
+//!
+//! A request is one step under one lock ([`cluster`]): [`server`] → [`handle`] → [`read`], [`write`], [`delete`] → [`store`].
+//! What has changed wakes [`life`], which asks the [`actors`] and does what they say.
+
+mod actors;
+mod admission;
+mod cast;
+mod catalog;
+mod cluster;
+mod collector;
+mod delete;
+mod discovery;
+mod failure;
+mod fields;
+mod handle;
+mod life;
+mod logs;
+mod names;
+pub(crate) mod object;
+mod parts;
+mod read;
+mod remains;
+mod request;
+mod review;
+mod schema;
+mod seed;
+mod select;
+mod server;
+mod shape;
+mod stage;
+mod standins;
+mod store;
+mod streams;
+mod table;
+#[cfg(test)]
+mod tests;
+mod watch;
+mod weather;
+mod wire;
+mod write;
+
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::AbortOnDropHandle;
+
+use self::cast::Cast;
+use self::cluster::Cluster;
+use self::handle::Desk;
+use self::server::Door;
+use self::stage::Stage;
+use self::weather::Weather;
+
+pub use self::actors::{Fault, Target};
+pub use self::weather::Gust;
+
+/// How many times faster than in a real cluster time passes in a rehearsal, as far as a client is concerned: what must last
+/// to be believed there must last that much less here.
+pub const TEMPO: u32 = 20;
+
+/// A rehearsal that could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum RehearsalError {
+    /// The system does not let us listen, or write a file.
+    #[error("the rehearsal cannot begin")]
+    System(#[from] io::Error),
+    /// No certificate can be made.
+    #[error("the rehearsal has no certificate")]
+    Certificate(#[from] rcgen::Error),
+    /// No TLS can be spoken.
+    #[error("the rehearsal cannot speak TLS")]
+    Tls(#[from] rustls::Error),
+    /// What every cluster has could not be created.
+    #[error("the rehearsal's first objects: {0}")]
+    Seed(String),
+}
+
+/// A cluster that ends when it is dropped.
+pub struct Rehearsal {
+    folder: TempDir,
+    address: String,
+    weather: Arc<Weather>,
+    stage: Arc<Stage>,
+    cluster: Arc<Cluster>,
+    _tasks: [AbortOnDropHandle<()>; 2],
+}
+
+impl std::fmt::Debug for Rehearsal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rehearsal").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Rehearsal {
+    /// Begins a rehearsal at a free port of loopback. The seed decides about chance: names, and which of two things that
+    /// happen at about the same time comes first.
+    ///
+    /// # Errors
+    /// Where the system has no port, no folder or no random numbers for it.
+    pub async fn begin(seed: u64) -> Result<Self, RehearsalError> {
+        let (identity, tls) = identity()?;
+        let cluster = Cluster::new(seed);
+        let cast = Arc::new(Cast::new(&cluster));
+        let stage = Arc::new(Stage::new(seed, identity.clone(), cast));
+        cluster.step(seed::fill).map_err(RehearsalError::Seed)?;
+        // As in a cluster that is older than its clients, nobody can be told how it began.
+        cluster.step(|state| state.store.forget());
+        let listener = server::bind().await?;
+        let address = format!("https://{}", listener.local_addr()?);
+        let (token, weather) = (token()?, Arc::new(Weather::new()));
+        let folder = tempfile::Builder::new().prefix("seaworthy-rehearsal-").tempdir()?;
+        write_kubeconfig(&folder.path().join("kubeconfig"), &address, &identity, &token)?;
+        let desk = Arc::new(Desk { cluster: cluster.clone(), stage: stage.clone() });
+        let door = Arc::new(Door { desk, weather: weather.clone(), token });
+        let listening = tokio::spawn(server::listen(listener, tls, door));
+        let living = tokio::spawn(life::live(cluster.clone(), stage.clone()));
+        let tasks = [AbortOnDropHandle::new(listening), AbortOnDropHandle::new(living)];
+        Ok(Self { folder, address, weather, stage, cluster, _tasks: tasks })
+    }
+
+    /// The file that says how to reach it; gone with the rehearsal.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("kubeconfig")
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Lets something go wrong with the objects of a target from now on; with none, everything that was to go wrong with
+    /// that target is right again.
+    pub fn afflict(&self, target: Target, fault: Option<Fault>) {
+        self.stage.actors().inject(target, fault);
+        // A fault is met when an object is looked at.
+        self.cluster.step(|state| state.store.stir());
+        self.cluster.stirred.notify_one();
+    }
+
+    /// The faults that the servers behind a pod's containers know, by name.
+    #[must_use]
+    pub fn server_faults(&self, namespace: &str, pod: &str) -> Vec<&'static str> {
+        self.stage.cast.faults(namespace, pod)
+    }
+
+    /// Switches a fault of the server behind a pod's containers on by its name, or off what is on. Says how many servers
+    /// know such a fault.
+    pub fn afflict_server(&self, namespace: &str, pod: &str, fault: Option<&str>) -> usize {
+        self.stage.cast.inject(namespace, pod, fault)
+    }
+
+    /// Lets a gust of bad weather hit the next requests to the API server, so many of them.
+    pub fn gust(&self, gust: Gust, requests: usize) {
+        self.weather.gust(gust, requests);
+    }
+
+    /// Breaks every connection to the API server.
+    pub fn cut(&self) {
+        self.weather.cut();
+    }
+
+    /// Lets every watch and every list that was begun expire, as a compaction of etcd does.
+    pub fn forget(&self) {
+        self.cluster.step(|state| {
+            state.store.forget();
+            state.paging.forget();
+        });
+    }
+}
+
+impl Drop for Rehearsal {
+    fn drop(&mut self) {
+        self.stage.ended.cancel();
+    }
+}
+
+/// A certificate for loopback as PEM, and what speaks TLS with it.
+fn identity() -> Result<(String, TlsAcceptor), RehearsalError> {
+    let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(names)?;
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![CertificateDer::from(cert.der().to_vec())], key)?;
+    // Nobody comes back often enough for what both ends would keep of each connection.
+    config.send_tls13_tickets = 0;
+    Ok((cert.pem(), TlsAcceptor::from(Arc::new(config))))
+}
+
+/// A token that nobody guesses.
+fn token() -> Result<String, io::Error> {
+    let mut bytes = [0; 24];
+    let random = rustls::crypto::ring::default_provider().secure_random;
+    random.fill(&mut bytes).map_err(|_| io::Error::other("the system has no random numbers"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn write_kubeconfig(path: &Path, address: &str, certificate: &str, token: &str) -> io::Result<()> {
+    let name = "rehearsal";
+    let authority = STANDARD.encode(certificate);
+    let kubeconfig = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{ "name": name, "cluster": { "server": address, "certificate-authority-data": authority } }],
+        "users": [{ "name": name, "user": { "token": token } }],
+        "contexts": [{ "name": name, "context": { "cluster": name, "user": name } }],
+        "current-context": name,
+    });
+    // For this user's eyes only, from the beginning.
+    let mut file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
+    io::Write::write_all(&mut file, kubeconfig.to_string().as_bytes())
+}

@@ -1,0 +1,586 @@
+//! What is true of the real servers and must be true of the stand-ins, as their clients see it.
+//!
+//! Each claim is a function that is given a way to connect. Here that leads to a stand-in; nothing in a claim knows.
+
+use hickory_resolver::proto::op::{Message, Query, ResponseCode};
+use hickory_resolver::proto::rr::{Name, RecordType};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, RedisConnectionInfo, Value, cmd};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+use super::StandIn;
+
+/// An open connection.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// A connection of no known kind.
+pub(crate) type Connection = Box<dyn Stream>;
+
+/// A new connection to a stand-in.
+pub(crate) fn dial(stand_in: &StandIn) -> Connection {
+    let (ours, theirs) = tokio::io::duplex(1 << 14);
+    let stand_in = stand_in.clone();
+    tokio::spawn(async move { stand_in.serve(theirs).await });
+    Box::new(ours)
+}
+
+// ── Redis
+
+/// A client that has not logged in.
+pub(crate) async fn redis_client(stream: Connection) -> MultiplexedConnection {
+    let bare = RedisConnectionInfo::default().set_skip_set_lib_name();
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    let (client, driver) = MultiplexedConnection::new_with_config(&bare, stream, config).await.unwrap();
+    tokio::spawn(driver);
+    client
+}
+
+/// One command, its words separated by blanks. The error is the server's: its code, then its words.
+pub(crate) async fn ask<T: FromRedisValue>(client: &mut MultiplexedConnection, words: &str) -> Result<T, String> {
+    let mut parts = words.split(' ');
+    let mut command: Cmd = cmd(parts.next().unwrap());
+    parts.for_each(|part| {
+        command.arg(part);
+    });
+    let said = command.query_async(client).await;
+    said.map_err(|error: redis::RedisError| match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        _ => error.to_string(),
+    })
+}
+
+async fn entered(stream: Connection, password: &str) -> MultiplexedConnection {
+    let mut client = redis_client(stream).await;
+    assert_eq!(ask::<String>(&mut client, &format!("AUTH {password}")).await, Ok("OK".to_owned()));
+    client
+}
+
+/// A Redis 7.0 with a password lets in whoever has it, and says no in its own words.
+pub(crate) async fn redis_guards_itself(connect: impl AsyncFn() -> Connection, password: &str) {
+    let mut client = redis_client(connect().await).await;
+    let said = |client: &MultiplexedConnection, words: String| {
+        let mut client = client.clone();
+        async move { ask::<Value>(&mut client, &words).await.unwrap_err() }
+    };
+    for command in ["PING", "INFO", "GET a", "CLIENT ID", "ROLE"] {
+        assert_eq!(said(&client, command.to_owned()).await, "NOAUTH Authentication required.", "{command}");
+    }
+    let wrong = "WRONGPASS invalid username-password pair or user is disabled.";
+    for login in
+        ["AUTH wrong".to_owned(), format!("AUTH nobody {password}"), format!("HELLO 3 AUTH default x{password}")]
+    {
+        assert_eq!(said(&client, login.clone()).await, wrong, "{login}");
+    }
+    assert!(
+        said(&client, "HELLO 3".to_owned()).await.starts_with("NOAUTH HELLO must be called with the client already")
+    );
+    // That a command is not known is said before anything is asked.
+    assert!(said(&client, "NOSUCH a".to_owned()).await.starts_with("ERR unknown command 'NOSUCH'"));
+    assert_eq!(said(&client, "CLIENT NOSUCH".to_owned()).await, "ERR unknown subcommand 'NOSUCH'. Try CLIENT HELP.");
+    assert_eq!(said(&client, "GET".to_owned()).await, "ERR wrong number of arguments for 'get' command");
+    assert_eq!(said(&client, "AUTH a b c".to_owned()).await, "ERR syntax error");
+    assert_eq!(ask::<String>(&mut client, &format!("AUTH default {password}")).await, Ok("OK".to_owned()));
+    assert_eq!(ask::<String>(&mut client, "PING").await, Ok("PONG".to_owned()));
+    // A wrong login does not end the right one.
+    assert_eq!(said(&client, "AUTH wrong".to_owned()).await, wrong);
+    assert_eq!(ask::<String>(&mut client, "PING hello").await, Ok("hello".to_owned()));
+}
+
+/// A Redis 7.0 keeps what is written, as long as it was told to.
+pub(crate) async fn redis_keeps_keys(connect: impl AsyncFn() -> Connection, password: &str) {
+    let mut one = entered(connect().await, password).await;
+    let mut two = entered(connect().await, password).await;
+    let ok = || Ok(Some("OK".to_owned()));
+    ask::<Value>(&mut one, "DEL conformance:a conformance:n").await.unwrap();
+    assert_eq!(ask(&mut one, "SET conformance:a x EX 60").await, ok());
+    assert_eq!(ask(&mut two, "GET conformance:a").await, Ok(Some("x".to_owned())));
+    assert_eq!(ask(&mut two, "TTL conformance:a").await, Ok(60));
+    assert_eq!(ask::<Option<String>>(&mut two, "SET conformance:a y NX").await, Ok(None));
+    assert_eq!(ask(&mut two, "SET conformance:a y XX").await, ok());
+    assert_eq!(ask(&mut two, "TTL conformance:a").await, Ok(-1));
+    assert_eq!(ask(&mut two, "TTL conformance:none").await, Ok(-2));
+    assert_eq!(ask(&mut two, "EXPIRE conformance:none 10").await, Ok(0));
+    assert_eq!(ask(&mut two, "EXPIRE conformance:a 100 XX").await, Ok(0));
+    assert_eq!(ask(&mut two, "EXPIRE conformance:a 100 NX").await, Ok(1));
+    assert_eq!(ask(&mut two, "EXPIRE conformance:a 50 GT").await, Ok(0));
+    assert_eq!(ask(&mut two, "EXPIRE conformance:a 50 LT").await, Ok(1));
+    assert_eq!(ask(&mut two, "TTL conformance:a").await, Ok(50));
+    assert_eq!(ask(&mut two, "INCR conformance:n").await, Ok(1));
+    assert_eq!(ask(&mut two, "INCR conformance:n").await, Ok(2));
+    assert_eq!(ask(&mut two, "EXISTS conformance:a conformance:a conformance:none").await, Ok(2));
+    for (command, said) in [
+        ("INCR conformance:a", "ERR value is not an integer or out of range"),
+        ("SET conformance:a x EX 0", "ERR invalid expire time in 'set' command"),
+        ("SET conformance:a x EX ten", "ERR value is not an integer or out of range"),
+        ("SET conformance:a x WHEN", "ERR syntax error"),
+        ("SET conformance:a x NX XX", "ERR syntax error"),
+        ("SELECT 16", "ERR DB index is out of range"),
+        ("SELECT x", "ERR value is not an integer or out of range"),
+        ("EXEC", "ERR EXEC without MULTI"),
+        ("DISCARD", "ERR DISCARD without MULTI"),
+        ("CLIENT SETINFO LIB-NAME x", "ERR unknown subcommand 'SETINFO'. Try CLIENT HELP."),
+        ("CLIENT NOSUCH", "ERR unknown subcommand 'NOSUCH'. Try CLIENT HELP."),
+        ("CLIENT SETNAME", "ERR wrong number of arguments for 'client|setname' command"),
+        ("CONFIG GET", "ERR wrong number of arguments for 'config|get' command"),
+        ("CONFIG NOSUCH x", "ERR unknown subcommand 'NOSUCH'. Try CONFIG HELP."),
+        ("PING a b", "ERR wrong number of arguments for 'ping' command"),
+        ("NOSUCH a b", "ERR unknown command 'NOSUCH', with args beginning with: 'a' 'b' "),
+        ("SENTINEL masters", "ERR unknown command 'SENTINEL', with args beginning with: 'masters' "),
+        ("HELLO 4", "NOPROTO unsupported protocol version"),
+        ("HELLO x", "ERR Protocol version is not an integer or out of range"),
+        ("HELLO 2 NOSUCH", "ERR Syntax error in HELLO option 'NOSUCH'"),
+        ("EXPIRE conformance:a x", "ERR value is not an integer or out of range"),
+        ("EXPIRE conformance:a 1 x", "ERR Unsupported option x"),
+        ("COMMAND COUNT x", "ERR wrong number of arguments for 'command|count' command"),
+        ("WAIT 0 -1", "ERR timeout is negative"),
+        ("WAIT x 1", "ERR value is not an integer or out of range"),
+        ("WAIT 0 x", "ERR timeout is not an integer or out of range"),
+    ] {
+        assert_eq!(ask::<Value>(&mut two, command).await, Err(said.to_owned()), "{command}");
+    }
+    assert_eq!(ask(&mut two, "DEL conformance:a conformance:n conformance:none").await, Ok(2));
+    assert_eq!(ask::<Option<String>>(&mut one, "GET conformance:a").await, Ok(None));
+}
+
+/// A Redis 7.0 runs what is queued at once, or not at all.
+pub(crate) async fn redis_runs_transactions(connect: impl AsyncFn() -> Connection, password: &str) {
+    let mut client = entered(connect().await, password).await;
+    assert_eq!(ask(&mut client, "MULTI").await, Ok("OK".to_owned()));
+    assert_eq!(ask::<Value>(&mut client, "MULTI").await, Err("ERR MULTI calls can not be nested".to_owned()));
+    assert_eq!(ask(&mut client, "SET conformance:t 1").await, Ok("QUEUED".to_owned()));
+    let aborted = "EXECABORT Transaction discarded because of previous errors.".to_owned();
+    let said = ask::<Value>(&mut client, "EXEC").await;
+    // 7.0 does not hold a nested MULTI against a transaction.
+    assert!(said.is_ok(), "{said:?}");
+    assert_eq!(ask(&mut client, "MULTI").await, Ok("OK".to_owned()));
+    assert_eq!(ask(&mut client, "INCR conformance:t").await, Ok("QUEUED".to_owned()));
+    assert_eq!(ask(&mut client, "GET conformance:t").await, Ok("QUEUED".to_owned()));
+    assert_eq!(ask(&mut client, "EXEC").await, Ok((2, "2".to_owned())));
+    assert_eq!(ask(&mut client, "MULTI").await, Ok("OK".to_owned()));
+    assert!(ask::<Value>(&mut client, "NOSUCH").await.is_err());
+    assert_eq!(ask::<Value>(&mut client, "EXEC").await, Err(aborted));
+    assert_eq!(ask(&mut client, "DEL conformance:t").await, Ok(1));
+}
+
+/// A Redis 7.0 says what it is.
+pub(crate) async fn redis_says_what_it_is(connect: impl AsyncFn() -> Connection, password: &str) {
+    let mut client = entered(connect().await, password).await;
+    let info: String = ask(&mut client, "INFO").await.unwrap();
+    for line in ["# Server", "redis_mode:standalone", "role:master", "loading:0", "# Replication", "# Keyspace"] {
+        assert!(info.lines().any(|found| found == line), "{line} in {info}");
+    }
+    assert!(info.starts_with("# Server\r\nredis_version:7."), "{info}");
+    let part: String = ask(&mut client, "INFO replication").await.unwrap();
+    assert!(part.starts_with("# Replication\r\nrole:master\r\nconnected_slaves:"), "{part}");
+    assert_eq!(ask(&mut client, "INFO nosuch").await, Ok(String::new()));
+    let (role, ..): (String, u64, Value) = ask(&mut client, "ROLE").await.unwrap();
+    assert_eq!(role, "master");
+    let config: Vec<(String, String)> = ask(&mut client, "CONFIG GET maxmemory-p*").await.unwrap();
+    assert_eq!(config, [("maxmemory-policy".to_owned(), "noeviction".to_owned())]);
+    assert_eq!(ask::<Option<String>>(&mut client, "CLIENT GETNAME").await, Ok(None));
+    assert_eq!(ask(&mut client, "CLIENT SETNAME me").await, Ok("OK".to_owned()));
+    assert_eq!(ask(&mut client, "CLIENT GETNAME").await, Ok("me".to_owned()));
+    let Ok(Value::Array(greeting)) = ask(&mut client, "HELLO 2").await else { panic!("no greeting") };
+    assert_eq!(greeting.len(), 14);
+    assert_eq!(greeting[0], Value::BulkString(b"server".to_vec()));
+    assert_eq!(ask(&mut client, "WAIT 0 10").await.map(|count: i64| count >= 0), Ok(true));
+}
+
+/// What comes over the wire, byte by byte, where a client library would hide it.
+pub(crate) async fn redis_speaks_both_protocols(connect: impl AsyncFn() -> Connection, password: &str) {
+    let mut stream = connect().await;
+    let auth = format!("AUTH {password}\r\n");
+    for (said, heard) in [
+        (auth.as_str(), "+OK\r\n"),
+        ("PING\r\n", "+PONG\r\n"),
+        ("GET conformance:none\r\n", "$-1\r\n"),
+        ("PING \"a b\\x21\" \r\n\r\n*-1\r\nping 'c'\r\n", "$4\r\na b!\r\n$1\r\nc\r\n"),
+        ("*1\r\n$4\r\nping\r\n*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\n", "+PONG\r\n$2\r\nhi\r\n"),
+        ("HELLO 3 SETNAME me\r\n", "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n"),
+    ] {
+        stream.write_all(said.as_bytes()).await.unwrap();
+        let mut bytes = vec![0; heard.len()];
+        stream.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&bytes), heard, "{said}");
+    }
+    stream.write_all(b"GET conformance:none\r\nINFO nosuch\r\nQUIT\r\n").await.unwrap();
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.ends_with("\r\n_\r\n=4\r\ntxt:\r\n+OK\r\n"), "{rest}");
+}
+
+/// A request that is none ends the connection, in the server's words.
+pub(crate) async fn redis_refuses_nonsense(connect: impl AsyncFn() -> Connection) {
+    for (said, heard) in [
+        ("*x\r\n", "-ERR Protocol error: invalid multibulk length\r\n"),
+        ("*1\r\n:4\r\n", "-ERR Protocol error: expected '$', got ':'\r\n"),
+        ("*1\r\n$x\r\n", "-ERR Protocol error: invalid bulk length\r\n"),
+        ("PING \"a\r\n", "-ERR Protocol error: unbalanced quotes in request\r\n"),
+        ("POST / HTTP/1.1\r\n\r\n", ""),
+    ] {
+        let mut stream = connect().await;
+        stream.write_all(said.as_bytes()).await.unwrap();
+        let mut all = String::new();
+        stream.read_to_string(&mut all).await.unwrap();
+        assert_eq!(all, heard, "{said}");
+    }
+}
+
+/// A replica of a Redis 7.0 has what its master has, and takes nothing itself.
+pub(crate) async fn redis_replicates(
+    master: impl AsyncFn() -> Connection,
+    replica: impl AsyncFn() -> Connection,
+    password: &str,
+) {
+    let mut leads = entered(master().await, password).await;
+    let mut follows = entered(replica().await, password).await;
+    assert_eq!(ask(&mut leads, "SET conformance:r 1 EX 60").await, Ok("OK".to_owned()));
+    assert_eq!(ask(&mut leads, "WAIT 1 2000").await, Ok(1));
+    assert_eq!(ask(&mut follows, "GET conformance:r").await, Ok("1".to_owned()));
+    assert_eq!(ask(&mut leads, "MULTI").await, Ok("OK".to_owned()));
+    assert_eq!(ask(&mut leads, "WAIT 0 0").await, Ok("QUEUED".to_owned()));
+    // Whether the replica has said by now that it has all depends on the moment; that nothing is waited for does not.
+    assert!(matches!(ask::<(u8,)>(&mut leads, "EXEC").await, Ok((0 | 1,))));
+    let refused = Err("READONLY You can't write against a read only replica.".to_owned());
+    assert_eq!(ask::<Value>(&mut follows, "SET conformance:r 2").await, refused);
+    assert_eq!(ask::<Value>(&mut follows, "DEL conformance:r").await, refused);
+    let info: String = ask(&mut follows, "INFO replication").await.unwrap();
+    for line in ["role:slave", "master_link_status:up", "slave_read_only:1", "connected_slaves:0"] {
+        assert!(info.lines().any(|found| found == line), "{line} in {info}");
+    }
+    let info: String = ask(&mut leads, "INFO replication").await.unwrap();
+    assert!(info.starts_with("# Replication\r\nrole:master\r\nconnected_slaves:1\r\nslave0:ip="), "{info}");
+    assert!(info.contains(",state=online,offset="), "{info}");
+    let role: Vec<Value> = ask(&mut follows, "ROLE").await.unwrap();
+    assert_eq!((&role[0], role.len()), (&Value::BulkString(b"slave".to_vec()), 5));
+    assert_eq!(role[3], Value::BulkString(b"connected".to_vec()));
+    assert_eq!(ask(&mut leads, "DEL conformance:r").await, Ok(1));
+}
+
+/// A Sentinel of Redis 7.0 that is the only one to watch a master `main` with one replica.
+pub(crate) async fn redis_sentinel_watches(connect: impl AsyncFn() -> Connection) {
+    let mut client = redis_client(connect().await).await;
+    assert_eq!(ask(&mut client, "PING").await, Ok("PONG".to_owned()));
+    assert_eq!(ask(&mut client, "ROLE").await, Ok(("sentinel".to_owned(), vec!["main".to_owned()])));
+    let info: String = ask(&mut client, "INFO").await.unwrap();
+    let titles: Vec<&str> = info.lines().filter(|line| line.starts_with('#')).collect();
+    assert_eq!(titles, ["# Server", "# Clients", "# Stats", "# CPU", "# Sentinel"]);
+    let (ip, port): (String, String) = ask(&mut client, "SENTINEL get-master-addr-by-name main").await.unwrap();
+    let line = format!("master0:name=main,status=ok,address={ip}:{port},slaves=1,sentinels=1");
+    assert!(info.contains("redis_mode:sentinel\r\n") && info.contains(&line), "{info}");
+    let none = ask::<Option<Vec<String>>>(&mut client, "SENTINEL get-master-addr-by-name nobody").await;
+    assert_eq!(none, Ok(None));
+    let all: Vec<Vec<String>> = ask(&mut client, "SENTINEL MASTERS").await.unwrap();
+    let replicas: Vec<Vec<String>> = ask(&mut client, "SENTINEL replicas main").await.unwrap();
+    assert_eq!((all.len(), replicas.len()), (1, 1));
+    let field =
+        |fields: &[String], name: &str| fields.chunks(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone());
+    for (name, value) in [
+        ("name", "main"),
+        ("ip", &ip),
+        ("port", &port),
+        ("flags", "master"),
+        ("role-reported", "master"),
+        ("num-slaves", "1"),
+        ("num-other-sentinels", "0"),
+        ("quorum", "1"),
+    ] {
+        assert_eq!(field(&all[0], name).as_deref(), Some(value), "{name}");
+    }
+    for (name, value) in
+        [("flags", "slave"), ("master-link-status", "ok"), ("master-port", &port), ("slave-priority", "100")]
+    {
+        assert_eq!(field(&replicas[0], name).as_deref(), Some(value), "{name}");
+    }
+    assert_eq!(ask::<Vec<Value>>(&mut client, "SENTINEL sentinels main").await, Ok(Vec::new()));
+    let quorum = "OK 1 usable Sentinels. Quorum and failover authorization can be reached";
+    assert_eq!(ask(&mut client, "SENTINEL ckquorum main").await, Ok(quorum.to_owned()));
+    for (command, said) in [
+        ("GET a", "ERR unknown command 'GET', with args beginning with: 'a' "),
+        ("SELECT 1", "ERR unknown command 'SELECT', with args beginning with: '1' "),
+        ("SENTINEL master nobody", "ERR No such master with that name"),
+        ("SENTINEL replicas nobody", "ERR No such master with that name"),
+        ("SENTINEL ckquorum nobody", "ERR No such master with that name"),
+        ("SENTINEL master", "ERR wrong number of arguments for 'sentinel|master' command"),
+        ("SENTINEL nosuch", "ERR unknown subcommand 'nosuch'. Try SENTINEL HELP."),
+    ] {
+        assert_eq!(ask::<Value>(&mut client, command).await, Err(said.to_owned()), "{command}");
+    }
+}
+
+// ── PostgreSQL
+
+/// How to log in.
+#[derive(Clone, Copy)]
+pub(crate) struct Login<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) password: &'a str,
+    pub(crate) database: &'a str,
+}
+
+/// A client that was let in, or the server's words: severity, code, words.
+pub(crate) async fn postgres_client(stream: Connection, login: Login<'_>) -> Result<Client, String> {
+    let mut config = tokio_postgres::Config::new();
+    config.user(login.user).password(login.password).dbname(login.database).application_name("conformance");
+    match config.connect_raw(stream, NoTls).await {
+        Ok((client, driver)) => {
+            tokio::spawn(driver);
+            Ok(client)
+        }
+        Err(error) => Err(words(&error)),
+    }
+}
+
+fn words(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(said) => format!("{} {} {}", said.severity(), said.code().code(), said.message()),
+        None => error.to_string(),
+    }
+}
+
+/// Runs a text of statements.
+pub(crate) async fn run(client: &Client, sql: &str) -> Result<(), String> {
+    client.batch_execute(sql).await.map_err(|error| words(&error))
+}
+
+/// All cells of all rows.
+pub(crate) async fn shown(client: &Client, sql: &str) -> Vec<Vec<Option<String>>> {
+    let all = client.simple_query(sql).await.map_err(|error| words(&error)).unwrap();
+    let row = |message: SimpleQueryMessage| {
+        let SimpleQueryMessage::Row(row) = message else { return None };
+        Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect())
+    };
+    all.into_iter().filter_map(row).collect()
+}
+
+/// A PostgreSQL 15 lets in whoever has the password, and says no in its own words.
+pub(crate) async fn postgres_guards_itself(connect: impl AsyncFn() -> Connection, login: Login<'_>) {
+    let refused = async |login| postgres_client(connect().await, login).await.err().unwrap();
+    let user = login.user;
+    let wrong = format!("FATAL 28P01 password authentication failed for user \"{user}\"");
+    assert_eq!(refused(Login { password: "wrong", ..login }).await, wrong);
+    assert_eq!(refused(Login { password: "", ..login }).await, wrong);
+    assert_eq!(
+        refused(Login { user: "nobody", ..login }).await,
+        "FATAL 28P01 password authentication failed for user \"nobody\""
+    );
+    assert_eq!(
+        refused(Login { database: "nowhere", ..login }).await,
+        "FATAL 3D000 database \"nowhere\" does not exist"
+    );
+    assert_eq!(refused(Login { password: "wrong", database: "nowhere", ..login }).await, wrong);
+    assert!(postgres_client(connect().await, login).await.is_ok());
+}
+
+/// A PostgreSQL 15 says what it is.
+pub(crate) async fn postgres_says_what_it_is(connect: impl AsyncFn() -> Connection, login: Login<'_>) {
+    let client = postgres_client(connect().await, login).await.unwrap();
+    let one = |text: &str| vec![vec![Some(text.to_owned())]];
+    assert_eq!(shown(&client, "SELECT 1").await, one("1"));
+    assert_eq!(shown(&client, "SELECT pg_is_in_recovery()").await, one("f"));
+    assert_eq!(
+        shown(&client, "SELECT 'it''s', NULL, true; ").await,
+        [[Some("it's".to_owned()), None, Some("t".to_owned())]]
+    );
+    assert_eq!(shown(&client, "SELECT 'x', count(*)").await, [[Some("x".to_owned()), Some("1".to_owned())]]);
+    assert_eq!(shown(&client, "SELECT current_database()").await, one(login.database));
+    assert_eq!(shown(&client, "SELECT current_user").await, one(login.user));
+    assert_eq!(shown(&client, "SHOW default_transaction_read_only").await, one("off"));
+    assert_eq!(shown(&client, "SHOW application_name").await, one("conformance"));
+    assert_eq!(shown(&client, "SET application_name = 'x'; SHOW application_name").await, one("x"));
+    let inside = "ERROR 25001 DISCARD ALL cannot run inside a transaction block";
+    assert_eq!(run(&client, "DISCARD ALL; SELECT 1").await, Err(inside.to_owned()));
+    assert_eq!(run(&client, "SET statement_timeout = 7; SELECT 1").await, Ok(()));
+    assert_eq!(run(&client, "DISCARD ALL").await, Ok(()));
+    assert_eq!(shown(&client, "SHOW statement_timeout").await, one("0"));
+    let number = shown(&client, "SHOW server_version_num").await[0][0].clone().unwrap();
+    assert!(number.len() == 6 && number.starts_with("15"), "{number}");
+    let version = shown(&client, "SHOW server_version").await[0][0].clone().unwrap();
+    assert!(version.starts_with("15."), "{version}");
+    let long = shown(&client, "SELECT version()").await[0][0].clone().unwrap();
+    assert!(long.starts_with(&format!("PostgreSQL {version} on ")), "{long}");
+}
+
+/// A PostgreSQL 15 shows others what is committed, and nothing before.
+pub(crate) async fn postgres_commits(connect: impl AsyncFn() -> Connection, login: Login<'_>) {
+    let one = postgres_client(connect().await, login).await.unwrap();
+    let two = postgres_client(connect().await, login).await.unwrap();
+    let table = "\"conformance Table\"";
+    run(&one, &format!("DROP TABLE IF EXISTS {table}")).await.unwrap();
+    let batch = format!("BEGIN; CREATE TABLE {table} (value text); INSERT INTO {table} VALUES ('a'); COMMIT");
+    run(&one, &batch).await.unwrap();
+    let values = format!("SELECT value FROM {table}");
+    let a = vec![vec![Some("a".to_owned())]];
+    assert_eq!(shown(&two, &values).await, a);
+    run(&one, &format!("BEGIN; INSERT INTO {table} VALUES ('b'), ('c')")).await.unwrap();
+    assert_eq!(shown(&one, &values).await.len(), 3);
+    assert_eq!(shown(&two, &values).await, a);
+    run(&one, "ROLLBACK").await.unwrap();
+    assert_eq!(shown(&one, &values).await, a);
+    // One message is one transaction.
+    let half = run(&one, &format!("INSERT INTO {table} VALUES ('b'); SELECT nothing FROM {table}")).await;
+    assert_eq!(half, Err("ERROR 42703 column \"nothing\" does not exist".to_owned()));
+    assert_eq!(shown(&two, &values).await, a);
+    let wrong = run(&one, &format!("INSERT INTO {table} VALUES ('b'); SELEKT 1")).await;
+    assert_eq!(wrong, Err("ERROR 42601 syntax error at or near \"SELEKT\"".to_owned()));
+    run(&one, &format!("UPDATE {table} SET value = 'z' WHERE value = 'a'")).await.unwrap();
+    assert_eq!(shown(&two, &format!("SELECT count(*) FROM {table} WHERE value = 'z'")).await, [[Some("1".to_owned())]]);
+    run(&one, &format!("DELETE FROM {table}; DROP TABLE {table}")).await.unwrap();
+    let missing = run(&two, &values).await;
+    assert_eq!(missing, Err("ERROR 42P01 relation \"conformance Table\" does not exist".to_owned()));
+}
+
+/// A PostgreSQL 15 refuses what cannot be done, and a transaction that has failed takes no more.
+pub(crate) async fn postgres_refuses(connect: impl AsyncFn() -> Connection, login: Login<'_>) {
+    let client = postgres_client(connect().await, login).await.unwrap();
+    run(&client, "DROP TABLE IF EXISTS conformance; CREATE TABLE conformance (n int)").await.unwrap();
+    for (sql, said) in [
+        ("SELECT * FROM nowhere", "42P01 relation \"nowhere\" does not exist"),
+        ("DROP TABLE nowhere", "42P01 table \"nowhere\" does not exist"),
+        ("CREATE TABLE conformance (n int)", "42P07 relation \"conformance\" already exists"),
+        ("CREATE TABLE elsewhere.conformance (n int)", "3F000 schema \"elsewhere\" does not exist"),
+        ("CREATE TABLE wrong (n nosuch)", "42704 type \"nosuch\" does not exist"),
+        ("INSERT INTO conformance VALUES ('x')", "22P02 invalid input syntax for type integer: \"x\""),
+        ("INSERT INTO conformance VALUES (1, 2)", "42601 INSERT has more expressions than target columns"),
+        ("INSERT INTO conformance (m) VALUES (1)", "42703 column \"m\" of relation \"conformance\" does not exist"),
+        ("SELECT nosuch()", "42883 function nosuch() does not exist"),
+        ("SELECT * ", "42601 SELECT * with no tables specified is not valid"),
+        ("SELECT 1 FROM", "42601 syntax error at end of input"),
+        ("SHOW nosuch", "42704 unrecognized configuration parameter \"nosuch\""),
+        ("SELECT 'a", "42601 unterminated quoted string at or near \"'a\""),
+        (
+            "BEGIN READ ONLY; INSERT INTO conformance VALUES (1)",
+            "25006 cannot execute INSERT in a read-only transaction",
+        ),
+        ("SELECT 1", "25P02 current transaction is aborted, commands ignored until end of transaction block"),
+        ("ROLLBACK; BEGIN; SELECT nosuch", "42703 column \"nosuch\" does not exist"),
+        (
+            "SHOW server_version",
+            "25P02 current transaction is aborted, commands ignored until end of transaction block",
+        ),
+        (
+            "ROLLBACK; BEGIN READ ONLY; CREATE TABLE other (n int)",
+            "25006 cannot execute CREATE TABLE in a read-only transaction",
+        ),
+        (
+            "ROLLBACK; BEGIN READ ONLY; DROP TABLE conformance",
+            "25006 cannot execute DROP TABLE in a read-only transaction",
+        ),
+    ] {
+        assert_eq!(run(&client, sql).await, Err(format!("ERROR {said}")), "{sql}");
+    }
+    // Ending one that has failed is no error, and ends it.
+    run(&client, "COMMIT").await.unwrap();
+    run(&client, "ROLLBACK; DROP TABLE conformance; DROP TABLE IF EXISTS conformance; ;").await.unwrap();
+}
+
+/// A PostgreSQL 15 takes statements with parameters.
+pub(crate) async fn postgres_takes_parameters(connect: impl AsyncFn() -> Connection, login: Login<'_>) {
+    let client = postgres_client(connect().await, login).await.unwrap();
+    run(&client, "DROP TABLE IF EXISTS parameters").await.unwrap();
+    client.execute("CREATE TABLE parameters (n int, t text, b bool, l bigint)", &[]).await.unwrap();
+    let insert = "INSERT INTO parameters VALUES ($1, $2, $3, $4)";
+    let count = client.execute(insert, &[&-7, &"it's", &true, &None::<i64>]).await.unwrap();
+    assert_eq!(count, 1);
+    let row = client.query_one("SELECT n, t, b, l FROM parameters WHERE t = $1", &[&"it's"]).await.unwrap();
+    assert_eq!((row.get::<_, i32>(0), row.get::<_, String>(1)), (-7, "it's".to_owned()));
+    assert_eq!((row.get::<_, bool>("b"), row.get::<_, Option<i64>>("l")), (true, None));
+    assert_eq!(client.query("SELECT * FROM parameters WHERE n = $1", &[&8]).await.unwrap().len(), 0);
+    let said: String = client.query_one("SELECT $1::text", &[&"x"]).await.unwrap().get(0);
+    assert_eq!(said, "x");
+    let many: i64 = client.query_one("SELECT count(*) FROM parameters", &[]).await.unwrap().get(0);
+    assert_eq!(many, 1);
+    let missing = client.query("SELECT * FROM nowhere", &[]).await.unwrap_err();
+    assert_eq!(words(&missing), "ERROR 42P01 relation \"nowhere\" does not exist");
+    // After an error the connection goes on, and one in a transaction ends what can be prepared in it.
+    run(&client, "BEGIN").await.unwrap();
+    assert!(client.query("SELECT nosuch", &[]).await.is_err());
+    let aborted = "ERROR 25P02 current transaction is aborted, commands ignored until end of transaction block";
+    assert_eq!(words(&client.prepare("SELECT 1").await.unwrap_err()), aborted);
+    run(&client, "ROLLBACK").await.unwrap();
+    let user: String = client.query_one("SELECT current_user", &[]).await.unwrap().get(0);
+    assert_eq!(user, login.user);
+    assert_eq!(client.execute("DELETE FROM parameters WHERE n = $1", &[&-7]).await.unwrap(), 1);
+    client.execute("DROP TABLE parameters", &[]).await.unwrap();
+}
+
+/// Messages that no client library sends.
+pub(crate) async fn postgres_meets_strangers(connect: impl AsyncFn() -> Connection) {
+    // What asks for TLS is told that there is none, and may go on.
+    let mut stream = connect().await;
+    stream.write_all(&[&8_u32.to_be_bytes()[..], &80_877_103_u32.to_be_bytes()].concat()).await.unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), b'N');
+    // One of the versions before 3 is told so in the form that it understands.
+    let old = "EFATAL:  unsupported frontend protocol 2.0: server supports 3.0 to 3.0\n\0";
+    for (startup, said) in [(&[0, 2, 0, 0, 0][..], old), (&[0, 3, 0, 0, 0], "\0C28000\0")] {
+        let length = u32::try_from(startup.len() + 4).unwrap();
+        let mut stream = connect().await;
+        stream.write_all(&[&length.to_be_bytes()[..], startup].concat()).await.unwrap();
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await.unwrap();
+        let all = String::from_utf8_lossy(&all);
+        assert!(all.starts_with('E') && all.contains(said), "{all}");
+    }
+}
+
+// ── DNS
+
+/// One question and its answer.
+pub(crate) async fn dns_exchange(stream: &mut Connection, name: &str, kind: RecordType) -> Message {
+    let mut question = Message::query();
+    question.metadata.recursion_desired = true;
+    question.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
+    let bytes = question.to_vec().unwrap();
+    stream.write_u16(u16::try_from(bytes.len()).unwrap()).await.unwrap();
+    stream.write_all(&bytes).await.unwrap();
+    let mut answer = vec![0; usize::from(stream.read_u16().await.unwrap())];
+    stream.read_exact(&mut answer).await.unwrap();
+    let answer = Message::from_vec(&answer).unwrap();
+    assert_eq!(answer.metadata.id, question.metadata.id);
+    assert_eq!(answer.queries, question.queries);
+    answer
+}
+
+/// The DNS of a cluster knows the API server's Service, and tells a name that is missing from one without an address.
+pub(crate) async fn dns_answers(connect: impl AsyncFn() -> Connection) {
+    let mut stream = connect().await;
+    let api = "kubernetes.default.svc.cluster.local.";
+    for name in [api, "Kubernetes.DEFAULT.svc.cluster.local."] {
+        let answer = dns_exchange(&mut stream, name, RecordType::A).await;
+        assert_eq!(answer.metadata.response_code, ResponseCode::NoError);
+        assert!(answer.metadata.authoritative, "{answer:?}");
+        assert_eq!(answer.answers.len(), 1);
+        assert_eq!(answer.answers[0].ttl, 30);
+        assert!(answer.answers[0].data.ip_addr().unwrap().is_ipv4());
+    }
+    let none = dns_exchange(&mut stream, api, RecordType::AAAA).await;
+    assert_eq!((none.metadata.response_code, none.answers.len()), (ResponseCode::NoError, 0));
+    assert_eq!(none.authorities.len(), 1);
+    let missing = dns_exchange(&mut stream, "nosuch.default.svc.cluster.local.", RecordType::A).await;
+    assert_eq!((missing.metadata.response_code, missing.answers.len()), (ResponseCode::NXDomain, 0));
+    assert!(missing.metadata.authoritative && missing.authorities.len() == 1, "{missing:?}");
+    assert_eq!(missing.authorities[0].record_type(), RecordType::SOA);
+}
+
+// ── HTTP
+
+/// Sends a request and reads until the server ends the connection.
+pub(crate) async fn http_exchange(stream: &mut Connection, request: &str) -> String {
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut all = Vec::new();
+    // A connection that breaks has said what it has said.
+    stream.read_to_end(&mut all).await.ok();
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+/// A web server answers a request, and refuses what is none.
+pub(crate) async fn http_answers(connect: impl AsyncFn() -> Connection) {
+    let request = "GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n";
+    let page = http_exchange(&mut connect().await, request).await;
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+    let nonsense = http_exchange(&mut connect().await, "NONSENSE\r\n\r\n").await;
+    assert!(nonsense.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{nonsense}");
+}

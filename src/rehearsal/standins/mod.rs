@@ -1,0 +1,116 @@
+//! Servers that speak the real protocol behind a workload's ports.
+//!
+//! Each serves one byte stream that is already open, and models what a client could see of the real server: its replies,
+//! its error codes, its words. Each has faults that can be switched on and off while connections are open.
+//!
+//! - [`redis`]: a Redis 7, alone, in replication, or as a Sentinel.
+//! - [`postgres`]: a PostgreSQL with tables, transactions and a login.
+//! - [`http`]: pages by path.
+//! - [`dns`]: names over TCP.
+//! - [`echo`]: any other port.
+//! - [`switch`]: the fault that is on.
+//!
+//! What is true of a stand-in is held against the real server's client by `conformance`, whose claims hold of the real
+//! server as well.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+pub(crate) mod dns;
+pub(crate) mod echo;
+pub(crate) mod http;
+pub(crate) mod postgres;
+pub(crate) mod redis;
+pub(crate) mod switch;
+
+#[cfg(test)]
+pub(crate) mod conformance;
+#[cfg(test)]
+mod tests;
+
+/// What answers behind a port.
+#[derive(Clone, Debug)]
+pub(crate) enum StandIn {
+    /// A Redis server.
+    Redis(Arc<redis::Server>),
+    /// A PostgreSQL server.
+    Postgres(Arc<postgres::Server>),
+    /// A web server.
+    Http(Arc<http::Server>),
+    /// A DNS server, over TCP.
+    Dns(Arc<dns::Server>),
+    /// A server that sends back what it is sent.
+    Echo(Arc<echo::Server>),
+}
+
+impl StandIn {
+    /// Serves one connection until either side ends it.
+    ///
+    /// # Errors
+    /// The stream's own: a client that leaves within a request is one as well.
+    pub(crate) async fn serve<S>(&self, stream: S) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        match self {
+            Self::Redis(server) => server.serve(stream).await,
+            Self::Postgres(server) => server.serve(stream).await,
+            Self::Http(server) => server.serve(stream).await,
+            Self::Dns(server) => server.serve(stream).await,
+            Self::Echo(server) => server.serve(stream).await,
+        }
+    }
+
+    /// The names of all faults that it knows.
+    pub(crate) fn faults(&self) -> Vec<&'static str> {
+        match self {
+            Self::Redis(_) => redis::Fault::ALL.iter().map(|fault| fault.name()).collect(),
+            Self::Postgres(_) => postgres::Fault::ALL.iter().map(|fault| fault.name()).collect(),
+            Self::Http(_) => http::Fault::ALL.iter().map(|fault| fault.name()).collect(),
+            Self::Dns(_) => dns::Fault::ALL.iter().map(|fault| fault.name()).collect(),
+            Self::Echo(_) => echo::Fault::ALL.iter().map(|fault| fault.name()).collect(),
+        }
+    }
+
+    /// Switches the fault of this name on, or with `None` the one that is on off. Open connections see it too.
+    ///
+    /// # Errors
+    /// Where it knows no fault of this name; nothing is changed then.
+    pub(crate) fn inject(&self, name: Option<&str>) -> Result<(), UnknownFault> {
+        match self {
+            Self::Redis(server) => server.inject(find(redis::Fault::ALL, redis::Fault::name, name)?),
+            Self::Postgres(server) => server.inject(find(postgres::Fault::ALL, postgres::Fault::name, name)?),
+            Self::Http(server) => server.inject(find(http::Fault::ALL, http::Fault::name, name)?),
+            Self::Dns(server) => server.inject(find(dns::Fault::ALL, dns::Fault::name, name)?),
+            Self::Echo(server) => server.inject(find(echo::Fault::ALL, echo::Fault::name, name)?),
+        }
+        Ok(())
+    }
+}
+
+/// A name that is no fault's.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct UnknownFault(pub(crate) String);
+
+fn find<F: Copy>(all: &[F], name_of: fn(F) -> &'static str, name: Option<&str>) -> Result<Option<F>, UnknownFault> {
+    let Some(name) = name else { return Ok(None) };
+    match all.iter().find(|fault| name_of(**fault) == name) {
+        Some(fault) => Ok(Some(*fault)),
+        None => Err(UnknownFault(name.to_owned())),
+    }
+}
+
+/// Answers the first bytes that come as a web server does that was sent nonsense, and ends the connection.
+async fn speak_http<S>(mut stream: S) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let _count = stream.read(&mut [0; 1024]).await?;
+    let head =
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: 16\r\n\r\n";
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(b"400 Bad Request\n").await?;
+    stream.shutdown().await
+}

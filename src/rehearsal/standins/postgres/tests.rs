@@ -1,0 +1,152 @@
+//! Faults, as a client sees them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::{Config, Fault, Server, User};
+use crate::rehearsal::standins::StandIn;
+use crate::rehearsal::standins::conformance::{Login, dial, postgres_client, run, shown};
+
+const LOGIN: Login<'static> = Login { user: "app", password: "secret", database: "app" };
+
+fn server() -> Arc<Server> {
+    let users = vec![User { name: "app".to_owned(), password: "secret".to_owned() }];
+    Arc::new(Server::new(Config { users, databases: vec!["app".to_owned()], ..Config::default() }))
+}
+
+async fn client(server: &Arc<Server>, login: Login<'_>) -> Result<tokio_postgres::Client, String> {
+    postgres_client(dial(&StandIn::Postgres(Arc::clone(server))), login).await
+}
+
+#[tokio::test]
+async fn a_login_fails_with_the_words_of_its_fault_and_succeeds_after_it() {
+    let server = server();
+    for (fault, words) in [
+        (Fault::RejectsLogin, "FATAL 28P01 password authentication failed for user \"app\""),
+        (Fault::StartingUp, "FATAL 57P03 the database system is starting up"),
+        (Fault::TooManyConnections, "FATAL 53300 sorry, too many clients already"),
+    ] {
+        server.inject(Some(fault));
+        assert_eq!(client(&server, LOGIN).await.err().as_deref(), Some(words));
+        server.inject(None);
+        assert!(client(&server, LOGIN).await.is_ok(), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_asked_for_and_not_looked_at_or_not_asked_for_at_all() {
+    let server = server();
+    server.inject(Some(Fault::AcceptsAnyPassword));
+    assert!(client(&server, Login { password: "wrong", ..LOGIN }).await.is_ok());
+    let unasked = || async {
+        let mut config = tokio_postgres::Config::new();
+        config.user("app").dbname("app");
+        let stream = dial(&StandIn::Postgres(Arc::clone(&server)));
+        config.connect_raw(stream, tokio_postgres::NoTls).await.is_ok()
+    };
+    assert!(!unasked().await);
+    server.inject(Some(Fault::NoPassword));
+    assert!(unasked().await);
+    let nobody = client(&server, Login { user: "nobody", ..LOGIN }).await.err();
+    assert_eq!(nobody.as_deref(), Some("FATAL 28000 role \"nobody\" does not exist"));
+}
+
+#[tokio::test]
+async fn a_write_fails_with_the_words_of_its_fault_and_succeeds_after_it() {
+    let server = server();
+    let client = client(&server, LOGIN).await.unwrap();
+    for (fault, words) in [
+        (Fault::ReadOnly, "ERROR 25006 cannot execute CREATE TABLE in a read-only transaction"),
+        (Fault::InRecovery, "ERROR 25006 cannot execute CREATE TABLE in a read-only transaction"),
+        (Fault::NoPermission, "ERROR 42501 permission denied for schema public"),
+        (Fault::NoDisk, "ERROR 53100 could not extend file \"base/16384/16500\": No space left on device"),
+    ] {
+        let batch = "BEGIN; CREATE TABLE t (value text); INSERT INTO t VALUES ('a'); COMMIT";
+        server.inject(Some(fault));
+        assert_eq!(run(&client, batch).await.err().as_deref(), Some(words));
+        assert_eq!(run(&client, "ROLLBACK").await, Ok(()));
+        assert_eq!(server.tables("app"), Vec::<String>::new());
+        server.inject(None);
+        assert_eq!(run(&client, batch).await, Ok(()), "{fault:?}");
+        assert_eq!(server.tables("app"), ["t"]);
+        run(&client, "DROP TABLE t").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_says_of_itself_changes_with_its_fault() {
+    let server = server();
+    let client = client(&server, LOGIN).await.unwrap();
+    for (fault, sql, said) in [
+        (Fault::WrongVersion, "SHOW server_version", "9.6.24"),
+        (Fault::InRecovery, "SELECT pg_is_in_recovery()", "t"),
+        (Fault::InRecovery, "SHOW in_hot_standby", "on"),
+        (Fault::ReadOnly, "SELECT pg_is_in_recovery()", "f"),
+        (Fault::ReadOnly, "SHOW default_transaction_read_only", "on"),
+    ] {
+        server.inject(Some(fault));
+        assert_eq!(shown(&client, sql).await, [[Some(said.to_owned())]], "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_is_lost_leaves_a_table_without_rows() {
+    let server = server();
+    let client = client(&server, LOGIN).await.unwrap();
+    server.inject(Some(Fault::LosesCommit));
+    run(&client, "BEGIN; CREATE TABLE t (value text); INSERT INTO t VALUES ('a')").await.unwrap();
+    assert_eq!(shown(&client, "SELECT value FROM t").await.len(), 1);
+    run(&client, "COMMIT").await.unwrap();
+    assert_eq!(shown(&client, "SELECT value FROM t").await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_connection_ends_within_a_reply_or_when_the_server_starts_anew() {
+    let server = server();
+    let broken = client(&server, LOGIN).await.unwrap();
+    server.inject(Some(Fault::ClosesMidReply));
+    let said = run(&broken, "SELECT 1").await.unwrap_err();
+    assert!(!said.contains("ERROR") && broken.is_closed(), "{said}");
+    server.inject(None);
+    let ended = client(&server, LOGIN).await.unwrap();
+    server.inject(Some(Fault::StartingUp));
+    let said = run(&ended, "SELECT 1").await.unwrap_err();
+    assert_eq!(said, "FATAL 57P01 terminating connection due to administrator command");
+}
+
+#[tokio::test]
+async fn a_stranger_speaks_http() {
+    let server = server();
+    server.inject(Some(Fault::NotPostgres));
+    let mut stream = dial(&StandIn::Postgres(Arc::clone(&server)));
+    stream.write_all(&[0, 0, 0, 8, 0, 3, 0, 0]).await.unwrap();
+    let mut all = String::new();
+    stream.read_to_string(&mut all).await.unwrap();
+    assert!(all.starts_with("HTTP/1.1 400 "), "{all}");
+    assert!(client(&server, LOGIN).await.is_err());
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_answers_when_it_no_longer_does() {
+    let server = server();
+    let client = client(&server, LOGIN).await.unwrap();
+    tokio::time::pause();
+    server.inject(Some(Fault::Hangs));
+    let mut asking = Box::pin(shown(&client, "SELECT 1"));
+    timeout(Duration::from_secs(60), &mut asking).await.unwrap_err();
+    server.inject(None);
+    assert_eq!(asking.await, [[Some("1".to_owned())]]);
+}
+
+#[tokio::test]
+async fn a_replica_says_that_it_is_one() {
+    let users = vec![User { name: "app".to_owned(), password: "secret".to_owned() }];
+    let config = Config { users, databases: vec!["app".to_owned()], is_in_recovery: true, ..Config::default() };
+    let client = client(&Arc::new(Server::new(config)), LOGIN).await.unwrap();
+    assert_eq!(shown(&client, "SELECT pg_is_in_recovery()").await, [[Some("t".to_owned())]]);
+    let refused = run(&client, "CREATE TABLE t (value text)").await;
+    assert_eq!(refused, Err("ERROR 25006 cannot execute CREATE TABLE in a read-only transaction".to_owned()));
+}

@@ -1,0 +1,105 @@
+//! The stand-ins are held against what is true of the real servers.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::conformance::{self, Connection, Login, dial};
+use super::{StandIn, UnknownFault, dns, echo, http, postgres, redis};
+
+const PASSWORD: &str = "secret";
+const LOGIN: Login<'static> = Login { user: "app", password: PASSWORD, database: "app" };
+
+fn redis_server() -> Arc<redis::Server> {
+    let lag = Duration::from_millis(5);
+    Arc::new(redis::Server::new(redis::Config { password: Some(PASSWORD.to_owned()), lag, ..Default::default() }))
+}
+
+fn postgres_server() -> StandIn {
+    let users = vec![postgres::User { name: "app".to_owned(), password: PASSWORD.to_owned() }];
+    let databases = vec!["app".to_owned()];
+    StandIn::Postgres(Arc::new(postgres::Server::new(postgres::Config { users, databases, ..Default::default() })))
+}
+
+fn dns_server() -> StandIn {
+    let api: IpAddr = [10, 96, 0, 1].into();
+    let lookup = move |name: &str, _| match name {
+        "kubernetes.default.svc.cluster.local" => dns::Answer::Addresses(vec![api]),
+        "default.svc.cluster.local" => dns::Answer::NoData,
+        _ => dns::Answer::NxDomain,
+    };
+    StandIn::Dns(Arc::new(dns::Server::new(dns::Config { lookup: Arc::new(lookup) })))
+}
+
+fn to(stand_in: &StandIn) -> impl AsyncFn() -> Connection {
+    async || dial(stand_in)
+}
+
+#[tokio::test]
+async fn redis_is_as_the_real_one() {
+    let server = StandIn::Redis(redis_server());
+    conformance::redis_guards_itself(to(&server), PASSWORD).await;
+    conformance::redis_keeps_keys(to(&server), PASSWORD).await;
+    conformance::redis_runs_transactions(to(&server), PASSWORD).await;
+    conformance::redis_says_what_it_is(to(&server), PASSWORD).await;
+    conformance::redis_speaks_both_protocols(to(&server), PASSWORD).await;
+    conformance::redis_refuses_nonsense(to(&server)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn redis_replicates_as_the_real_one() {
+    let (master, replica) = (redis_server(), redis_server());
+    replica.follow(&master);
+    let (master, replica) = (StandIn::Redis(master), StandIn::Redis(replica));
+    conformance::redis_replicates(to(&master), to(&replica), PASSWORD).await;
+}
+
+#[tokio::test]
+async fn a_sentinel_is_as_the_real_one() {
+    let (master, replica) = (redis_server(), redis_server());
+    replica.follow(&master);
+    let sentinel = Arc::new(redis::Server::new(redis::Config { sentinel: true, ..Default::default() }));
+    sentinel.watch("main", &master, 1, 1);
+    conformance::redis_sentinel_watches(to(&StandIn::Redis(sentinel))).await;
+}
+
+#[tokio::test]
+async fn postgres_is_as_the_real_one() {
+    let server = postgres_server();
+    conformance::postgres_guards_itself(to(&server), LOGIN).await;
+    conformance::postgres_says_what_it_is(to(&server), LOGIN).await;
+    conformance::postgres_commits(to(&server), LOGIN).await;
+    conformance::postgres_refuses(to(&server), LOGIN).await;
+    conformance::postgres_takes_parameters(to(&server), LOGIN).await;
+    conformance::postgres_meets_strangers(to(&server)).await;
+}
+
+#[tokio::test]
+async fn dns_is_as_the_real_one() {
+    conformance::dns_answers(to(&dns_server())).await;
+}
+
+#[tokio::test]
+async fn http_is_as_real_ones() {
+    let server = StandIn::Http(Arc::new(http::Server::new(http::Config::default())));
+    conformance::http_answers(to(&server)).await;
+}
+
+#[test]
+fn every_fault_has_a_name_of_its_own_by_which_it_is_switched_on() {
+    let echo = StandIn::Echo(Arc::new(echo::Server::new()));
+    let http = StandIn::Http(Arc::new(http::Server::new(http::Config::default())));
+    for stand_in in [StandIn::Redis(redis_server()), postgres_server(), dns_server(), http, echo] {
+        let names = stand_in.faults();
+        for name in &names {
+            assert_eq!(names.iter().filter(|other| *other == name).count(), 1, "{name}");
+            assert!(
+                name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'),
+                "{name}"
+            );
+            assert_eq!(stand_in.inject(Some(name)), Ok(()));
+        }
+        assert_eq!(stand_in.inject(Some("nosuch")), Err(UnknownFault("nosuch".to_owned())));
+        assert_eq!(stand_in.inject(None), Ok(()));
+    }
+}

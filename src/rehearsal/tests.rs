@@ -1,0 +1,122 @@
+//! What can be made to go wrong on purpose, seen as a client sees it.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::{Api, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::wait::await_condition;
+use serde_json::{from_value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use super::*;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn client(rehearsal: &Rehearsal) -> kube::Client {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let kubeconfig = Kubeconfig::read_from(rehearsal.kubeconfig()).unwrap();
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    config.default_retry = false;
+    config.proxy_url = None;
+    kube::Client::try_from(config).unwrap()
+}
+
+fn pod(name: &str, image: &str) -> Pod {
+    from_value(json!({
+        "metadata": { "name": name },
+        "spec": { "containers": [{ "name": "main", "image": image, "ports": [{ "containerPort": 6379 }] }] },
+    }))
+    .unwrap()
+}
+
+/// Why a pod's container waits, once it does for this reason.
+async fn waits(pods: &Api<Pod>, name: &str, reason: &str) -> bool {
+    let is = |pod: Option<&Pod>| {
+        let pod = json!(pod);
+        pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == reason
+    };
+    timeout(PATIENCE, await_condition(pods.clone(), name, is)).await.is_ok_and(|seen| seen.is_ok())
+}
+
+async fn runs(pods: &Api<Pod>, name: &str) -> bool {
+    let is = |pod: Option<&Pod>| json!(pod)["status"]["containerStatuses"][0]["ready"] == true;
+    timeout(PATIENCE, await_condition(pods.clone(), name, is)).await.is_ok_and(|seen| seen.is_ok())
+}
+
+#[tokio::test]
+async fn a_fault_strikes_its_target_and_nothing_else_until_it_is_taken_back() {
+    let rehearsal = Rehearsal::begin(1).await.unwrap();
+    let pods: Api<Pod> = Api::namespaced(client(&rehearsal).await, "default");
+    let target = Target { namespace: Some("default".to_owned()), prefix: "struck".to_owned() };
+    rehearsal.afflict(target.clone(), Some(Fault::ImagePull));
+    for name in ["struck", "spared"] {
+        pods.create(&PostParams::default(), &pod(name, "redis")).await.unwrap();
+    }
+    assert!(runs(&pods, "spared").await);
+    assert!(waits(&pods, "struck", "ImagePullBackOff").await);
+    rehearsal.afflict(target, None);
+    assert!(runs(&pods, "struck").await, "it recovers");
+}
+
+#[tokio::test]
+async fn a_server_behind_a_port_can_be_made_to_fail_by_name() {
+    let rehearsal = Rehearsal::begin(2).await.unwrap();
+    let pods: Api<Pod> = Api::namespaced(client(&rehearsal).await, "default");
+    pods.create(&PostParams::default(), &pod("cache", "redis:7")).await.unwrap();
+    assert!(runs(&pods, "cache").await);
+    assert!(rehearsal.server_faults("default", "cache").contains(&"loading"));
+    let ping = async || {
+        let mut forward = pods.portforward("cache", &[6379]).await.unwrap();
+        let mut stream = forward.take_stream(6379).unwrap();
+        stream.write_all(b"*1\r\n$4\r\nPING\r\n").await.unwrap();
+        let mut reply = [0; 8];
+        let count = timeout(PATIENCE, stream.read(&mut reply)).await.unwrap().unwrap();
+        String::from_utf8_lossy(&reply[..count]).into_owned()
+    };
+    assert_eq!(ping().await, "+PONG\r\n");
+    assert_eq!(rehearsal.afflict_server("default", "cache", Some("loading")), 1);
+    assert_eq!(ping().await, "-LOADING");
+    assert_eq!(rehearsal.afflict_server("default", "cache", Some("no-such-fault")), 0);
+    rehearsal.afflict_server("default", "cache", None);
+    assert_eq!(ping().await, "+PONG\r\n");
+}
+
+#[tokio::test]
+async fn a_gust_hits_as_many_requests_as_it_was_told_and_in_the_words_of_an_api_server() {
+    let rehearsal = Rehearsal::begin(3).await.unwrap();
+    let maps: Api<ConfigMap> = Api::namespaced(client(&rehearsal).await, "default");
+    for (gust, code, words) in [
+        (Gust::Throttle, 429, "too many requests"),
+        (Gust::Fail, 500, "etcdserver: leader changed"),
+        (Gust::Unavailable, 503, "currently unable to handle the request"),
+    ] {
+        rehearsal.gust(gust, 2);
+        for _ in 0..2 {
+            let error = maps.list(&kube::api::ListParams::default()).await.unwrap_err();
+            let kube::Error::Api(status) = error else { panic!("{error:?}") };
+            assert!(status.code == code && status.message.contains(words), "{status:?}");
+        }
+        maps.list(&kube::api::ListParams::default()).await.unwrap();
+    }
+    rehearsal.gust(Gust::Reset, 1);
+    let error = maps.list(&kube::api::ListParams::default()).await.unwrap_err();
+    assert!(!matches!(error, kube::Error::Api(_)), "{error:?}");
+    rehearsal.cut();
+    maps.list(&kube::api::ListParams::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_forgotten_must_be_listed_anew() {
+    let rehearsal = Rehearsal::begin(4).await.unwrap();
+    let maps: Api<ConfigMap> = Api::all(client(&rehearsal).await);
+    let page = maps.list(&kube::api::ListParams::default().limit(1)).await.unwrap();
+    let next = page.metadata.continue_.unwrap();
+    rehearsal.forget();
+    let rest = kube::api::ListParams::default().limit(1).continue_token(&next);
+    let error = maps.list(&rest).await.unwrap_err();
+    assert!(matches!(&error, kube::Error::Api(status) if status.code == 410), "{error:?}");
+    assert_eq!(maps.list(&kube::api::ListParams::default()).await.unwrap().items.len(), 4);
+}
