@@ -7,8 +7,8 @@
 //! - Why a whole API server and not a fake of our client: helm and kubectl work on it as well, and what is rehearsed goes
 //!   the very way that it goes on a real cluster.
 //!
-//! A request is one step under one lock ([`cluster`]): [`server`] → [`handle`] → [`read`], [`write`], [`delete`] → [`store`].
-//! What has changed wakes [`life`], which asks the [`actors`] and does what they say.
+//! A request is one step under one lock (`cluster`): `server` → `handle` → `read`, `write`, `delete` → `store`.
+//! What has changed wakes `life`, which asks the `actors` and does what they say.
 
 mod actors;
 mod admission;

@@ -1,8 +1,8 @@
 //! Who owns which field of an object, and what a patch makes of one.
 //!
 //! Everything here is a plain function on `serde_json::Value` and a [`Schema`](super::schema::Schema). An object that is
-//! written by POST, PUT or a patch goes through [`updated`] once it is defaulted and found right; one that is applied goes
-//! through [`apply`] first, which makes the object to default and to look at, and writes down its owners at once.
+//! written by POST, PUT or a patch goes through [`updated()`] once it is defaulted and found right; one that is applied goes
+//! through [`apply()`] first, which makes the object to default and to look at, and writes down its owners at once.
 
 mod apply;
 mod merging;

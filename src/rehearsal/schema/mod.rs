@@ -1,8 +1,8 @@
 //! What objects look like: which fields a kind has, what they are when nobody wrote them, and what is wrong with them.
 //!
 //! Everything here is a plain function on `serde_json::Value`. For a write the API server asks, in this order: what cannot
-//! be decoded ([`decode_error`]), what is dropped ([`prune`]), what is filled in ([`default`]), who owns what (`fields`),
-//! what the server does to it by itself (which is not here), and what is wrong ([`admit`], then [`validate`] for
+//! be decoded ([`decode_error()`]), what is dropped ([`prune()`]), what is filled in ([`default()`]), who owns what
+//! (`fields`), what the server does to it by itself ([`prepare()`]), and what is wrong ([`admit()`], then [`validate()`] for
 //! custom resources).
 //!
 //! Rules in CEL (`x-kubernetes-validations`) are not evaluated: a schema that has them is read as if it had none.

@@ -1,4 +1,4 @@
-//! For the tests: what the server itself does to an object of a built-in kind that has its defaults and its owners,
+//! What the server itself does to an object of a built-in kind that has its defaults and its owners,
 //! before it looks at what is wrong with it (`pkg/registry/*/*/strategy.go`, and the admission plugins that every cluster
 //! has).
 
