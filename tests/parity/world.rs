@@ -51,6 +51,14 @@ impl Site {
         config.auth_info = AuthInfo { token: Some("nobody-has-this".to_owned().into()), ..AuthInfo::default() };
         Self { client, stranger: Client::try_from(config).unwrap(), patience }
     }
+
+    /// Whether it may not have compacted its history yet, which API servers do every five minutes
+    /// (`--etcd-compaction-interval`).
+    pub(crate) async fn is_young(&self) -> bool {
+        let namespaces: kube::Api<k8s_openapi::api::core::v1::Namespace> = kube::Api::all(self.client.clone());
+        let born = namespaces.get("kube-system").await.unwrap().metadata.creation_timestamp.unwrap().0;
+        jiff::Timestamp::now().duration_since(born) < jiff::SignedDuration::from_mins(11)
+    }
 }
 
 /// What a scenario acts in.
