@@ -66,6 +66,8 @@ pub(crate) struct World {
     pub(crate) site: Site,
     pub(crate) namespace: String,
     words: Words,
+    /// The version at which the namespace came to be: all that happens in it comes later.
+    birth: String,
     seen: Mutex<Vec<String>>,
     /// What was waited for last, and how that was.
     awaited: Mutex<String>,
@@ -87,10 +89,12 @@ impl World {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("parity-{:x}-{number}", std::process::id());
         let words = Words::new(&namespace);
-        let world = Self { site: site.clone(), namespace, words, seen: Mutex::default(), awaited: Mutex::default() };
+        let (birth, seen, awaited) = (String::new(), Mutex::default(), Mutex::default());
+        let mut world = Self { site: site.clone(), namespace, words, birth, seen, awaited };
         let name = world.namespace.clone();
         let made = world.post("/api/v1/namespaces", namespace_named(&name)).await;
         assert_eq!(made.code, 201, "{}", made.text);
+        world.birth = made.version();
         world.until("v1/serviceaccounts", "default", |_| true).await;
         world.until("v1/configmaps", "kube-root-ca.crt", |_| true).await;
         world
@@ -246,7 +250,8 @@ impl World {
         panic!("the watch of {collection} {name} ended before it was gone");
     }
 
-    /// Notes each new state of an object until one that is the last; deletion is a state, `gone`.
+    /// Notes each new state of an object until one that is the last; deletion is a state, `gone`. None is missed, however
+    /// late the watch is opened: it begins where the namespace did.
     pub(crate) async fn states(
         &self,
         collection: &str,
@@ -254,7 +259,8 @@ impl World {
         view: impl Fn(&Value) -> String,
         is_last: impl Fn(&Value) -> bool,
     ) -> Value {
-        let mut events = self.watch(&format!("{collection}?watch=1&{selector}")).await;
+        let birth = &self.birth;
+        let mut events = self.watch(&format!("{collection}?watch=1&{selector}&resourceVersion={birth}")).await;
         let mut before = String::new();
         while let Some(event) = events.next().await {
             let object = &event["object"];
