@@ -57,6 +57,17 @@ impl Cast {
         self.rewire(state);
     }
 
+    /// Lets others stand in for all who are on, in a cluster that was made from theirs. What clients have left with them is
+    /// not there.
+    pub(super) fn succeed(&self, former: &Self, state: &State) {
+        let on: Vec<_> = former
+            .parts()
+            .iter()
+            .map(|((uid, container), part)| (part.pod.clone(), uid.clone(), container.clone()))
+            .collect();
+        on.iter().for_each(|(pod, uid, container)| self.start(state, pod, uid, container));
+    }
+
     /// A container does not run any more.
     pub(super) fn stop(&self, uid: &str, container: &str) {
         let stopped = self.parts().remove(&(uid.to_owned(), container.to_owned()));

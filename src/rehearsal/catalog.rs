@@ -98,7 +98,7 @@ pub(super) fn api_version(group: &str, version: &str) -> String {
 }
 
 /// All kinds that are served.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Catalog {
     /// Group, plural → resource.
     resources: BTreeMap<(Arc<str>, Arc<str>), Arc<Resource>>,

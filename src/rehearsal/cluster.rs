@@ -45,6 +45,18 @@ impl Cluster {
         Arc::new(Self { state: Mutex::new(state), stirred: Notify::new() })
     }
 
+    /// A cluster with all that is in this one, which from now on goes its own way.
+    pub(super) fn fork(state: &State) -> Arc<Self> {
+        let state = State {
+            store: state.store.fork(),
+            catalog: state.catalog.clone(),
+            paging: Paging::default(),
+            dice: state.dice.clone(),
+            addresses: state.addresses,
+        };
+        Arc::new(Self { state: Mutex::new(state), stirred: Notify::new() })
+    }
+
     /// One step. What was changed stirs the actors.
     pub(super) fn step<T>(&self, step: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
@@ -169,7 +181,7 @@ fn selectable(resource: &Resource, object: &Value) -> Vec<(&'static str, String)
 }
 
 /// Numbers that look random and are the same for the same seed (SplitMix64).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Dice(pub(super) u64);
 
 impl Dice {

@@ -11,13 +11,12 @@ use tokio::time::{Instant, timeout_at};
 use super::cluster::{Cluster, State, now};
 use super::collector;
 use super::object::{Act, Key};
-use super::stage::Stage;
+use super::stage::{Next, Stage};
 use super::store::Change;
 
 /// Runs until it is dropped.
 pub(super) async fn live(cluster: Arc<Cluster>, stage: Arc<Stage>) {
-    let mut life =
-        Life { cluster, stage, begun: Instant::now(), due: BTreeMap::new(), planned: HashMap::new(), turn: 0 };
+    let mut life = Life { cluster, stage, due: BTreeMap::new(), planned: HashMap::new(), turn: 0 };
     loop {
         life.hear();
         while let Some(key) = life.next() {
@@ -27,17 +26,19 @@ pub(super) async fn live(cluster: Arc<Cluster>, stage: Arc<Stage>) {
             tokio::task::yield_now().await;
         }
         let stirred = life.cluster.stirred.notified();
-        match life.due.first_key_value() {
-            Some(((due, _), _)) => drop(timeout_at(*due, stirred).await),
+        let next = life.due.first_key_value().map(|((due, _), _)| *due);
+        life.stage.next.send_replace(next.map_or(Next::Never, Next::At));
+        match next {
+            Some(due) => drop(timeout_at(due, stirred).await),
             None => stirred.await,
         }
+        life.stage.next.send_replace(Next::Now);
     }
 }
 
 struct Life {
     cluster: Arc<Cluster>,
     stage: Arc<Stage>,
-    begun: Instant,
     /// When to look at what; the number keeps apart what is due at the same time.
     due: BTreeMap<(Instant, u64), Key>,
     /// Where in `due` an object is.
@@ -79,7 +80,7 @@ impl Life {
     }
 
     fn look_at(&mut self, key: &Key) {
-        let (since, stage) = (self.begun.elapsed(), &self.stage);
+        let (since, stage) = (self.stage.begun.elapsed(), &self.stage);
         let again = self.cluster.step(|state| {
             let collected = collector::look_at(state, key);
             let (acts, mut again) = stage.actors().reconcile(key, &state.store, since, Timestamp::now());

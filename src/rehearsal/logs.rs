@@ -31,6 +31,12 @@ impl Log {
         Self { held: Mutex::default(), grown: watch::Sender::new(0) }
     }
 
+    fn fork(&self) -> Self {
+        let held = self.held();
+        let held = Held { lines: held.lines.clone(), complete: held.complete };
+        Self { held: Mutex::new(held), grown: watch::Sender::new(0) }
+    }
+
     /// Adds a line.
     pub(super) fn write(&self, line: String) {
         self.held().lines.push((Timestamp::now(), line));
@@ -67,6 +73,12 @@ type Name = (String, String, u32);
 pub(super) struct Logs(Mutex<HashMap<Name, Arc<Log>>>);
 
 impl Logs {
+    /// The same logs once more; what is written to one of them from now on is not in the other.
+    pub(super) fn fork(&self) -> Self {
+        let copied = |(name, log): (&Name, &Arc<Log>)| (name.clone(), Arc::new(log.fork()));
+        Self(Mutex::new(self.logs().iter().map(copied).collect()))
+    }
+
     /// The log of a start, begun if need be.
     pub(super) fn open(&self, uid: &str, container: &str, restart: u32) -> Arc<Log> {
         let mut logs = self.logs();

@@ -51,12 +51,14 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -64,7 +66,7 @@ use self::cast::Cast;
 use self::cluster::Cluster;
 use self::handle::Desk;
 use self::server::Door;
-use self::stage::Stage;
+use self::stage::{Next, Stage};
 use self::weather::Weather;
 
 pub use self::actors::{Fault, Target};
@@ -73,6 +75,12 @@ pub use self::weather::Gust;
 /// How many times faster than in a real cluster time passes in a rehearsal, as far as a client is concerned: what must last
 /// to be believed there must last that much less here.
 pub const TEMPO: u32 = 20;
+
+/// The node that a rehearsal has.
+pub const NODE: &str = "rehearsal-control-plane";
+
+/// What comes later than this is not at once.
+const MOMENT: Duration = Duration::from_millis(30);
 
 /// A rehearsal that could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +106,17 @@ pub struct Rehearsal {
     weather: Arc<Weather>,
     stage: Arc<Stage>,
     cluster: Arc<Cluster>,
+    papers: Papers,
     _tasks: [AbortOnDropHandle<()>; 2],
+}
+
+/// How a cluster and its clients know each other.
+#[derive(Clone)]
+struct Papers {
+    /// As PEM.
+    certificate: String,
+    tls: TlsAcceptor,
+    token: String,
 }
 
 impl std::fmt::Debug for Rehearsal {
@@ -114,24 +132,69 @@ impl Rehearsal {
     /// # Errors
     /// Where the system has no port, no folder or no random numbers for it.
     pub async fn begin(seed: u64) -> Result<Self, RehearsalError> {
-        let (identity, tls) = identity()?;
+        let (certificate, tls) = identity()?;
         let cluster = Cluster::new(seed);
         let cast = Arc::new(Cast::new(&cluster));
-        let stage = Arc::new(Stage::new(seed, identity.clone(), cast));
+        let stage = Stage::new(seed, certificate.clone(), cast);
         cluster.step(seed::fill).map_err(RehearsalError::Seed)?;
         // As in a cluster that is older than its clients, nobody can be told how it began.
         cluster.step(|state| state.store.forget());
+        Self::open(cluster, stage, Papers { certificate, tls, token: token()? }).await
+    }
+
+    /// Another cluster that has everything this one has, at an address of its own, and from now on goes its own way; at
+    /// once, however long it took to fill this one. Faults that are on in servers stay behind, and so does what clients have
+    /// left in them.
+    ///
+    /// # Errors
+    /// As [`Rehearsal::begin`].
+    pub async fn fork(&self) -> Result<Self, RehearsalError> {
+        let (cluster, stage) = self.cluster.step(|state| {
+            let cluster = Cluster::fork(state);
+            let cast = Arc::new(Cast::new(&cluster));
+            cluster.step(|state| cast.succeed(&self.stage.cast, state));
+            let stage = self.stage.fork(cast);
+            (cluster, stage)
+        });
+        Self::open(cluster, stage, self.papers.clone()).await
+    }
+
+    /// Lets a cluster live, and its clients in.
+    async fn open(cluster: Arc<Cluster>, stage: Stage, papers: Papers) -> Result<Self, RehearsalError> {
+        let stage = Arc::new(stage);
         let listener = server::bind().await?;
         let address = format!("https://{}", listener.local_addr()?);
-        let (token, weather) = (token()?, Arc::new(Weather::new()));
+        let weather = Arc::new(Weather::new());
         let folder = tempfile::Builder::new().prefix("seaworthy-rehearsal-").tempdir()?;
-        write_kubeconfig(&folder.path().join("kubeconfig"), &address, &identity, &token)?;
+        write_kubeconfig(&folder.path().join("kubeconfig"), &address, &papers)?;
         let desk = Arc::new(Desk { cluster: cluster.clone(), stage: stage.clone() });
-        let door = Arc::new(Door { desk, weather: weather.clone(), token });
-        let listening = tokio::spawn(server::listen(listener, tls, door));
+        let door = Arc::new(Door { desk, weather: weather.clone(), token: papers.token.clone() });
+        let listening = tokio::spawn(server::listen(listener, papers.tls.clone(), door));
         let living = tokio::spawn(life::live(cluster.clone(), stage.clone()));
         let tasks = [AbortOnDropHandle::new(listening), AbortOnDropHandle::new(living)];
-        Ok(Self { folder, address, weather, stage, cluster, _tasks: tasks })
+        Ok(Self { folder, address, weather, stage, cluster, papers, _tasks: tasks })
+    }
+
+    /// Returns once what was done has had its consequences: nothing is to be done now, nor in the next moment. Where
+    /// something always is, as with a container that fails and fails, after this time.
+    pub async fn rest(&self, at_most: Duration) {
+        let mut next = self.stage.next.subscribe();
+        let resting = async {
+            loop {
+                let has_news = self.cluster.step(|state| !state.store.news.is_empty());
+                let rests = match *next.borrow_and_update() {
+                    Next::Now => false,
+                    Next::At(due) => due > Instant::now() + MOMENT,
+                    Next::Never => true,
+                };
+                if rests && !has_news {
+                    return;
+                }
+                // The sender is our own.
+                next.changed().await.ok();
+            }
+        };
+        timeout(at_most, resting).await.ok();
     }
 
     /// The file that says how to reach it; gone with the rehearsal.
@@ -215,14 +278,14 @@ fn token() -> Result<String, io::Error> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn write_kubeconfig(path: &Path, address: &str, certificate: &str, token: &str) -> io::Result<()> {
+fn write_kubeconfig(path: &Path, address: &str, papers: &Papers) -> io::Result<()> {
     let name = "rehearsal";
-    let authority = STANDARD.encode(certificate);
+    let authority = STANDARD.encode(&papers.certificate);
     let kubeconfig = json!({
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{ "name": name, "cluster": { "server": address, "certificate-authority-data": authority } }],
-        "users": [{ "name": name, "user": { "token": token } }],
+        "users": [{ "name": name, "user": { "token": papers.token } }],
         "contexts": [{ "name": name, "context": { "cluster": name, "user": name } }],
         "current-context": name,
     });

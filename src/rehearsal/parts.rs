@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::actors::played;
+use super::actors::{Fault, played};
 use super::catalog::Scale;
 use super::cluster::{State, success};
 use super::delete::Deletion;
@@ -292,7 +292,18 @@ fn exec(desk: &Desk, mut call: Call) -> Result<Response<Body>, Failure> {
     }
     let (wire, response) = streams::handshake(&call.heard.headers, Use::Exec)?;
     let upgrade = call.heard.upgrade.take().ok_or_else(|| Failure::bad_request("Upgrade request required"))?;
-    let ended = desk.cluster.step(|state| played(call.query.all("command"), &pod, &container, &state.store));
+    let ended = desk.cluster.step(|state| {
+        let mut ended = played(call.query.all("command"), &pod, &container, &state.store);
+        let key = Key::new("/pods", pod["metadata"]["namespace"].as_str().unwrap_or_default(), call.name());
+        let actors = desk.stage.actors();
+        if actors.strike(&key, Fault::ExecFails) {
+            ended.code = 1;
+        }
+        if actors.strike(&key, Fault::Mute) {
+            (ended.stdout, ended.stderr) = (String::new(), String::new());
+        }
+        ended
+    });
     let said = Said {
         stdout: ended.stdout.into_bytes(),
         stderr: ended.stderr.into_bytes(),

@@ -2,17 +2,34 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::actors::{Actors, Pace};
 use super::cast::Cast;
 use super::logs::Logs;
 
+/// When an actor has something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Now.
+    Now,
+    /// Not before this moment, unless something changes.
+    At(Instant),
+    /// Not before something changes.
+    Never,
+}
+
 /// Everything that lives beside the objects.
 pub(super) struct Stage {
+    /// When the cluster began: the actors count from there.
+    pub(super) begun: Instant,
     actors: Mutex<Actors>,
     pub(super) logs: Logs,
     pub(super) cast: Arc<Cast>,
+    /// When an actor has something to do next, where nothing is to be done now.
+    pub(super) next: watch::Sender<Next>,
     /// Ends every connection with the rehearsal.
     pub(super) ended: CancellationToken,
 }
@@ -21,7 +38,26 @@ impl Stage {
     /// A stage on which nothing has happened.
     pub(super) fn new(seed: u64, authority: String, cast: Arc<Cast>) -> Self {
         let actors = Actors::new(seed, Pace::default()).with_authority(authority);
-        Self { actors: Mutex::new(actors), logs: Logs::default(), cast, ended: CancellationToken::new() }
+        Self {
+            begun: Instant::now(),
+            actors: Mutex::new(actors),
+            logs: Logs::default(),
+            cast,
+            next: watch::Sender::new(Next::Now),
+            ended: CancellationToken::new(),
+        }
+    }
+
+    /// The same stage once more, with others to stand in behind the ports.
+    pub(super) fn fork(&self, cast: Arc<Cast>) -> Self {
+        Self {
+            begun: self.begun,
+            actors: Mutex::new(self.actors().clone()),
+            logs: self.logs.fork(),
+            cast,
+            next: watch::Sender::new(Next::Now),
+            ended: CancellationToken::new(),
+        }
     }
 
     /// The actors. Their lock is taken within the cluster's, never around it.

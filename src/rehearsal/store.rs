@@ -121,6 +121,25 @@ pub(super) struct Store {
 }
 
 impl Store {
+    /// The same objects once more, without their history: who watches them begins anew. The actors are to look at all of
+    /// them.
+    pub(super) fn fork(&self) -> Self {
+        let collections = self.collections.iter().map(|(name, collection)| {
+            let objects = collection.objects.clone();
+            (name.clone(), Collection { objects, forgotten: self.revision, ..Collection::new(self.revision) })
+        });
+        let mut fork = Self {
+            revision: self.revision,
+            collections: collections.collect(),
+            forgotten: self.revision,
+            uids: self.uids.clone(),
+            owned: self.owned.clone(),
+            news: Vec::new(),
+        };
+        fork.stir();
+        fork
+    }
+
     /// The latest version.
     pub(super) const fn revision(&self) -> u64 {
         self.revision

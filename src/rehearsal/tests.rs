@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
 use kube::api::{Api, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::wait::await_condition;
@@ -68,14 +68,7 @@ async fn a_server_behind_a_port_can_be_made_to_fail_by_name() {
     pods.create(&PostParams::default(), &pod("cache", "redis:7")).await.unwrap();
     assert!(runs(&pods, "cache").await);
     assert!(rehearsal.server_faults("default", "cache").contains(&"loading"));
-    let ping = async || {
-        let mut forward = pods.portforward("cache", &[6379]).await.unwrap();
-        let mut stream = forward.take_stream(6379).unwrap();
-        stream.write_all(b"*1\r\n$4\r\nPING\r\n").await.unwrap();
-        let mut reply = [0; 8];
-        let count = timeout(PATIENCE, stream.read(&mut reply)).await.unwrap().unwrap();
-        String::from_utf8_lossy(&reply[..count]).into_owned()
-    };
+    let ping = async || ping(&pods, "cache").await;
     assert_eq!(ping().await, "+PONG\r\n");
     assert_eq!(rehearsal.afflict_server("default", "cache", Some("loading")), 1);
     assert_eq!(ping().await, "-LOADING");
@@ -119,4 +112,45 @@ async fn what_was_forgotten_must_be_listed_anew() {
     let error = maps.list(&rest).await.unwrap_err();
     assert!(matches!(&error, kube::Error::Api(status) if status.code == 410), "{error:?}");
     assert_eq!(maps.list(&kube::api::ListParams::default()).await.unwrap().items.len(), 4);
+}
+
+#[tokio::test]
+async fn a_fork_has_everything_answers_as_before_and_goes_its_own_way() {
+    let rehearsal = Rehearsal::begin(1).await.unwrap();
+    let first: Api<Pod> = Api::namespaced(client(&rehearsal).await, "default");
+    first.create(&PostParams::default(), &pod("cache", "redis")).await.unwrap();
+    assert!(runs(&first, "cache").await);
+    rehearsal.rest(PATIENCE).await;
+    let fork = rehearsal.fork().await.unwrap();
+    let second: Api<Pod> = Api::namespaced(client(&fork).await, "default");
+    assert_eq!(second.get("cache").await.unwrap(), first.get("cache").await.unwrap());
+    assert_eq!(ping(&second, "cache").await, "+PONG\r\n");
+    fork.afflict_server("default", "cache", Some("loading"));
+    assert_eq!(ping(&second, "cache").await, "-LOADING");
+    assert_eq!(ping(&first, "cache").await, "+PONG\r\n");
+    second.create(&PostParams::default(), &pod("later", "redis")).await.unwrap();
+    assert!(runs(&second, "later").await);
+    assert!(first.get_opt("later").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_rehearsal_rests_once_what_was_done_has_had_its_consequences() {
+    let rehearsal = Rehearsal::begin(1).await.unwrap();
+    let client = client(&rehearsal).await;
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let calm = from_value(json!({ "metadata": { "name": "calm" } })).unwrap();
+    namespaces.create(&PostParams::default(), &calm).await.unwrap();
+    rehearsal.rest(PATIENCE).await;
+    let accounts: Api<ServiceAccount> = Api::namespaced(client, "calm");
+    assert!(accounts.get_opt("default").await.unwrap().is_some());
+}
+
+/// What a pod's Redis answers to a PING: the beginning of it.
+async fn ping(pods: &Api<Pod>, name: &str) -> String {
+    let mut forward = pods.portforward(name, &[6379]).await.unwrap();
+    let mut stream = forward.take_stream(6379).unwrap();
+    stream.write_all(b"*1\r\n$4\r\nPING\r\n").await.unwrap();
+    let mut reply = [0; 8];
+    let count = timeout(PATIENCE, stream.read(&mut reply)).await.unwrap().unwrap();
+    String::from_utf8_lossy(&reply[..count]).into_owned()
 }

@@ -8,7 +8,7 @@ use super::super::object::{Key, View};
 use super::scene::{holds, is, list, number, text};
 
 /// Who selects pods, by namespace and by one of the labels that they ask for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Bonds {
     by_label: HashMap<(String, String), HashSet<Key>>,
     /// Where each of them is found.

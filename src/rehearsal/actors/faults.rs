@@ -45,11 +45,15 @@ pub enum Fault {
     PvcPending,
     /// A namespace gets no ServiceAccount `default`.
     NoDefaultServiceAccount,
+    /// The containers do all that they do without a word, and so do commands in them.
+    Mute,
+    /// Commands in the containers end with 1.
+    ExecFails,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::ImagePull,
         Self::CrashLoop,
         Self::NeverReady,
@@ -71,6 +75,8 @@ impl Fault {
         Self::StaleStatus,
         Self::PvcPending,
         Self::NoDefaultServiceAccount,
+        Self::Mute,
+        Self::ExecFails,
     ];
 
     /// Its stable name.
@@ -97,6 +103,8 @@ impl Fault {
             Self::StaleStatus => "stale-status",
             Self::PvcPending => "pvc-pending",
             Self::NoDefaultServiceAccount => "no-default-service-account",
+            Self::Mute => "mute",
+            Self::ExecFails => "exec-fails",
         }
     }
 
@@ -116,7 +124,7 @@ pub struct Target {
 }
 
 /// The faults that are on.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Faults {
     on: Vec<(Target, Fault)>,
 }

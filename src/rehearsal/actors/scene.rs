@@ -42,7 +42,7 @@ pub(super) struct Scene<'a> {
 type Memory = HashMap<Key, HashMap<&'static str, (i64, Duration)>>;
 
 /// What all actors share.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Mind {
     /// Chance.
     pub(super) dice: Dice,

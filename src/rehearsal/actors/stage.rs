@@ -21,7 +21,7 @@ use super::{
 const CA: &str = "-----BEGIN CERTIFICATE-----\ncmVoZWFyc2VkOiBub3RoaW5nIHJlYWw=\n-----END CERTIFICATE-----\n";
 
 /// All actors, with what they remember.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Actors {
     mind: Mind,
     ca: String,
@@ -65,6 +65,11 @@ impl Actors {
     /// Switches a fault on for a target, or, with none, all of the target's off.
     pub(crate) fn inject(&mut self, at: Target, fault: Option<Fault>) {
         self.mind.faults.set(at, fault);
+    }
+
+    /// Whether a fault is on for an object.
+    pub(crate) fn strike(&self, key: &Key, fault: Fault) -> bool {
+        self.mind.faults.strike(&key.namespace, &key.name, fault)
     }
 
     /// What there is to do about one object, now.

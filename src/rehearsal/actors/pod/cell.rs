@@ -62,7 +62,7 @@ pub(super) enum Part {
 }
 
 /// One container.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Cell {
     pub(super) part: Part,
     pub(super) state: State,
@@ -324,6 +324,9 @@ impl Cell {
     }
 
     fn log(&self, scene: &mut Scene<'_>, spec: &Value, line: String) {
+        if scene.strikes(Fault::Mute) {
+            return;
+        }
         let (pod, uid) = (scene.key.clone(), scene.uid().to_owned());
         let container = text(spec, "/name").to_owned();
         scene.act(Act::Log { pod, uid, container, restart: self.restarts, line });

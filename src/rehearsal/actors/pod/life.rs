@@ -33,7 +33,7 @@ pub(super) enum Stage {
 }
 
 /// The life of one pod.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in super::super) struct Life {
     /// Whose.
     pub(in super::super) uid: String,
