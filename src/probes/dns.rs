@@ -17,6 +17,7 @@ use super::reach::Unmet;
 use super::{Site, Unseen};
 use crate::checks::{Absence, Address, Dns, DnsAnswer, DnsServer, Host, Resolution};
 use crate::complaint::chain;
+use crate::span::Span;
 use crate::tunnel::Stream;
 
 /// Where every distribution keeps its DNS, and by which label: the one that its Service selects by.
@@ -77,21 +78,22 @@ async fn lost(namespace: &str, site: &Site<'_>) -> Result<Option<String>, Unseen
 
 async fn ask_server(pod: String, names: &[String], site: &Site<'_>) -> Result<DnsServer, Unseen> {
     let host = Host::Pod { name: pod.clone(), namespace: Some(NAMESPACE.to_owned()) };
-    let asking = async { resolve(site.dial(&Address { host, port: PORT }).await?, names).await };
-    let late = |_| Ok(Resolution::Unmet(format!("no answer within {} s", ANSWER.as_secs())));
-    let said = timeout(ANSWER, asking).await.unwrap_or_else(late);
+    let hub = &site.prober.hub;
+    let asking = async { resolve(site.dial(&Address { host, port: PORT }).await?, names, hub.here(OUTSIDE)).await };
+    let late = |_| Ok(Resolution::Unmet(format!("no answer within {}", Span::from(hub.here(ANSWER)))));
+    let said = timeout(hub.here(ANSWER), asking).await.unwrap_or_else(late);
     let said = said.or_else(|unmet| unmet.answer(|obstacle| Resolution::Unmet(obstacle.text().to_owned())))?;
     Ok(DnsServer { pod, said })
 }
 
 /// The first of the names that has an address, as a pod's resolver would find it. Where none has, the word that weighs
 /// most: a server that fails may know the name, and one that exists without an address is not missing.
-async fn resolve(mut stream: Stream, names: &[String]) -> Result<Resolution, Unmet> {
+async fn resolve(mut stream: Stream, names: &[String], patience: Duration) -> Result<Resolution, Unmet> {
     let mut worst = Resolution::NoName { unasked: None };
     for (at, full) in names.iter().enumerate() {
         let is_last_resort = at > 0 && !full.ends_with(DOMAIN);
         let asking = look_up(&mut stream, full);
-        let said = if is_last_resort { outside(full, asking).await? } else { asking.await? };
+        let said = if is_last_resort { outside(full, asking, patience).await? } else { asking.await? };
         if matches!(said, Resolution::Found { .. }) {
             return Ok(said);
         }
@@ -104,11 +106,15 @@ async fn resolve(mut stream: Stream, names: &[String]) -> Result<Resolution, Unm
 
 /// What is said of a name that lies outside, after the cluster's own domain has been asked. Many clusters have no way
 /// out: that nobody answers there says nothing about what is inside.
-async fn outside(full: &str, asking: impl Future<Output = Result<Resolution, Unmet>>) -> Result<Resolution, Unmet> {
-    let unasked = match timeout(OUTSIDE, asking).await {
+async fn outside(
+    full: &str,
+    asking: impl Future<Output = Result<Resolution, Unmet>>,
+    patience: Duration,
+) -> Result<Resolution, Unmet> {
+    let unasked = match timeout(patience, asking).await {
         Ok(Ok(Resolution::Failed { full, code })) => format!("{code} for {full}"),
         Ok(Err(Unmet::Obstacle(obstacle))) => format!("{} for {full}", obstacle.text()),
-        Err(_elapsed) => format!("no answer for {full} within {} s", OUTSIDE.as_secs()),
+        Err(_elapsed) => format!("no answer for {full} within {}", Span::from(patience)),
         Ok(said) => return said,
     };
     Ok(Resolution::NoName { unasked: Some(unasked) })
@@ -270,7 +276,7 @@ mod tests {
     async fn resolved(port: u16, name: &str) -> Result<Resolution, Unmet> {
         let stand = Stand::of("dns: {name: unused}");
         let at = format!("host/127.0.0.1:{port}").parse().unwrap();
-        resolve(stand.prober.dialer.dial(&at, "data").await.unwrap(), &completed(name, "data")).await
+        resolve(stand.prober.dialer.dial(&at, "data").await.unwrap(), &completed(name, "data"), OUTSIDE).await
     }
 
     #[tokio::test]
@@ -293,10 +299,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_way_out_that_swallows_every_question_says_nothing_about_the_cluster() {
-        let silence = outside("nobody.data.", std::future::pending()).await;
+        let silence = outside("nobody.data.", std::future::pending(), OUTSIDE).await;
         let unasked = Some("no answer for nobody.data. within 7 s".to_owned());
         assert_eq!(silence, Ok(Resolution::NoName { unasked }));
-        let lost = outside("nobody.data.", async { Err(Unmet::Unseen(Unseen("the tunnel broke".to_owned()))) }).await;
+        let lost =
+            outside("nobody.data.", async { Err(Unmet::Unseen(Unseen("the tunnel broke".to_owned()))) }, OUTSIDE).await;
         assert!(matches!(lost, Err(Unmet::Unseen(_))), "{lost:?}");
     }
 

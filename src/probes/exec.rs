@@ -69,7 +69,7 @@ async fn see_through(
     let (said, complained) = (Kept::default(), Kept::default());
     let mut ends = pin!(async { tokio::join!(said.beginning(stdout), complained.beginning(stderr), status) });
     let (read, read_too, status) = loop {
-        match timeout(SILENCE, &mut ends).await {
+        match timeout(site.prober.hub.here(SILENCE), &mut ends).await {
             Ok(ends) => break ends,
             Err(_elapsed) => {
                 let output = Some(complained.text()).filter(|text| !text.trim().is_empty());

@@ -143,11 +143,16 @@ async fn read(met: Met, claim: &Http, site: &Site<'_>) -> Result<HttpResponse, U
     }
     if need == BodyNeed::Hint {
         // That the hint is late, or breaks off, changes nothing.
-        let hint = timeout(HINT, fill(&mut bytes, &mut body, |_| false)).await;
+        let hint = timeout(site.prober.hub.here(HINT), fill(&mut bytes, &mut body, |_| false)).await;
         return Ok(seen(&bytes, hint.ok().and_then(Result::ok).unwrap_or(BodyEnd::Open)));
     }
     loop {
-        match timeout(SILENCE, fill(&mut bytes, &mut body, |bytes| claim.is_decided(&text(bytes)))).await {
+        match timeout(
+            site.prober.hub.here(SILENCE),
+            fill(&mut bytes, &mut body, |bytes| claim.is_decided(&text(bytes))),
+        )
+        .await
+        {
             Ok(end) => return Ok(seen(&bytes, end.map_err(|error| broke(claim, &fate, "HTTP", &error))?)),
             Err(_elapsed) => stands(&bytes),
         }

@@ -66,7 +66,7 @@ impl Site<'_> {
         talk: impl Future<Output = T>,
     ) -> T {
         let mut talk = pin!(talk);
-        if let Ok(said) = timeout(SILENCE, &mut talk).await {
+        if let Ok(said) = timeout(self.prober.hub.here(SILENCE), &mut talk).await {
             return said;
         }
         self.notes.stands(claim.judge(&silence()));

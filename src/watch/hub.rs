@@ -70,6 +70,12 @@ impl Hub {
         self
     }
 
+    /// How long a time of the cluster lasts for its clients.
+    #[must_use]
+    pub fn here(&self, there: Duration) -> Duration {
+        there / self.tempo
+    }
+
     /// The client that the watches use.
     #[must_use]
     pub const fn client(&self) -> &Client {
