@@ -133,7 +133,8 @@ impl Prober {
     pub async fn observe(&self, check: &CheckWork, notes: &Notes) -> Verdict {
         let site = Site { prober: self, check, notes };
         credential::learn_all(&site).await;
-        self.masked(self.look(&site).await)
+        // As large as the largest probe: on the heap, not on the stack of whoever polls.
+        self.masked(Box::pin(self.look(&site)).await)
     }
 
     async fn look(&self, site: &Site<'_>) -> Verdict {

@@ -43,10 +43,11 @@ async fn visit(claim: &Redis, site: &Site<'_>) -> Result<RedisAnswer, Unmet> {
     if claim.writes {
         let key = format!("seaworthy:{}:{}", site.prober.run, token());
         let written = server.write(&key).await?;
-        if let (Written::Kept, Some(replica)) = (&written, &claim.replica) {
-            facts.replicated = Some(follow(replica, &login, &key, site).await?);
+        facts.written = Some(written.clone());
+        if let (Written::Kept, Some(replica)) = (written, &claim.replica) {
+            let follower = Follower { claim, at: replica, facts: &facts, site };
+            facts.replicated = Some(follower.awaits(&key, &login).await?);
         }
-        facts.written = Some(written);
         // A user who may not delete has left a key that goes away by itself.
         server.ask::<redis::Value>(cmd("DEL").arg(&key)).await?.ok();
     }
@@ -126,27 +127,47 @@ impl<'a> Server<'a> {
     }
 }
 
-/// Waits for a key on a replica.
-async fn follow(at: &Address, login: &Login<'_>, key: &str, site: &Site<'_>) -> Result<Replicated, Unmet> {
-    let mut server = match Server::enter(at, login, site).await {
-        Ok(Ok(server)) => server,
-        Ok(Err(Refusal { error, .. })) => return Ok(Replicated::Refused(error)),
-        Err(Unmet::Obstacle(obstacle)) => return Ok(Replicated::Unmet(obstacle)),
-        Err(unseen) => return Err(unseen),
-    };
-    let since = Instant::now();
-    loop {
-        match server.ask::<Option<String>>(cmd("GET").arg(key)).await? {
-            Ok(Some(found)) if found == key => {
-                // A user who may not ask has seen the key all the same.
-                let info = server.ask::<String>(&cmd("INFO")).await?.unwrap_or_default();
-                let is_master = field(&info, "role") == Some("master");
-                return Ok(if is_master { Replicated::OnMaster } else { Replicated::Appeared });
+/// A replica on which a key must appear.
+struct Follower<'a> {
+    claim: &'a Redis,
+    at: &'a Address,
+    /// What the server has shown to which it was written.
+    facts: &'a RedisFacts,
+    site: &'a Site<'a>,
+}
+
+impl Follower<'_> {
+    /// Waits for a key.
+    async fn awaits(&self, key: &str, login: &Login<'_>) -> Result<Replicated, Unmet> {
+        let mut server = match self.hearing(Server::enter(self.at, login, self.site)).await {
+            Ok(Ok(server)) => server,
+            Ok(Err(Refusal { error, .. })) => return Ok(Replicated::Refused(error)),
+            Err(Unmet::Obstacle(obstacle)) => return Ok(Replicated::Unmet(obstacle)),
+            Err(unseen) => return Err(unseen),
+        };
+        let (since, patience) = (Instant::now(), self.site.prober.hub.here(REPLICATES));
+        loop {
+            match self.hearing(server.ask::<Option<String>>(cmd("GET").arg(key))).await? {
+                Ok(Some(found)) if found == key => {
+                    // A user who may not ask has seen the key all the same.
+                    let info = server.ask::<String>(&cmd("INFO")).await?.unwrap_or_default();
+                    let is_master = field(&info, "role") == Some("master");
+                    return Ok(if is_master { Replicated::OnMaster } else { Replicated::Appeared });
+                }
+                Ok(_) if since.elapsed() < patience => sleep(ASK_EVERY).await,
+                Ok(_) => return Ok(Replicated::Absent { after_ms: whole_millis(since.elapsed()) }),
+                Err(error) => return Ok(Replicated::Refused(error)),
             }
-            Ok(_) if since.elapsed() < REPLICATES => sleep(ASK_EVERY).await,
-            Ok(_) => return Ok(Replicated::Absent { after_ms: whole_millis(since.elapsed()) }),
-            Err(error) => return Ok(Replicated::Refused(error)),
         }
+    }
+
+    /// Sees one exchange through: should the time of the look run out in it, the replica is the silent one.
+    async fn hearing<T>(&self, exchange: impl Future<Output = T>) -> T {
+        let silence = || {
+            let replicated = Some(Replicated::Unmet(silent("redis", self.at)));
+            RedisAnswer::Open(RedisFacts { replicated, ..self.facts.clone() })
+        };
+        self.site.hearing(self.claim, silence, exchange).await
     }
 }
 
@@ -377,6 +398,15 @@ mod tests {
         assert!(matches!(stand.look().await, Verdict::Held { .. }));
         assert_eq!(heard.all(), ["AUTH app hunter22", "PING", "INFO"]);
         assert_eq!(stand.prober.secrets.mask("hunter22"), crate::secrets::MASK);
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_hangs_is_the_one_that_is_named() {
+        let master = server(Fault::None, MASTER, Heard::default()).await;
+        let at = format!("host/127.0.0.1:{}", server(Fault::Hangs, REPLICA, Heard::default()).await);
+        let check = format!("redis: {{at: 'host/127.0.0.1:{master}', replica: '{at}'}}");
+        let verdict = stands_when_dropped(&check).await.unwrap();
+        assert_eq!(actual(&verdict), format!("redis {at} does not answer"));
     }
 
     #[tokio::test]
