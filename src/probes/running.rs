@@ -141,7 +141,7 @@ impl<'a> Running<'a> {
     async fn end(&self, made: &DynamicObject) -> Result<End, Unseen> {
         let hub = &self.site.prober.hub;
         let reference = [self.reference(made)];
-        let doomed = async {
+        let doomed = || async {
             match hub.settle(&reference, self.site.notes).await {
                 Ok(Err(doom)) => Ok(std::iter::once(doom.why).chain(doom.details).collect()),
                 Err(error) => Err(Unseen(complaint::chain(&error))),
@@ -149,17 +149,17 @@ impl<'a> Running<'a> {
                 Ok(Ok(_)) => std::future::pending().await,
             }
         };
-        let mut doomed = pin!(doomed);
         let why = tokio::select! {
             biased;
-            causes = &mut doomed => return Ok(Err(causes?)),
+            causes = doomed() => return Ok(Err(causes?)),
             end = self.finished(made) => match end? {
                 Ok(()) => return Ok(Ok(())),
                 Err(why) => why,
             },
         };
-        // The Job's own word is that it failed; what failed it takes a moment longer to read.
-        match timeout(CAUSE, doomed).await {
+        // Its own word is that it failed; what failed it takes a moment longer to read. A pod that was ready for a moment
+        // was believed then, and is looked at anew.
+        match timeout(CAUSE, doomed()).await {
             Ok(causes) => Ok(Err(causes?)),
             Err(_) => Ok(Err(vec![why])),
         }
