@@ -97,15 +97,23 @@ fn controlled(pod: Object<'_>, around: &Surroundings<'_>) -> Health {
     workload.unwrap_or_else(|| pods::assess(pod, around))
 }
 
-/// The workload whose pods a Service would lead to, if it had any.
-fn idle(selector: &Map<String, Value>, around: &Surroundings<'_>) -> Option<String> {
-    let workloads = ["Deployment", "StatefulSet"].into_iter().flat_map(|kind| around.all(kind));
-    let would_match = |workload: &&Object<'_>| {
+/// The workloads whose pods a Service would lead to, if they had any.
+fn makers<'a>(selector: &Map<String, Value>, around: &Surroundings<'a>) -> Vec<Object<'a>> {
+    let workloads = ["Deployment", "StatefulSet"].into_iter().flat_map(|kind| around.all(kind).iter().copied());
+    let would_match = |workload: &Object<'_>| {
         let labels = workload.data.pointer("/spec/template/metadata/labels");
         selector.iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
     };
-    let mut idle = workloads.filter(would_match).filter(|workload| workloads::wanted(**workload) == 0);
-    idle.next().map(|workload| format!("{} {}", workload.kind, workload.name()))
+    workloads.filter(would_match).collect()
+}
+
+/// What keeps a workload from making pods, where that does not pass by itself.
+fn barren(workload: Object<'_>, around: &Surroundings<'_>) -> Option<Health> {
+    let health = match workload.kind {
+        "Deployment" => workloads::deployment(workload, around),
+        _ => workloads::stateful_set(workload, around),
+    };
+    matches!(health, Health::Doomed(_) | Health::Waiting { patience: Some(_), .. }).then_some(health)
 }
 
 /// A Service behind which nothing is ready, and why.
@@ -114,10 +122,15 @@ fn unserved(service: Object<'_>, selector: &Map<String, Value>, around: &Surroun
     let matches = |pod: &&Object<'_>| selector.iter().all(|(key, value)| pod.label(key) == value.as_str());
     let mut selected = around.all("Pod").iter().filter(matches).peekable();
     if selected.peek().is_none() {
+        let makers = makers(selector, around);
+        if let Some(lowest) = makers.iter().find_map(|maker| barren(*maker, around)) {
+            return lowest.below(service);
+        }
         let labels: Vec<_> =
             selector.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
         let line = format!("Service {name} has no endpoints: no pod has the labels {}", labels.join(","));
-        let idle = idle(selector, around).map_or_else(String::new, |idle| format!("; {idle} is scaled to 0"));
+        let idle = makers.iter().find(|maker| workloads::wanted(**maker) == 0);
+        let idle = idle.map_or_else(String::new, |idle| format!("; {} {} is scaled to 0", idle.kind, idle.name()));
         return Health::stuck(line + &idle, NO_PODS);
     }
     Health::gravest(selected.map(|pod| controlled(*pod, around)))
@@ -128,7 +141,7 @@ fn unserved(service: Object<'_>, selector: &Map<String, Value>, around: &Surroun
 #[cfg(test)]
 mod tests {
     use super::super::literal::{ready, stuck, waiting};
-    use super::super::patience::{LOAD_BALANCER, NO_PODS, NO_PORT};
+    use super::super::patience::{LOAD_BALANCER, NO_PODS, NO_PORT, QUOTA};
 
     fn service(spec: &str) -> String {
         format!("apiVersion: v1\nkind: Service\nmetadata: {{ name: web }}\nspec: {{ {spec} }}")
@@ -167,6 +180,16 @@ mod tests {
         stuck(&(selecting.clone() + &slice("{ name: http, port: 8080 }")), line, NO_PORT);
         let alone = service("selector: { app: web }, ports: [{ port: 80, targetPort: 8080 }]");
         ready(&(alone + &slice("{ name: '', port: 8080 }")), "1 ready endpoint");
+    }
+
+    #[test]
+    fn a_service_whose_pods_may_not_be_made_names_what_forbids_them() {
+        let set = "\n---\napiVersion: apps/v1\nkind: StatefulSet\nmetadata: { name: db, uid: s1, generation: 1 }\n\
+                   spec: { replicas: 1, template: { metadata: { labels: { app: web } } } }\nstatus: { observedGeneration: 1 }";
+        let event = "\n---\napiVersion: v1\nkind: Event\nmetadata: { name: e, resourceVersion: '5' }\n\
+                     involvedObject: { uid: s1 }\nreason: FailedCreate\nmessage: 'forbidden: exceeded quota: q'";
+        let line = "StatefulSet db cannot create its pods: forbidden: exceeded quota: q (FailedCreate)";
+        stuck(&(service("selector: { app: web }") + set + event), line, QUOTA);
     }
 
     #[test]
