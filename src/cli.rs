@@ -63,6 +63,13 @@ seaworthy suite [OPTIONS] <SUITE>...
 pub enum Command {
     /// Run suites: provide a cluster, install, look, report, remove.
     Suite(Box<SuiteArgs>),
+    /// Show that every check can fail: bring about each fault that it claims to see, on rehearsals.
+    ///
+    /// The suites are brought up once on an embedded cluster, where everything must hold. Then, each on a cluster forked
+    /// from that one, every fault that a check claims to see is brought about, and must turn it red with the cause named;
+    /// and so is weather that it must bear: an API server that throttles, fails or breaks off, a pod that is replaced, an
+    /// endpoint that is late. Exit code 1 where a fault is missed or weather turns a check red.
+    Prove(Box<ProveArgs>),
     /// Check every suite and environment file; all mistakes at once.
     Validate,
     /// List suites, their components and checks, with the requirements they serve.
@@ -188,6 +195,38 @@ pub struct SuiteArgs {
     /// The longest that the whole run may take; what has not ended by then is interrupted, and reported as such.
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<Span>,
+}
+
+/// What to prove.
+#[derive(Debug, Args)]
+pub struct ProveArgs {
+    /// The suites whose checks are proven; all where none is named.
+    #[arg(value_name = "SUITE")]
+    pub names: Vec<String>,
+
+    /// Only these components (glob, repeatable).
+    #[arg(long = "component", value_name = "GLOB", help_heading = "Selection")]
+    pub components: Vec<String>,
+
+    /// Only these checks (glob, repeatable).
+    #[arg(long = "check", value_name = "GLOB", help_heading = "Selection")]
+    pub checks: Vec<String>,
+
+    /// Only faults and weather of these names (glob, repeatable): `wrong-role`, `api-*`.
+    #[arg(long = "fault", value_name = "GLOB", help_heading = "Selection")]
+    pub faults: Vec<String>,
+
+    /// How many cases may be under way at once; most of their time they wait.
+    #[arg(short, long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub jobs: u16,
+
+    /// Write a JUnit report: one case for each fault.
+    #[arg(long, value_name = "FILE", help_heading = "Reports", value_hint = ValueHint::FilePath)]
+    pub junit: Option<PathBuf>,
+
+    /// As JSON, for programs.
+    #[arg(long, help_heading = "Reports")]
+    pub json: bool,
 }
 
 /// What to list.

@@ -32,6 +32,7 @@
 //!
 //! **What can stand in for a cluster**
 //! - [`rehearsal`]: an embedded one, on which checks are shown to be able to fail.
+//! - [`prove`]: what can go wrong in it, and what must then become of a check.
 //!
 //! **The adapters** (they never name each other)
 //! - [`cluster`]: clusters made for a run, reused, or borrowed; and removed.
@@ -78,6 +79,8 @@ pub mod tunnel;
 pub mod tools;
 
 pub mod rehearsal;
+
+pub mod prove;
 
 pub mod cluster;
 pub mod install;

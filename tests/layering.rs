@@ -26,11 +26,12 @@ const TABLE: &[(&str, &[&str])] = &[
     ("tunnel", &["watch", "checks", "complaint"]),
     ("tools", &["process", "complaint"]),
     ("rehearsal", &[]),
+    ("prove", &["rehearsal", "events", "plan", "checks"]),
     ("cluster", &["tools", "rehearsal", "ADAPTER"]),
     ("install", &["ADAPTER"]),
     ("probes", &["ADAPTER"]),
     ("evidence", &["ADAPTER"]),
-    ("report", &["events", "plan", "checks", "suite", "span", "number"]),
+    ("report", &["events", "plan", "checks", "suite", "span", "number", "prove"]),
     ("cli", &["span"]),
     ("app", &["*"]),
 ];
@@ -57,7 +58,7 @@ const ADAPTER: &[&str] = &[
 ];
 
 /// Rooms of words: they know no runtime, no client and no file.
-const PURE: &[&str] = &["span", "number", "checks", "health", "suite", "plan", "events"];
+const PURE: &[&str] = &["span", "number", "checks", "health", "suite", "plan", "events", "prove"];
 const IMPURE: &[&str] = &["tokio::", "kube::", "reqwest::", "std::fs", "std::net::Tcp", "std::env", "std::process"];
 
 fn source() -> PathBuf {

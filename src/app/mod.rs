@@ -10,6 +10,7 @@ mod folders;
 mod hooks;
 mod inform;
 mod output;
+mod prove;
 mod reports;
 mod required;
 mod signals;
@@ -42,6 +43,7 @@ pub fn run(cli: &Cli) -> u8 {
         Command::Completion { shell } => inform::completion(*shell),
         Command::Suite(arguments) if arguments.dry_run => suite::dry_run(cli, arguments),
         Command::Suite(arguments) => waiting(suite::run(cli, arguments)),
+        Command::Prove(arguments) => waiting(prove::run(cli, arguments)),
         Command::Cluster { command: ClusterCommand::List { json } } => waiting(clusters::list(*json)),
         Command::Cluster { command: ClusterCommand::Down { names, all, force } } => {
             waiting(clusters::down(names, *all, *force))

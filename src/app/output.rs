@@ -29,7 +29,12 @@ pub(super) const fn colour(color: Color) -> Colour {
 
 /// An answer, on standard output; the exit code. A reader who has seen enough (`| head`) is no failure.
 pub(super) fn say(text: &str) -> u8 {
-    let mut out = report::coloured(std::io::stdout(), Colour::Auto);
+    say_in(text, Color::Auto)
+}
+
+/// The same with the colours that the command line asks for.
+pub(super) fn say_in(text: &str, color: Color) -> u8 {
+    let mut out = report::coloured(std::io::stdout(), colour(color));
     match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             complain(&format!("cannot write the answer: {error}"), &[]);

@@ -39,14 +39,19 @@ pub(super) fn open(cli: &Cli, arguments: &SuiteArgs) -> Result<Reports, String> 
 
 /// The run as lines on standard output, with what is under way below them where somebody watches.
 pub(super) fn terminal(cli: &Cli) -> Terminal {
-    let voice = match (cli.quiet, cli.verbose) {
-        (true, _) => Voice::Quiet,
-        (false, 0) => Voice::Normal,
-        (false, _) => Voice::Verbose,
-    };
+    let voice = voice(cli);
     let out: Out = Box::new(report::coloured(std::io::stdout(), output::colour(cli.color)));
     let watched = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
     if watched { Terminal::live(out, voice) } else { Terminal::plain(out, voice) }
+}
+
+/// How much the command line wants to be told.
+pub(super) const fn voice(cli: &Cli) -> Voice {
+    match (cli.quiet, cli.verbose) {
+        (true, _) => Voice::Quiet,
+        (false, 0) => Voice::Normal,
+        (false, _) => Voice::Verbose,
+    }
 }
 
 /// The JUnit report, where one is asked for.
@@ -75,7 +80,11 @@ fn folder_in_repository() -> PathBuf {
     inside().unwrap_or_default()
 }
 
-fn create(path: &Path) -> Result<Out, String> {
+/// Opens a report.
+///
+/// # Errors
+/// Where it cannot be written.
+pub(super) fn create(path: &Path) -> Result<Out, String> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
     }

@@ -39,10 +39,6 @@ pub(super) async fn run(cli: &Cli, arguments: &SuiteArgs) -> u8 {
 }
 
 fn planned(cli: &Cli, arguments: &SuiteArgs) -> Result<(Catalog, Plan), u8> {
-    let mut catalog = catalog::read(cli)?;
-    if let Some(image) = &arguments.node_image {
-        catalog.environment.node_image = Some(image.clone());
-    }
     let selection = Selection {
         suites: Suites::of(&arguments.names),
         selector: catalog::selector(arguments.selector.as_ref())?,
@@ -55,16 +51,33 @@ fn planned(cli: &Cli, arguments: &SuiteArgs) -> Result<(Catalog, Plan), u8> {
         checks: arguments.checks.clone(),
         requirements: arguments.requirements.clone(),
     };
-    match plan::plan(&catalog, &selection) {
+    selected(cli, &selection, arguments.node_image.as_ref())
+}
+
+fn selected(cli: &Cli, selection: &Selection, node_image: Option<&String>) -> Result<(Catalog, Plan), u8> {
+    let mut catalog = catalog::read(cli)?;
+    if let Some(image) = node_image {
+        catalog.environment.node_image = Some(image.clone());
+    }
+    match plan::plan(&catalog, selection) {
         Ok(plan) => Ok((catalog, plan)),
         Err(error) => Err(catalog::unplanned(&error)),
     }
 }
 
+/// Finds everything that bringing a selection up on a rehearsal needs; what that leaves goes into the folder.
+pub(super) async fn rehearsed(cli: &Cli, selection: &Selection, folder: &Path) -> Result<Ready, u8> {
+    let (catalog, plan) = selected(cli, selection, None)?;
+    let kind = ClusterKind::Rehearsal;
+    let equipment = equipped(&toolbox(), &kind, &plan, &catalog).await?;
+    let (folder, run, configs) = (folder.to_owned(), name_of_run(), configs(cli));
+    Ok(Ready { catalog, plan, run, folder, kind, configs, equipment })
+}
+
 /// Everything that a run needs, found.
-struct Ready {
+pub(super) struct Ready {
     catalog: Catalog,
-    plan: Plan,
+    pub(super) plan: Plan,
     run: String,
     folder: PathBuf,
     kind: ClusterKind,
@@ -75,18 +88,12 @@ struct Ready {
 
 async fn prepare(cli: &Cli, arguments: &SuiteArgs) -> Result<(Ready, Reports), u8> {
     let (catalog, plan) = planned(cli, arguments)?;
-    let toolbox = Toolbox { path: std::env::var_os("PATH").unwrap_or_default(), cache: folders::cache() };
+    let toolbox = toolbox();
     let mut kind = kind(arguments)?;
     if kind == ClusterKind::Kind && may_fall_back(arguments) && !toolbox.has_engine().await {
         kind = ClusterKind::Rehearsal;
     }
-    let equipment =
-        cluster::preflight(&toolbox, &kind, tools(&plan), required::missing(&catalog.environment), &output::remark)
-            .await
-            .map_err(|trouble| {
-                output::complain(&trouble.headline, &trouble.details);
-                ENVIRONMENT
-            })?;
+    let equipment = equipped(&toolbox, &kind, &plan, &catalog).await?;
     let cannot = |why: String| {
         // A report that was opened and will hold nothing.
         reports::remove_former(arguments);
@@ -98,9 +105,26 @@ async fn prepare(cli: &Cli, arguments: &SuiteArgs) -> Result<(Ready, Reports), u
     let run = name_of_run();
     let name = if kind == ClusterKind::Rehearsal { format!("{run}-{REHEARSAL}") } else { run.clone() };
     let folder = folder(&arguments.out, &name).map_err(cannot)?;
-    let configs = cli.suites.parent().unwrap_or(Path::new("")).join("kind-configs");
-    let ready = Ready { catalog, plan, run, folder, kind, configs, equipment };
+    let ready = Ready { catalog, plan, run, folder, kind, configs: configs(cli), equipment };
     Ok((ready, reports))
+}
+
+fn configs(cli: &Cli) -> PathBuf {
+    cli.suites.parent().unwrap_or(Path::new("")).join("kind-configs")
+}
+
+fn toolbox() -> Toolbox {
+    Toolbox { path: std::env::var_os("PATH").unwrap_or_default(), cache: folders::cache() }
+}
+
+/// The tools that a plan needs; says what is missing.
+async fn equipped(toolbox: &Toolbox, kind: &ClusterKind, plan: &Plan, catalog: &Catalog) -> Result<Equipment, u8> {
+    let missing = required::missing(&catalog.environment);
+    let equipment = cluster::preflight(toolbox, kind, tools(plan), missing, &output::remark).await;
+    equipment.map_err(|trouble| {
+        output::complain(&trouble.headline, &trouble.details);
+        ENVIRONMENT
+    })
 }
 
 /// Whether a rehearsal will do where no container engine answers: not where something is asked for that only a real
@@ -197,6 +221,15 @@ fn folder(out: &Path, run: &str) -> Result<PathBuf, String> {
     Ok(folder)
 }
 
+/// What outlives a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Keeping {
+    /// Whether the cluster, or what was installed into a borrowed one, stays.
+    keep: bool,
+    /// Whether a cluster that stayed is used again.
+    reuse: bool,
+}
+
 impl Ready {
     async fn run(self, arguments: &SuiteArgs, mut reports: Reports) -> u8 {
         let secrets = Secrets::default();
@@ -207,17 +240,10 @@ impl Ready {
                 return super::OURS;
             }
         };
-        let options = RunOptions {
-            jobs: NonZeroUsize::new(arguments.jobs.into()).unwrap_or(NonZeroUsize::MIN),
-            run: self.run.clone(),
-            environment: self.catalog.environment.name.to_string(),
-            cluster: self.cluster_word().to_owned(),
-            sign_off: arguments.sign_off,
-            started: jiff::Timestamp::now(),
-            measure: usage,
-        };
+        let options = self.options(arguments.jobs, arguments.sign_off);
         let plan = self.plan.clone();
-        let world = Arc::new(self.world(arguments, &secrets));
+        let keeping = Keeping { keep: arguments.keep, reuse: arguments.reuse };
+        let world = Arc::new(self.world(&keeping, &secrets));
         let engine = engine::run(&plan, Arc::clone(&world), options, requests, |event| {
             reports.take(&reports::masked(event, &secrets));
         });
@@ -226,6 +252,23 @@ impl Ready {
         let code = output::ended(code, &reports.close());
         world.left_behind().iter().for_each(|left| output::complain(left, &[]));
         code
+    }
+
+    pub(super) fn options(&self, jobs: u16, sign_off: bool) -> RunOptions {
+        RunOptions {
+            jobs: NonZeroUsize::new(jobs.into()).unwrap_or(NonZeroUsize::MIN),
+            run: self.run.clone(),
+            environment: self.catalog.environment.name.to_string(),
+            cluster: self.cluster_word().to_owned(),
+            sign_off,
+            started: jiff::Timestamp::now(),
+            measure: usage,
+        }
+    }
+
+    /// The helm that was found, if one is needed.
+    pub(super) fn helm(&self) -> Option<PathBuf> {
+        self.equipment.program(Tool::Helm).cloned()
     }
 
     const fn cluster_word(&self) -> &'static str {
@@ -238,14 +281,14 @@ impl Ready {
         }
     }
 
-    fn world(self, arguments: &SuiteArgs, secrets: &Secrets) -> Platform {
-        let helm = self.equipment.program(Tool::Helm).cloned();
+    pub(super) fn world(self, keeping: &Keeping, secrets: &Secrets) -> Platform {
+        let helm = self.helm();
         let rendered = self.folder.join("rendered");
         let options = ClusterOptions {
             kind: self.kind,
             run: self.run.clone(),
-            keep: arguments.keep,
-            reuse: arguments.reuse,
+            keep: keeping.keep,
+            reuse: keeping.reuse,
             configs: self.configs,
             folders: Folders { state: folders::state(), run: self.folder.clone() },
         };
@@ -261,7 +304,7 @@ impl Ready {
             secrets: secrets.clone(),
             run: self.run,
             folder: self.folder,
-            keep: arguments.keep,
+            keep: keeping.keep,
             memory: Memory::default(),
         }
     }

@@ -59,18 +59,15 @@ impl World for Platform {
             Work::Render(work) => self.memory.keep(&work.key, "render.txt", self.render(work, notes).await),
             Work::Preload(work) => self.clusters.preload(&work.images, notes).await,
             Work::Install(work) => self.memory.keep(&work.key, "install.txt", self.install(work, notes).await),
-            Work::Settle(work) => self.settle(work, notes).await,
-            Work::Endure(work) => self.endure(work, notes).await,
+            Work::Settle(work) => self.memory.settle(work, notes).await,
+            Work::Endure(work) => self.memory.endure(work, notes).await,
             Work::Teardown => self.take_down(notes).await,
             Work::Budget(_) | Work::Check(_) => Err(ours(format!("{} is not performed", step.id))),
         }
     }
 
     async fn observe(&self, check: &CheckWork, notes: &Notes) -> Verdict {
-        match self.memory.site.get() {
-            Some(site) => site.prober.observe(check, notes).await,
-            None => Verdict::unclear("there is no cluster to look at"),
-        }
+        self.memory.observe(check, notes).await
     }
 
     async fn keep_evidence(&self, step: &Step, ending: &Ending, notes: &Notes) -> Option<Evidence> {
@@ -84,7 +81,7 @@ impl World for Platform {
         }
         if let Some((key, namespace)) = component(step) {
             scene.namespace = Some(namespace.to_owned());
-            scene.objects = lock(&self.memory.installed).get(key).cloned().unwrap_or_default();
+            scene.objects = self.memory.installed(key);
             let told = lock(&self.memory.told).get(key).cloned().unwrap_or_default();
             scene.texts = told.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
         }
@@ -93,6 +90,58 @@ impl World for Platform {
 }
 
 impl Memory {
+    /// The same of another cluster, in which everything has been installed already.
+    pub(super) fn on(&self, site: Site) -> Self {
+        Self {
+            site: OnceCell::new_with(Some(site)),
+            rendered: Mutex::new(lock(&self.rendered).clone()),
+            installed: Mutex::new(lock(&self.installed).clone()),
+            ..Self::default()
+        }
+    }
+
+    /// The objects of a component, as they were installed.
+    pub(super) fn installed(&self, key: &ComponentKey) -> Vec<ObjectRef> {
+        lock(&self.installed).get(key).cloned().unwrap_or_default()
+    }
+
+    /// The cluster.
+    pub(super) fn site(&self) -> Result<&Site, Trouble> {
+        self.site.get().ok_or_else(|| ours("there is no cluster to work on"))
+    }
+
+    /// One look of a check.
+    pub(super) async fn observe(&self, check: &CheckWork, notes: &Notes) -> Verdict {
+        match self.site.get() {
+            Some(site) => site.prober.observe(check, notes).await,
+            None => Verdict::unclear("there is no cluster to look at"),
+        }
+    }
+
+    /// Waits until what was installed is ready.
+    pub(super) async fn settle(&self, work: &ComponentWork, notes: &Notes) -> Result<Done, Trouble> {
+        let site = self.site()?;
+        let objects = self.installed(&work.key);
+        if let Install::Crds { .. } = work.install {
+            // An established kind is not yet one that answers: its storage is built at the first request.
+            return install::await_served(&site.target.client, &self.rendered(&work.key)?.objects, notes).await;
+        }
+        site.hub.catch_up(&objects).await;
+        settled(site.hub.settle(&objects, notes).await)
+    }
+
+    /// Looks once more whether it still is. Jobs are left out: they have ended.
+    pub(super) async fn endure(&self, work: &ComponentWork, notes: &Notes) -> Result<Done, Trouble> {
+        let mut objects = self.installed(&work.key);
+        objects.retain(|object| object.resource.kind != "Job");
+        settled(self.site()?.hub.endure(&objects, notes).await)
+    }
+
+    fn rendered(&self, key: &ComponentKey) -> Result<Arc<Rendered>, Trouble> {
+        let rendered = lock(&self.rendered).get(key).cloned();
+        rendered.ok_or_else(|| ours(format!("{key} was not rendered")))
+    }
+
     /// Keeps what was said, for the evidence of whatever of the component ends red.
     fn keep(&self, key: &ComponentKey, name: &'static str, end: Result<Done, Trouble>) -> Result<Done, Trouble> {
         let (headline, more) = match &end {
@@ -125,8 +174,8 @@ impl Platform {
     }
 
     async fn install(&self, work: &ComponentWork, notes: &Notes) -> Result<Done, Trouble> {
-        let site = self.site()?;
-        let rendered = self.rendered(&work.key)?;
+        let site = self.memory.site()?;
+        let rendered = self.memory.rendered(&work.key)?;
         // Before anything starts, so that the first line of its log is heard, and a Job that goes when it is done is seen.
         site.logs.follow(work.namespace.as_str());
         let _windows = hooks::windows(&site.hub, &rendered.objects, work.namespace.as_str());
@@ -140,29 +189,6 @@ impl Platform {
         };
         lock(&self.memory.installed).insert(work.key.clone(), objects);
         Ok(done)
-    }
-
-    fn rendered(&self, key: &ComponentKey) -> Result<Arc<Rendered>, Trouble> {
-        let rendered = lock(&self.memory.rendered).get(key).cloned();
-        rendered.ok_or_else(|| ours(format!("{key} was not rendered")))
-    }
-
-    async fn settle(&self, work: &ComponentWork, notes: &Notes) -> Result<Done, Trouble> {
-        let site = self.site()?;
-        let objects = lock(&self.memory.installed).get(&work.key).cloned().unwrap_or_default();
-        if let Install::Crds { .. } = work.install {
-            // An established kind is not yet one that answers: its storage is built at the first request.
-            return install::await_served(&site.target.client, &self.rendered(&work.key)?.objects, notes).await;
-        }
-        site.hub.catch_up(&objects).await;
-        settled(site.hub.settle(&objects, notes).await)
-    }
-
-    /// Jobs are left out: they have ended.
-    async fn endure(&self, work: &ComponentWork, notes: &Notes) -> Result<Done, Trouble> {
-        let mut objects = lock(&self.memory.installed).get(&work.key).cloned().unwrap_or_default();
-        objects.retain(|object| object.resource.kind != "Job");
-        settled(self.site()?.hub.endure(&objects, notes).await)
     }
 
     async fn take_down(&self, notes: &Notes) -> Result<Done, Trouble> {
@@ -199,10 +225,6 @@ impl Platform {
         (borrowed && !tidied && !self.keep).then(|| {
             format!("left behind: what has the label {mark}; find it with: kubectl get secrets,all,ns -A -l {mark}")
         })
-    }
-
-    fn site(&self) -> Result<&Site, Trouble> {
-        self.memory.site.get().ok_or_else(|| ours("there is no cluster to work on"))
     }
 }
 

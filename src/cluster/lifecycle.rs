@@ -173,6 +173,12 @@ impl Clusters {
         Ok(Raised { access, ownership: Ownership::Ours, tempo: rehearsal::TEMPO, done })
     }
 
+    /// The rehearsal that [`Clusters::raise`] began, which from now on is the caller's to end.
+    #[must_use]
+    pub fn rehearsal(&self) -> Option<Rehearsal> {
+        self.rehearsal.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Removes the cluster that [`Clusters::raise`] made, or half made, unless it is to be kept. Once done, doing it
     /// again does nothing. A borrowed cluster is left alone.
     ///

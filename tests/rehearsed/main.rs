@@ -14,12 +14,18 @@ struct Run {
 
 impl Run {
     fn of(arguments: &[&str]) -> Self {
+        let all = [&["suite", "--transcript", "run.jsonl"], arguments].concat();
+        Self::with(&all)
+    }
+
+    /// Any command that writes a JUnit report.
+    fn with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let suites = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rehearsed/suites");
         let mut command = Command::cargo_bin("seaworthy").unwrap();
         command.env_clear().env("PATH", folder.path().join("nowhere")).env("HOME", folder.path());
-        command.current_dir(folder.path()).arg("--suites").arg(suites).args(["suite", "--junit", "junit.xml"]);
-        let output = command.args(["--transcript", "run.jsonl"]).args(arguments).output().unwrap();
+        command.current_dir(folder.path()).arg("--suites").arg(suites).args(arguments);
+        let output = command.args(["--junit", "junit.xml"]).output().unwrap();
         Self { folder, output }
     }
 
@@ -102,4 +108,53 @@ fn containers_are_heard_as_on_a_real_cluster() {
     }
     let lines: Vec<&str> = heard.lines().filter_map(|line| Some(line.split_once(' ')?.1)).collect();
     assert!(lines.windows(3).any(|three| three == ["counted 1", "counted 2", "counted 3"]), "{heard}");
+}
+
+#[test]
+fn every_fault_that_the_checks_of_a_suite_claim_to_see_is_seen_and_weather_is_borne() {
+    let run = Run::with(&["prove", "shop"]);
+    let said = run.unwrapped();
+    assert_eq!(run.output.status.code(), Some(0), "{}", run.said());
+    assert!(said.contains("Rehearsed: nothing real was tested."), "{said}");
+    assert!(said.contains("shop/cache/it-keeps-what-is-written seen"), "{said}");
+    assert!(said.contains("wrong-version: it claims no `version`"), "{said}");
+    let junit = run.file("junit.xml");
+    for words in [
+        r#"<testsuites name="rehearsal.prove""#,
+        r#"<testsuite name="rehearsal.prove.shop.cache.it-keeps-what-is-written""#,
+        r#"<testcase name="loses-writes" classname="shop/cache/it-keeps-what-is-written""#,
+        r#"<property name="cluster" value="rehearsal"/>"#,
+        r#"failures="0" errors="0""#,
+    ] {
+        assert!(junit.contains(words), "lacks {words}:\n{junit}");
+    }
+    let left: Vec<_> = std::fs::read_dir(run.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["junit.xml"], "a proving leaves its report alone");
+}
+
+#[test]
+fn a_proving_is_told_to_programs_case_by_case() {
+    let run = Run::with(&["prove", "shop", "--component", "namespace", "--fault", "*-label-tier", "--json"]);
+    let told: serde_json::Value = serde_json::from_slice(&run.output.stdout).unwrap();
+    assert_eq!(told["cluster"], "rehearsal");
+    assert_eq!(told["counts"]["seen"], 2, "{told}");
+    let first = &told["proofs"][0];
+    assert_eq!((&first["step"], &first["outcome"]), (&"shop/namespace/it-is-there".into(), &"seen".into()), "{told}");
+    assert_eq!(first["said"], "label tier is missing", "{told}");
+}
+
+#[test]
+fn nothing_is_proven_of_what_does_not_hold_to_begin_with() {
+    let run = Run::with(&["prove", "sinking"]);
+    let said = run.unwrapped();
+    assert_eq!(run.output.status.code(), Some(1), "{said}");
+    assert!(said.contains("nothing can be proven: not everything holds while nothing is wrong"), "{said}");
+    assert!(said.contains("sinking/unpullable/settle:") && said.contains("cannot pull image"), "{said}");
+}
+
+#[test]
+fn a_pattern_that_no_fault_has_proves_nothing() {
+    let run = Run::with(&["prove", "shop", "--component", "namespace", "--fault", "no-such-fault"]);
+    assert_eq!(run.output.status.code(), Some(4), "{}", run.said());
+    assert!(run.said().contains("nothing was proven"), "{}", run.said());
 }

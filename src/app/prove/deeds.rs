@@ -1,0 +1,261 @@
+//! What goes wrong is brought about, by the rehearsal's own means or by the hand of a client.
+
+use std::time::Duration;
+
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, PropagationPolicy};
+use kube::{Client, ResourceExt as _};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::checks::{Address, Host};
+use crate::complaint;
+use crate::kinds::{Kind, endpoint};
+use crate::prove::{Deed, Object, Storm, Whose};
+use crate::rehearsal::{Fault, Rehearsal, Target};
+use crate::watch::Hub;
+
+/// The longest that the consequences of a deed are waited for: those of some never end.
+const CONSEQUENCES: Duration = Duration::from_millis(400);
+
+/// When connections are cut, after a check has begun: at once it would have none.
+const CUTS: [Duration; 3] = [Duration::from_millis(15), Duration::from_millis(60), Duration::from_millis(150)];
+
+/// Kinds whose end is seen only when what they have made is gone as well.
+const MAKERS: [&str; 4] = ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"];
+
+/// Who does what goes wrong in one rehearsal.
+pub(super) struct Hand<'a> {
+    rehearsal: &'a Rehearsal,
+    /// Watches of its own: what is looked at is not to know of it before its time.
+    hub: Hub,
+    /// The namespace of the component at hand.
+    namespace: &'a str,
+}
+
+impl<'a> Hand<'a> {
+    pub(super) fn new(rehearsal: &'a Rehearsal, client: Client, namespace: &'a str) -> Self {
+        Self { rehearsal, hub: Hub::new(client), namespace }
+    }
+
+    /// Does all that is to be done before a check begins, and waits for its consequences.
+    ///
+    /// # Errors
+    /// Why it cannot be done.
+    pub(super) async fn prepare(&self, deeds: &[Deed]) -> Result<(), String> {
+        for deed in deeds {
+            self.act(deed).await?;
+        }
+        if !deeds.is_empty() {
+            self.rehearsal.rest(CONSEQUENCES).await;
+        }
+        Ok(())
+    }
+
+    /// Does what befalls a check that is under way.
+    pub(super) async fn interfere(&self, storm: Option<Storm>) {
+        match storm {
+            Some(Storm::Gust(gust, requests)) => self.rehearsal.gust(gust, requests),
+            Some(Storm::Cut) => self.cut(false).await,
+            Some(Storm::Forget) => self.cut(true).await,
+            None => {}
+        }
+    }
+
+    async fn cut(&self, forgets: bool) {
+        let mut before = Duration::ZERO;
+        for at in CUTS {
+            // Nothing announces how far a check has come.
+            sleep(at - before).await;
+            before = at;
+            if forgets {
+                self.rehearsal.forget();
+            }
+            self.rehearsal.cut();
+        }
+    }
+
+    async fn act(&self, deed: &Deed) -> Result<(), String> {
+        match deed {
+            Deed::Server { at, fault } => self.afflict(at, fault).await,
+            Deed::DnsServer { fault } => self.afflict_dns(fault).await,
+            Deed::Life { whose, fault } => {
+                self.strike(whose, *fault);
+                Ok(())
+            }
+            Deed::Restart(object) => {
+                let now = jiff::Timestamp::now().to_string();
+                let notes = json!({ "kubectl.kubernetes.io/restartedAt": now });
+                let patch = json!({ "spec": { "template": { "metadata": { "annotations": notes } } } });
+                self.merge(object, &patch).await
+            }
+            Deed::Replace(at) => self.replace(at).await,
+            Deed::Merge { object, patch } => self.merge(object, patch).await,
+            Deed::Status { object, patch } => {
+                let (api, names) = self.find(object).await?;
+                for name in names {
+                    let patched = api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
+                    patched.map_err(|error| cannot("change the status of", object, &error))?;
+                }
+                Ok(())
+            }
+            Deed::Delete(object) => self.delete(object).await,
+            Deed::Recreate(object) => self.recreate(object).await,
+            Deed::Create(manifest) => self.create(manifest).await,
+        }
+    }
+
+    fn strike(&self, whose: &Whose, fault: Fault) {
+        let (namespace, prefix) = match whose {
+            Whose::Within { namespace, prefix } => (Some(namespace.as_deref().unwrap_or(self.namespace)), prefix),
+            Whose::Definition(name) => (None, name),
+        };
+        let target = Target { namespace: namespace.map(str::to_owned), prefix: prefix.clone() };
+        self.rehearsal.afflict(target, Some(fault));
+    }
+
+    async fn afflict(&self, at: &Address, fault: &str) -> Result<(), String> {
+        let (namespace, pods) = self.behind(at).await?;
+        let struck: usize =
+            pods.iter().map(|pod| self.rehearsal.afflict_server(&namespace, &pod.name_any(), Some(fault))).sum();
+        if struck == 0 {
+            return Err(format!("no server behind {at} can be made to show `{fault}`"));
+        }
+        Ok(())
+    }
+
+    async fn afflict_dns(&self, fault: &str) -> Result<(), String> {
+        let pods = self.pods("kube-system", "k8s-app=kube-dns").await?;
+        let last = pods.last().map(|pod| self.rehearsal.afflict_server("kube-system", &pod.name_any(), Some(fault)));
+        match last {
+            Some(1..) => Ok(()),
+            Some(0) | None => Err(format!("no DNS server can be made to show `{fault}`")),
+        }
+    }
+
+    /// The pods that serve an address, and their namespace.
+    async fn behind(&self, at: &Address) -> Result<(String, Vec<DynamicObject>), String> {
+        let within = |namespace: &Option<String>| namespace.clone().unwrap_or_else(|| self.namespace.to_owned());
+        let (object, namespace) = match &at.host {
+            Host::Outside(_) => return Err(format!("{at} lies outside the cluster")),
+            Host::Service { name, namespace } => (named("Service", namespace.as_ref(), name), within(namespace)),
+            Host::Pod { name, namespace } => (named("Pod", namespace.as_ref(), name), within(namespace)),
+        };
+        let (api, _) = self.find(&object).await?;
+        let found = api.get(&object.name).await.map_err(|error| cannot("read", &object, &error))?;
+        if object.kind == "Pod" {
+            return Ok((namespace, vec![found]));
+        }
+        let selector = found.data["spec"]["selector"].as_object().cloned().unwrap_or_default();
+        let labels = selector.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
+        let pods = self.pods(&namespace, &labels.collect::<Vec<_>>().join(",")).await?;
+        Ok((namespace, pods))
+    }
+
+    async fn pods(&self, namespace: &str, labels: &str) -> Result<Vec<DynamicObject>, String> {
+        let kind = self.kind("Pod").await?;
+        let api: Api<DynamicObject> = endpoint(self.hub.client(), &kind.resource, Some(namespace));
+        let pods = api.list(&ListParams::default().labels(labels)).await;
+        pods.map(|list| list.items).map_err(|error| format!("cannot list pods: {}", complaint::chain(&error)))
+    }
+
+    async fn replace(&self, at: &Address) -> Result<(), String> {
+        let (namespace, pods) = self.behind(at).await?;
+        if pods.is_empty() {
+            return Err(format!("no pod is behind {at}"));
+        }
+        for pod in pods {
+            self.delete(&named("Pod", Some(&namespace), &pod.name_any())).await?;
+        }
+        Ok(())
+    }
+
+    async fn merge(&self, object: &Object, patch: &Value) -> Result<(), String> {
+        let (api, names) = self.find(object).await?;
+        for name in names {
+            let patched = api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
+            patched.map_err(|error| cannot("change", object, &error))?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, object: &Object) -> Result<(), String> {
+        let (api, names) = self.find(object).await?;
+        let makes = MAKERS.contains(&object.kind.as_str());
+        let policy = if makes { PropagationPolicy::Foreground } else { PropagationPolicy::Background };
+        let how = DeleteParams { propagation_policy: Some(policy), ..DeleteParams::default() };
+        for name in &names {
+            api.delete(name, &how).await.map_err(|error| cannot("delete", object, &error))?;
+        }
+        if makes {
+            self.gone(object, &names).await?;
+        }
+        Ok(())
+    }
+
+    async fn gone(&self, object: &Object, names: &[String]) -> Result<(), String> {
+        let kind = self.kind(&object.kind).await?;
+        let gone = |objects: &[std::sync::Arc<DynamicObject>]| {
+            objects.iter().all(|one| !names.contains(&one.name_any())).then_some(())
+        };
+        let waited = self.hub.until(&kind.resource, self.place(&kind, object).as_deref(), gone).await;
+        waited.map_err(|error| complaint::chain(&error))
+    }
+
+    async fn recreate(&self, object: &Object) -> Result<(), String> {
+        let (api, _) = self.find(object).await?;
+        let found = api.get(&object.name).await.map_err(|error| cannot("read", object, &error))?;
+        self.delete(object).await?;
+        self.gone(object, std::slice::from_ref(&object.name)).await?;
+        let mut fresh =
+            DynamicObject { data: found.data, types: found.types, metadata: kube::api::ObjectMeta::default() };
+        fresh.metadata.name = found.metadata.name;
+        fresh.metadata.namespace = found.metadata.namespace;
+        fresh.metadata.labels = found.metadata.labels;
+        fresh.metadata.annotations = found.metadata.annotations;
+        if let Some(fields) = fresh.data.as_object_mut() {
+            fields.remove("status");
+        }
+        let created = api.create(&PostParams::default(), &fresh).await;
+        created.map(drop).map_err(|error| cannot("create", object, &error))
+    }
+
+    async fn create(&self, manifest: &Value) -> Result<(), String> {
+        let object: DynamicObject =
+            serde_json::from_value(manifest.clone()).map_err(|error| format!("no object: {error}"))?;
+        let title = named(manifest["kind"].as_str().unwrap_or_default(), None, &object.name_any());
+        let kind = self.kind(&title.kind).await?;
+        let api = kind.endpoint(self.hub.client(), &object, self.namespace);
+        let created = api.create(&PostParams::default(), &object).await;
+        created.map(drop).map_err(|error| cannot("create", &title, &error))
+    }
+
+    /// Where an object is reached, and its name; of all of a kind, their names.
+    async fn find(&self, object: &Object) -> Result<(Api<DynamicObject>, Vec<String>), String> {
+        let kind = self.kind(&object.kind).await?;
+        let api: Api<DynamicObject> = endpoint(self.hub.client(), &kind.resource, self.place(&kind, object).as_deref());
+        if object.name != "*" {
+            return Ok((api, vec![object.name.clone()]));
+        }
+        let all = api.list(&ListParams::default()).await.map_err(|error| cannot("list", object, &error))?;
+        match all.items.iter().map(|object| object.name_any()).collect::<Vec<_>>() {
+            names if names.is_empty() => Err(format!("there is no {}", object.kind)),
+            names => Ok((api, names)),
+        }
+    }
+
+    fn place(&self, kind: &Kind, object: &Object) -> Option<String> {
+        kind.namespaced.then(|| object.namespace.as_deref().unwrap_or(self.namespace).to_owned())
+    }
+
+    async fn kind(&self, kind: &str) -> Result<Kind, String> {
+        self.hub.resource(kind).await.map_err(|error| complaint::chain(&error))
+    }
+}
+
+fn named(kind: &str, namespace: Option<&String>, name: &str) -> Object {
+    Object { kind: kind.to_owned(), namespace: namespace.cloned(), name: name.to_owned() }
+}
+
+fn cannot(what: &str, object: &Object, error: &kube::Error) -> String {
+    format!("cannot {what} {} {}: {}", object.kind, object.name, complaint::chain(error))
+}

@@ -1,0 +1,220 @@
+//! One check, or one component's readiness, looked at while something goes wrong, on a cluster of its own.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use tokio::time::{Instant, timeout};
+
+use super::super::site::{About, Site};
+use super::super::world::{Memory, Platform};
+use super::deeds::Hand;
+use crate::checks::{Check, Pace, Verdict};
+use crate::cluster::{Ownership, Raised};
+use crate::complaint;
+use crate::engine::{self, RunOptions, Usage};
+use crate::events::{Ending, Event, EventKind, Evidence, Fault, REHEARSAL};
+use crate::k8s::Access;
+use crate::plan::{CheckWork, Plan, Step, StepId, Work};
+use crate::ports::{Done, Notes, Trouble, World};
+use crate::prove::{Case, Deed, Expected, Outcome};
+use crate::rehearsal::{Rehearsal, TEMPO};
+use crate::span::Span;
+
+/// The longest that bringing a case about may take.
+const PREPARATION: Duration = Duration::from_secs(30);
+
+/// The shortest and the longest window in which looks must see a fault.
+const WINDOW: (Span, Span) = (Span::secs(3), Span::secs(4));
+/// The window of what waits by itself, and ends as soon as it knows.
+const WAIT: Span = Span::secs(8);
+/// The shortest look: what is cut short before it has come to anything says nothing.
+const LOOK: Span = Span::millis(1_500);
+const PAUSE: Span = Span::millis(20);
+/// The shortest launch of a Job, which in a rehearsal takes a tenth of it.
+const LAUNCH: Span = Span::millis(750);
+
+/// What every trial of a proving needs.
+#[derive(Clone)]
+pub(super) struct Ground {
+    /// The cluster in which everything holds.
+    pub(super) rehearsal: Arc<Rehearsal>,
+    /// Who has installed everything in it.
+    pub(super) platform: Arc<Platform>,
+    pub(super) run: String,
+    pub(super) folder: Arc<Path>,
+    pub(super) helm: Option<std::path::PathBuf>,
+    pub(super) secrets: crate::secrets::Secrets,
+}
+
+/// One case of one step.
+pub(super) struct Trial {
+    /// What is looked at; of a component that is to endure, both steps.
+    pub(super) steps: Vec<Step>,
+    pub(super) case: Case,
+    /// The namespace of the component.
+    pub(super) namespace: String,
+}
+
+impl Trial {
+    /// What is proven: the last step.
+    pub(super) fn step(&self) -> StepId {
+        self.steps.last().map_or_else(StepId::cluster, |step| step.id.clone())
+    }
+
+    /// Brings the case about and looks; what became of it, and how long it took from then on.
+    pub(super) async fn run(&self, ground: &Ground, number: usize) -> (Outcome, Duration) {
+        if let Expected::Unclaimed(why) = self.case.expected {
+            return (Outcome::Unclaimed { why: why.to_owned() }, Duration::ZERO);
+        }
+        let undone = |why: String| (Outcome::Undone { why }, Duration::ZERO);
+        let prepared = timeout(PREPARATION, self.prepare(ground, number)).await;
+        let (rehearsal, site) = match prepared {
+            Ok(Ok(prepared)) => prepared,
+            Ok(Err(why)) => return undone(why),
+            Err(_elapsed) => return undone(format!("not brought about within {} s", PREPARATION.as_secs())),
+        };
+        let begun = Instant::now();
+        match self.look(ground, Arc::new(rehearsal), site).await {
+            Ok(ending) => (self.case.expected.judge(&ending), begun.elapsed()),
+            Err(why) => undone(why),
+        }
+    }
+
+    async fn prepare(&self, ground: &Ground, number: usize) -> Result<(Rehearsal, Site), String> {
+        let rehearsal = ground.rehearsal.fork().await.map_err(|error| complaint::chain(&error))?;
+        rehearsal.rest(PREPARATION / 10).await;
+        let raised = Raised {
+            access: Access::Kubeconfig { file: rehearsal.kubeconfig(), context: None },
+            ownership: Ownership::Ours,
+            tempo: TEMPO,
+            done: Done::saying("forked"),
+        };
+        let folder = ground.folder.join(number.to_string());
+        let (helm, secrets) = (ground.helm.as_deref(), &ground.secrets);
+        let about = About { run: &ground.run, folder: &folder, helm, secrets };
+        let site = Site::open(&raised, about).await.map_err(|trouble| trouble.headline)?;
+        if self.steps.len() == 1 {
+            let hand = Hand::new(&rehearsal, site.target.client.clone(), &self.namespace);
+            hand.prepare(&self.case.deeds).await?;
+        }
+        Ok((rehearsal, site))
+    }
+
+    async fn look(&self, ground: &Ground, rehearsal: Arc<Rehearsal>, site: Site) -> Result<Ending, String> {
+        let client = site.target.client.clone();
+        let plan = Plan { steps: self.hastened(), omissions: Vec::new(), written: std::collections::BTreeMap::new() };
+        let later = if self.steps.len() > 1 { self.case.deeds.clone() } else { Vec::new() };
+        let (rehearsed, namespace) = (Arc::clone(&rehearsal), self.namespace.clone());
+        let world = Arc::new(Scene { memory: ground.platform.memory.on(site), rehearsal: rehearsed, namespace, later });
+        let options = RunOptions {
+            jobs: NonZeroUsize::MIN,
+            run: ground.run.clone(),
+            environment: REHEARSAL.to_owned(),
+            cluster: REHEARSAL.to_owned(),
+            sign_off: false,
+            started: jiff::Timestamp::now(),
+            measure: Usage::default,
+        };
+        let (of, mut last) = (self.step(), None);
+        let sink = |event: &Event| {
+            if let EventKind::StepEnded { step, ending, .. } = &event.kind
+                && *step == of
+            {
+                last = Some(ending.clone());
+            }
+        };
+        let run = Box::pin(engine::run(&plan, world, options, futures::stream::pending(), sink));
+        let hand = Hand::new(&rehearsal, client, &self.namespace);
+        tokio::join!(hand.interfere(self.case.storm), run);
+        match last {
+            Some(Ending::Blocked { by }) => Err(format!("{by} did not hold before anything went wrong")),
+            Some(ending) => Ok(ending),
+            None => Err("it did not end".to_owned()),
+        }
+    }
+
+    /// The steps with their times as a rehearsal has them. What must hold in bad weather has all the time that it has on
+    /// a real cluster: it ends as soon as it holds.
+    fn hastened(&self) -> IndexMap<StepId, Step> {
+        let is_weather = self.case.expected == Expected::Held;
+        let steps = self.steps.iter().map(|step| {
+            let mut step = step.clone();
+            if let Work::Check(work) = &mut step.work {
+                hasten(work, is_weather);
+                step.budget = work.spec.patience.within;
+            } else if !is_weather {
+                step.budget = WAIT;
+            }
+            (step.id.clone(), step)
+        });
+        steps.collect()
+    }
+}
+
+/// A span as a rehearsal has it, and no shorter than this.
+fn shorter(span: Span, least: Span) -> Span {
+    Span::from(span.duration() / TEMPO).max(least)
+}
+
+fn hasten(work: &mut CheckWork, is_weather: bool) {
+    let patience = &mut work.spec.patience;
+    patience.every = shorter(patience.every, PAUSE);
+    if is_weather {
+        return;
+    }
+    patience.within = match work.spec.check.pace() {
+        Pace::Repeated => shorter(patience.within, WINDOW.0).min(WINDOW.1),
+        Pace::Once => WAIT,
+    };
+    patience.look = shorter(patience.look, LOOK);
+    if let Check::Job(job) = &mut work.spec.check {
+        job.launch = Span::from(job.launch.duration() / (2 * TEMPO)).max(LAUNCH);
+    }
+}
+
+/// A world in which everything has been installed, and something goes wrong.
+struct Scene {
+    memory: Memory,
+    rehearsal: Arc<Rehearsal>,
+    namespace: String,
+    /// What goes wrong once everything is ready.
+    later: Vec<Deed>,
+}
+
+impl World for Scene {
+    async fn perform(&self, step: &Step, notes: &Notes) -> Result<Done, Trouble> {
+        match &step.work {
+            Work::Settle(work) => {
+                let done = self.memory.settle(work, notes).await?;
+                if !self.later.is_empty() {
+                    let client = self.memory.site()?.target.client.clone();
+                    let hand = Hand::new(&self.rehearsal, client, &self.namespace);
+                    hand.prepare(&self.later).await.map_err(Trouble::environment)?;
+                }
+                Ok(done)
+            }
+            Work::Endure(work) => self.memory.endure(work, notes).await,
+            Work::Cluster(_)
+            | Work::Render(_)
+            | Work::Preload(_)
+            | Work::Install(_)
+            | Work::Budget(_)
+            | Work::Check(_)
+            | Work::Teardown => {
+                let headline = format!("{} is not performed", step.id);
+                Err(Trouble { fault: Fault::Ourselves, headline, details: Vec::new() })
+            }
+        }
+    }
+
+    async fn observe(&self, check: &CheckWork, notes: &Notes) -> Verdict {
+        self.memory.observe(check, notes).await
+    }
+
+    async fn keep_evidence(&self, _: &Step, _: &Ending, _: &Notes) -> Option<Evidence> {
+        None
+    }
+}

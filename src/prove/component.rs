@@ -1,0 +1,64 @@
+//! A component's readiness: what it waits for must be doomed, or late, by its lowest cause.
+
+use serde_json::json;
+
+use super::{Case, Cases, Deed, Object, Whose, crd, weather, workload};
+use crate::rehearsal::Fault;
+
+/// When a fault comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Installed {
+    /// While it becomes ready.
+    Settling,
+    /// Once it is ready.
+    Enduring,
+}
+
+/// The faults that a component's readiness must show, and the weather that it must bear; of these objects those that make
+/// pods, or kinds.
+#[must_use]
+pub fn of_component(when: Installed, objects: &[Object]) -> Vec<Case> {
+    let mut cases = Cases::default();
+    for object in objects {
+        let (kind, name) = (object.kind.as_str(), object.name.as_str());
+        let mut own = match (when, kind) {
+            (Installed::Settling, "Deployment" | "StatefulSet" | "DaemonSet") => settling(object),
+            (Installed::Settling, "CustomResourceDefinition") => {
+                let mut cases = crd::definition(name);
+                cases.0.extend(weather::of_api(&[]).0);
+                cases
+            }
+            (Installed::Enduring, "Deployment" | "StatefulSet" | "DaemonSet") => enduring(object),
+            (Installed::Settling | Installed::Enduring, _) => Cases::default(),
+        };
+        for case in &mut own.0 {
+            case.name = format!("{}/{name}: {}", kind.to_lowercase(), case.name);
+        }
+        cases.0.append(&mut own.0);
+    }
+    cases.0
+}
+
+fn settling(object: &Object) -> Cases {
+    let mut cases = workload::rollouts(object);
+    let anew = Deed::Restart(object.clone());
+    let whose = Whose::within(object.namespace.as_deref(), &object.name);
+    for fault in [Fault::SlowStart, Fault::RestartsOnce] {
+        cases.held(fault.name(), vec![Deed::Life { whose: whose.clone(), fault }, anew.clone()]);
+    }
+    cases.0.extend(weather::of_api(&[anew]).0);
+    cases
+}
+
+fn enduring(object: &Object) -> Cases {
+    let mut cases = Cases::default();
+    let whose = Whose::within(object.namespace.as_deref(), &object.name);
+    let crash = vec![Deed::Life { whose, fault: Fault::CrashLoop }, Deed::Restart(object.clone())];
+    cases.broken("crashes-later", crash, ["exited with code 1"]);
+    cases.broken("deleted-later", Deed::Delete(object.clone()), [&object.name]);
+    if object.kind != "DaemonSet" {
+        let patch = json!({ "spec": { "replicas": 0 } });
+        cases.broken("scaled-to-zero-later", Deed::Merge { object: object.clone(), patch }, ["scaled"]);
+    }
+    cases
+}

@@ -1,0 +1,43 @@
+//! Twin of `checks/dns.rs`. One server of several is struck: each must answer for itself.
+
+use serde_json::json;
+
+use super::{Cases, Deed, Object};
+use crate::checks::{Absence, Dns};
+
+/// The workload of the cluster's DNS, which every distribution has under this name.
+const SERVERS: (&str, &str) = ("kube-system", "coredns");
+
+pub(super) fn cases(claim: &Dns) -> Cases {
+    let mut cases = Cases::default();
+    let servers = Object::new("Deployment", Some(SERVERS.0), SERVERS.1);
+    let one = |fault| Deed::DnsServer { fault };
+    match claim.expect {
+        Absence::Present => {
+            cases.broken("nxdomain", one("nxdomain"), ["NXDOMAIN", SERVERS.1]);
+            cases.broken("servfail", one("servfail"), ["SERVFAIL", SERVERS.1]);
+            cases.broken("refused", one("refused"), ["REFUSED", SERVERS.1]);
+            cases.broken("no-addresses", one("no-addresses"), ["NODATA", SERVERS.1]);
+            cases.broken("wrong-address", one("wrong-address"), ["says:", SERVERS.1]);
+            cases.broken("closes", one("closes"), ["broke off", SERVERS.1]);
+            cases.broken("hangs", one("hangs"), ["no answer within", SERVERS.1]);
+            cases.broken("no-server", Deed::Delete(servers), ["no ready DNS pod"]);
+        }
+        Absence::Absent | Absence::AbsentWithItsKind => {
+            match claim.name.contains('.') {
+                // Which of its parts is a namespace is known to the probe alone.
+                true => cases.unclaimed("appears", "only a name of one label is made to appear"),
+                false => {
+                    let spec = json!({ "ports": [{ "port": 80 }] });
+                    let metadata = json!({ "name": claim.name });
+                    let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec });
+                    cases.broken("appears", Deed::Create(service), [claim.name.as_str(), " is 10."]);
+                }
+            }
+            cases.unclear("servfail", one("servfail"), ["SERVFAIL", SERVERS.1]);
+            cases.unclear("hangs", one("hangs"), ["no answer within", SERVERS.1]);
+            cases.unclear("no-server", Deed::Delete(servers), ["no ready DNS pod"]);
+        }
+    }
+    cases
+}

@@ -1,0 +1,515 @@
+//! What can go wrong with what a check looks at, and what must become of the check: how it is shown that it can fail.
+//!
+//! - Purpose: for each claim the faults that it says it sees, each with the cause that must be named, and the weather that
+//!   it must not mind ([`of_check`], [`of_component`]); whether what became of it is what had to ([`Expected::judge`]).
+//! - Never: do any of it. A [`Deed`] is data; the composition root does it to a rehearsal.
+//! - Why not in `checks`: a judge that said itself what it sees would be right by definition. What is written here follows
+//!   from what a field of a claim means to who writes it. One probed system, one file, as there.
+//! - Why words: a check that is red for another reason than the one at hand would be red without it as well.
+
+mod component;
+mod crd;
+mod dns;
+mod exec;
+mod helm_test;
+mod http;
+mod job;
+mod namespace;
+mod operator;
+mod pods;
+mod postgres;
+mod reach;
+mod redis;
+mod tcp;
+mod weather;
+mod workload;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::checks::{Address, Check};
+use crate::events::Ending;
+use crate::plan::StepId;
+use crate::rehearsal::{Fault, Gust};
+
+pub use self::component::{Installed, of_component};
+
+/// One thing that is made to go wrong, and what must become of the check.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
+    /// A name that stays: `wrong-role`.
+    pub name: String,
+    /// What is done before the check begins, in this order.
+    pub deeds: Vec<Deed>,
+    /// What befalls it while it looks.
+    pub storm: Option<Storm>,
+    /// What must become of the check.
+    pub expected: Expected,
+}
+
+/// One thing that is done to a rehearsal.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deed {
+    /// Every server behind an address has a fault, by the name that it knows it by.
+    Server {
+        /// Where; a name without a namespace is in that of the component.
+        at: Address,
+        /// Its name.
+        fault: &'static str,
+    },
+    /// One of the cluster's DNS servers has a fault; the others are well.
+    DnsServer {
+        /// Its name.
+        fault: &'static str,
+    },
+    /// From now on something goes wrong in the life of objects.
+    Life {
+        /// Of which.
+        whose: Whose,
+        /// What.
+        fault: Fault,
+    },
+    /// A workload makes its pods anew, as `kubectl rollout restart` does.
+    Restart(Object),
+    /// What serves an address is deleted, and made anew by whom it belongs to.
+    Replace(Address),
+    /// An object is changed.
+    Merge {
+        /// Which.
+        object: Object,
+        /// A merge patch.
+        patch: Value,
+    },
+    /// What an object says of itself is changed.
+    Status {
+        /// Which.
+        object: Object,
+        /// A merge patch of the whole object.
+        patch: Value,
+    },
+    /// An object is deleted.
+    Delete(Object),
+    /// An object is deleted and created again as it was.
+    Recreate(Object),
+    /// An object is created.
+    Create(Value),
+}
+
+/// What befalls a check that is under way, at the API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storm {
+    /// The next requests are treated badly, so many of them.
+    Gust(Gust, usize),
+    /// Every connection breaks, now and again.
+    Cut,
+    /// Every watch expires as well.
+    Forget,
+}
+
+/// Which objects a fault is meant for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// What is in a namespace, that of the component where none is given, and has a name that begins so.
+    Within {
+        /// Where.
+        namespace: Option<String>,
+        /// The name of a workload is meant for its pods too; empty for all.
+        prefix: String,
+    },
+    /// An object without a namespace.
+    Definition(String),
+}
+
+impl Whose {
+    fn within(namespace: Option<&str>, prefix: &str) -> Self {
+        Self::Within { namespace: namespace.map(str::to_owned), prefix: prefix.to_owned() }
+    }
+}
+
+/// An object of a rehearsal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// `Deployment`, or with its API version where it is no built-in kind.
+    pub kind: String,
+    /// Where; that of the component where none is given and the kind has one.
+    pub namespace: Option<String>,
+    /// `metadata.name`; `*` for all that are there.
+    pub name: String,
+}
+
+impl Object {
+    fn new(kind: &str, namespace: Option<&str>, name: &str) -> Self {
+        Self { kind: kind.to_owned(), namespace: namespace.map(str::to_owned), name: name.to_owned() }
+    }
+}
+
+/// What must become of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// It is broken, and all these words are in what it says.
+    Broken(Vec<String>),
+    /// It could not look, and all these words are in what it says.
+    Unclear(Vec<String>),
+    /// It holds: this is weather.
+    Held,
+    /// It claims nothing of it, because of this; nothing is done.
+    Unclaimed(&'static str),
+}
+
+/// What became of a check in one case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "outcome")]
+pub enum Outcome {
+    /// The fault was seen, and named.
+    Seen {
+        /// What was said.
+        said: String,
+    },
+    /// It was not, or something else was named.
+    Missed {
+        /// What became of the check instead.
+        why: String,
+    },
+    /// The weather was borne.
+    Borne,
+    /// The weather turned it red.
+    FalseAlarm {
+        /// What was said.
+        said: String,
+    },
+    /// It is not claimed to be seen.
+    Unclaimed {
+        /// Why not.
+        why: String,
+    },
+    /// The fault could not be brought about, so nothing is shown.
+    Undone {
+        /// Why not.
+        why: String,
+    },
+}
+
+impl Outcome {
+    /// The same outcome told in other words.
+    #[must_use]
+    pub fn map(self, words: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::Seen { said } => Self::Seen { said: words(said) },
+            Self::Missed { why } => Self::Missed { why: words(why) },
+            Self::FalseAlarm { said } => Self::FalseAlarm { said: words(said) },
+            Self::Undone { why } => Self::Undone { why: words(why) },
+            other @ (Self::Borne | Self::Unclaimed { .. }) => other,
+        }
+    }
+}
+
+/// One case, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Proof {
+    /// The check, or a component's readiness, as it is named in plans and reports.
+    pub step: StepId,
+    /// The case.
+    pub fault: String,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// From the fault to the verdict.
+    pub took_ms: u64,
+}
+
+/// How many cases came to what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Faults that were seen.
+    pub seen: usize,
+    /// Faults that were not.
+    pub missed: usize,
+    /// Weather that was borne.
+    pub borne: usize,
+    /// Weather that was not.
+    pub false_alarms: usize,
+    /// Faults that are not claimed to be seen.
+    pub unclaimed: usize,
+    /// Faults that could not be brought about.
+    pub undone: usize,
+}
+
+impl Counts {
+    /// Of these proofs.
+    pub fn of<'a>(proofs: impl IntoIterator<Item = &'a Proof>) -> Self {
+        let mut counts = Self::default();
+        for proof in proofs {
+            let count = match proof.outcome {
+                Outcome::Seen { .. } => &mut counts.seen,
+                Outcome::Missed { .. } => &mut counts.missed,
+                Outcome::Borne => &mut counts.borne,
+                Outcome::FalseAlarm { .. } => &mut counts.false_alarms,
+                Outcome::Unclaimed { .. } => &mut counts.unclaimed,
+                Outcome::Undone { .. } => &mut counts.undone,
+            };
+            *count += 1;
+        }
+        counts
+    }
+
+    /// 0 where every fault was seen and all weather borne, 1 where not, 3 where that could not be found out, 4 where
+    /// nothing was done.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self { missed, false_alarms, .. } if *missed + *false_alarms > 0 => 1,
+            Self { undone, .. } if *undone > 0 => 3,
+            Self { seen, borne, .. } if *seen + *borne == 0 => 4,
+            _ => 0,
+        }
+    }
+}
+
+/// The faults that a check of a component in this namespace claims to see, and those of its system that it does not; then
+/// the weather.
+#[must_use]
+pub fn of_check(check: &Check, namespace: &str) -> Vec<Case> {
+    let mut cases = match check {
+        Check::Namespace(claim) => namespace::cases(claim, namespace),
+        Check::Crd(claim) => crd::cases(claim),
+        Check::Workload(claim) => workload::cases(claim),
+        Check::Operator(claim) => operator::cases(claim),
+        Check::Job(claim) => job::cases(claim),
+        Check::HelmTest(_) => helm_test::cases(),
+        Check::Dns(claim) => dns::cases(claim),
+        Check::Http(claim) => http::cases(claim),
+        Check::Tcp(claim) => tcp::cases(claim),
+        Check::Exec(claim) => exec::cases(claim),
+        Check::Redis(claim) => redis::cases(claim),
+        Check::Postgres(claim) => postgres::cases(claim),
+    };
+    cases.0.extend(weather::of_check(check).0);
+    cases.0
+}
+
+impl Expected {
+    /// Holds what became of a check against this.
+    #[must_use]
+    pub fn judge(&self, ending: &Ending) -> Outcome {
+        let said = told(ending);
+        match (self, ending) {
+            (Self::Unclaimed(why), _) => Outcome::Unclaimed { why: (*why).to_owned() },
+            (Self::Held, Ending::Held { .. }) => Outcome::Borne,
+            (Self::Held, _) => Outcome::FalseAlarm { said },
+            (Self::Broken(words), Ending::Broken { .. }) | (Self::Unclear(words), Ending::Unclear { .. }) => {
+                match words.iter().find(|words| !said.contains(words.as_str())) {
+                    None => Outcome::Seen { said },
+                    Some(lacking) => Outcome::Missed { why: format!("red without naming `{lacking}`: {said}") },
+                }
+            }
+            (Self::Broken(_), _) => Outcome::Missed { why: format!("not broken, but {}: {said}", word(ending)) },
+            (Self::Unclear(_), _) => Outcome::Missed { why: format!("not unclear, but {}: {said}", word(ending)) },
+        }
+    }
+}
+
+const fn word(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Held { .. } => "held",
+        Ending::Broken { .. } => "broken",
+        Ending::Unclear { .. } => "unclear",
+        Ending::Blocked { .. } => "blocked",
+        Ending::NotRun { .. } => "not run",
+    }
+}
+
+/// All that a red ending says of its cause.
+fn told(ending: &Ending) -> String {
+    let (first, more): (&str, &[String]) = match ending {
+        Ending::Held { saw: line, .. } | Ending::NotRun { why: line } => (line, &[]),
+        Ending::Broken { actual: line, details, .. } | Ending::Unclear { why: line, details, .. } => (line, details),
+        Ending::Blocked { by } => (by.as_str(), &[]),
+    };
+    std::iter::once(first).chain(more.iter().map(String::as_str)).collect::<Vec<_>>().join("; ")
+}
+
+/// Cases in the making.
+#[derive(Default)]
+struct Cases(Vec<Case>);
+
+impl Cases {
+    fn add(&mut self, name: impl Into<String>, deeds: impl Deeds, expected: Expected) {
+        self.0.push(Case { name: name.into(), deeds: deeds.listed(), storm: None, expected });
+    }
+
+    /// Must be broken, naming all of this.
+    fn broken<W: AsRef<str>>(
+        &mut self,
+        name: impl Into<String>,
+        deeds: impl Deeds,
+        words: impl IntoIterator<Item = W>,
+    ) {
+        self.add(name, deeds, Expected::Broken(owned(words)));
+    }
+
+    /// Must be unclear, naming all of this.
+    fn unclear<W: AsRef<str>>(
+        &mut self,
+        name: impl Into<String>,
+        deeds: impl Deeds,
+        words: impl IntoIterator<Item = W>,
+    ) {
+        self.add(name, deeds, Expected::Unclear(owned(words)));
+    }
+
+    /// Must be broken where it is claimed, naming this.
+    fn broken_if(&mut self, claimed: bool, name: &str, deeds: impl Deeds, words: &str, why_not: &'static str) {
+        match claimed {
+            true => self.broken(name, deeds, [words]),
+            false => self.unclaimed(name, why_not),
+        }
+    }
+
+    /// Is not claimed to be seen.
+    fn unclaimed(&mut self, name: impl Into<String>, why: &'static str) {
+        self.add(name, Vec::new(), Expected::Unclaimed(why));
+    }
+
+    /// Is weather.
+    fn held(&mut self, name: impl Into<String>, deeds: impl Deeds) {
+        self.add(name, deeds, Expected::Held);
+    }
+}
+
+fn owned<W: AsRef<str>>(words: impl IntoIterator<Item = W>) -> Vec<String> {
+    words.into_iter().map(|word| word.as_ref().to_owned()).collect()
+}
+
+/// One deed or several.
+trait Deeds {
+    fn listed(self) -> Vec<Deed>;
+}
+
+impl Deeds for Deed {
+    fn listed(self) -> Vec<Deed> {
+        vec![self]
+    }
+}
+
+impl Deeds for Vec<Deed> {
+    fn listed(self) -> Vec<Deed> {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Fault as AtFault;
+
+    fn broken(actual: &str) -> Ending {
+        Ending::Broken { expected: "it works".to_owned(), actual: actual.to_owned(), details: vec!["more".to_owned()] }
+    }
+
+    fn unclear(why: &str) -> Ending {
+        Ending::Unclear { fault: AtFault::Environment, why: why.to_owned(), details: Vec::new() }
+    }
+
+    fn held() -> Ending {
+        Ending::Held { saw: "all is well".to_owned(), warnings: Vec::new() }
+    }
+
+    #[test]
+    fn a_fault_is_seen_where_its_cause_is_named_and_the_kind_of_red_is_right() {
+        let expected = Expected::Broken(vec!["READONLY".to_owned()]);
+        assert_eq!(
+            expected.judge(&broken("said: READONLY")),
+            Outcome::Seen { said: "said: READONLY; more".to_owned() }
+        );
+        for other in [broken("said: LOADING"), unclear("READONLY"), held()] {
+            assert!(matches!(expected.judge(&other), Outcome::Missed { .. }), "{other:?}");
+        }
+        let expected = Expected::Unclear(vec!["LOADING".to_owned()]);
+        assert!(matches!(expected.judge(&unclear("LOADING")), Outcome::Seen { .. }));
+        for other in [broken("LOADING"), unclear("READONLY"), held()] {
+            assert!(matches!(expected.judge(&other), Outcome::Missed { .. }), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn weather_that_turns_a_check_red_is_a_false_alarm() {
+        assert_eq!(Expected::Held.judge(&held()), Outcome::Borne);
+        for red in [broken("x"), unclear("x"), Ending::NotRun { why: "x".to_owned() }] {
+            assert!(matches!(Expected::Held.judge(&red), Outcome::FalseAlarm { .. }), "{red:?}");
+        }
+    }
+
+    #[test]
+    fn the_exit_code_says_missed_before_undone_and_nothing_done_is_not_green() {
+        let code = |seen, missed, false_alarms, undone| {
+            Counts { seen, missed, false_alarms, undone, ..Counts::default() }.exit_code()
+        };
+        assert_eq!([code(5, 0, 0, 0), code(5, 1, 0, 1), code(5, 0, 1, 0), code(5, 0, 0, 1)], [0, 1, 1, 3]);
+        assert_eq!(code(0, 0, 0, 0), 4);
+        assert_eq!(Counts { unclaimed: 3, ..Counts::default() }.exit_code(), 4);
+    }
+
+    /// A claim in the suite file's words.
+    pub(super) fn check(yaml: &str) -> Check {
+        serde_saphyr::from_str(yaml).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn kinds() -> Vec<Check> {
+        [
+            "namespace: { labels: { a: b }, quota: { pods: '4' } }",
+            "namespace: { expect: absent }",
+            "crd: { names: [things.example.com], versions: [v1] }",
+            "crd: { names: [things.example.com], expect: absent }",
+            "workload: { kind: Deployment, name: web, replicas: 2 }",
+            "workload: { kind: Node, name: '*' }",
+            "workload: { kind: ConfigMap, name: web, expect: absent }",
+            "operator: { deployments: [manager], crds: [things.example.com] }",
+            "job: { manifest: job.yaml, log: { contains: done } }",
+            "helm-test: {}",
+            "dns: { name: web }",
+            "dns: { name: web.other, addresses: [10.0.0.1] }",
+            "dns: { name: web, expect: absent }",
+            "http: { at: 'web:80', answers: { equals: hello } }",
+            "http: { at: 'web:80', expect: denied }",
+            "tcp: { at: 'web:80', answers: { contains: hello } }",
+            "tcp: { at: 'web:80', expect: denied }",
+            "exec: { pod: { app: web }, command: ['true'], prints: { contains: x } }",
+            "redis: { at: 'r:1', password: { secret: { name: s, key: k } }, role: master, replica: 's:1' }",
+            "redis: { at: 'r:1', role: replica }",
+            "redis: { at: 'r:1', password: { value: wrong }, expect: denied }",
+            "postgres: { at: 'p:1', user: app, role: primary }",
+            "postgres: { at: 'p:1', user: app, role: replica }",
+            "postgres: { at: 'p:1', user: app, expect: denied }",
+        ]
+        .map(check)
+        .into()
+    }
+
+    #[test]
+    fn every_kind_of_claim_has_a_fault_that_it_sees_and_weather_that_it_bears() {
+        for check in kinds() {
+            let cases = of_check(&check, "data");
+            let red = |case: &&Case| matches!(case.expected, Expected::Broken(_) | Expected::Unclear(_));
+            assert!(cases.iter().filter(red).count() > 0, "{check:?}");
+            assert!(cases.iter().any(|case| case.expected == Expected::Held), "{check:?}");
+            for case in cases.iter().filter(|case| !matches!(case.expected, Expected::Unclaimed(_))) {
+                assert!(case.deeds.len() + case.storm.iter().count() > 0, "{} of {check:?} does nothing", case.name);
+            }
+            for case in cases.iter().filter(red) {
+                let (Expected::Broken(words) | Expected::Unclear(words)) = &case.expected else { unreachable!() };
+                assert!(words.iter().any(|word| word.len() > 2), "{} of {check:?} names no cause", case.name);
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_cases_of_a_check_have_one_name() {
+        for check in kinds() {
+            let mut names: Vec<String> = of_check(&check, "data").into_iter().map(|case| case.name).collect();
+            let all = names.len();
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), all, "{check:?}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Twin of `checks/postgres.rs`.
+
+use super::{Cases, Deed, reach};
+use crate::checks::{Access, Postgres, PostgresRole};
+
+pub(super) fn cases(claim: &Postgres) -> Cases {
+    let mut cases = match claim.expect {
+        Access::Allowed => let_in(claim),
+        Access::Denied => kept_out(claim),
+    };
+    cases.0.extend(reach::cases(&claim.at, claim.expect).0);
+    reach::secret(claim.password.as_ref(), &mut cases);
+    cases
+}
+
+fn let_in(claim: &Postgres) -> Cases {
+    let mut cases = Cases::default();
+    let at = |fault| Deed::Server { at: claim.at.clone(), fault };
+    let is_replica = claim.role == Some(PostgresRole::Replica);
+    let keeps = claim.writes && !is_replica;
+    let writes = "it claims no writes here (`writes`, `role`)";
+    // The codes are PostgreSQL's own (its manual, appendix A).
+    cases.broken_if(keeps, "read-only", at("read-only"), "refused to write: 25006", writes);
+    cases.broken_if(keeps, "loses-commit", at("loses-commit"), "committed a row and then had", writes);
+    cases.broken_if(keeps, "no-disk", at("no-disk"), "refused to write: 53100", writes);
+    cases.broken_if(keeps, "no-permission", at("no-permission"), "refused to write: 42501", writes);
+    match (claim.role, keeps) {
+        (Some(PostgresRole::Primary), _) => cases.broken("in-recovery", at("in-recovery"), ["is a replica"]),
+        (None, true) => cases.broken("in-recovery", at("in-recovery"), ["refused to write: 25006"]),
+        (Some(PostgresRole::Replica), _) | (None, false) => {
+            cases.unclaimed("in-recovery", "it claims neither to be a primary nor writes");
+        }
+    }
+    let version = "it claims no `version`";
+    cases.broken_if(claim.version.is_some(), "wrong-version", at("wrong-version"), "is version", version);
+    let login = "a warning says that the password was not tested";
+    match claim.password {
+        Some(_) => cases.broken("rejects-login", at("rejects-login"), ["refused the login: 28P01"]),
+        None => cases.unclaimed("rejects-login", "it sends no password"),
+    }
+    cases.unclaimed("accepts-any-password", login);
+    cases.unclaimed("no-password", login);
+    cases.broken("starting-up", at("starting-up"), ["57P03"]);
+    cases.broken("too-many-connections", at("too-many-connections"), ["53300"]);
+    cases.broken("closes-mid-reply", at("closes-mid-reply"), ["broke off"]);
+    cases.broken("not-postgres", at("not-postgres"), ["broke off"]);
+    cases.broken("hangs", at("hangs"), [format!("postgres {} does not answer", claim.at)]);
+    cases
+}
+
+/// A server that cannot be talked to denies nothing, nor does one that lets in whoever comes over a forward.
+fn kept_out(claim: &Postgres) -> Cases {
+    let mut cases = Cases::default();
+    let at = |fault| Deed::Server { at: claim.at.clone(), fault };
+    match claim.password {
+        Some(_) => cases.broken("accepts-any-password", at("accepts-any-password"), ["was let in"]),
+        None => cases.unclaimed("accepts-any-password", "it comes without a password"),
+    }
+    cases.unclear("no-password", at("no-password"), ["without a password"]);
+    cases.unclear("starting-up", at("starting-up"), ["57P03"]);
+    cases.unclear("too-many-connections", at("too-many-connections"), ["53300"]);
+    cases.unclear("not-postgres", at("not-postgres"), ["broke off"]);
+    cases.unclear("hangs", at("hangs"), [format!("postgres {} does not answer", claim.at)]);
+    cases
+}

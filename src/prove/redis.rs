@@ -1,0 +1,83 @@
+//! Twin of `checks/redis.rs`.
+
+use super::{Cases, Deed, reach};
+use crate::checks::{Access, Redis, RedisRole};
+
+pub(super) fn cases(claim: &Redis) -> Cases {
+    let mut cases = match claim.expect {
+        Access::Allowed => let_in(claim),
+        Access::Denied => kept_out(claim),
+    };
+    cases.0.extend(reach::cases(&claim.at, claim.expect).0);
+    reach::secret(claim.password.as_ref(), &mut cases);
+    cases
+}
+
+fn let_in(claim: &Redis) -> Cases {
+    let mut cases = Cases::default();
+    let at = |fault| Deed::Server { at: claim.at.clone(), fault };
+    let is_replica = claim.role == Some(RedisRole::Replica);
+    let keeps = claim.writes && !is_replica;
+    let writes = "it claims no writes here (`writes`, `role`)";
+    cases.broken("refuses-writes", at("refuses-writes"), ["MISCONF"]);
+    cases.broken_if(keeps, "out-of-memory", at("out-of-memory"), "OOM", writes);
+    cases.broken_if(keeps, "stale-read", at("stale-read"), "took a write and then had", writes);
+    cases.broken_if(keeps, "loses-writes", at("loses-writes"), "took a write and then had no such key", writes);
+    let other = if is_replica { "is a master" } else { "is a replica" };
+    cases.broken_if(claim.role.is_some(), "wrong-role", at("wrong-role"), other, "it claims no `role`");
+    let link = if is_replica { "has lost its master" } else { "online of" };
+    let linked = is_replica || claim.replicas.is_some_and(|replicas| replicas > 0);
+    cases.broken_if(linked, "link-down", at("link-down"), link, "it claims neither `role: replica` nor `replicas`");
+    let version = "it claims no `version`";
+    cases.broken_if(claim.version.is_some(), "wrong-version", at("wrong-version"), "is version", version);
+    let login = "it sends no password";
+    let has_password = claim.password.is_some();
+    cases.broken_if(has_password, "auth-refused", at("auth-refused"), "refused the login: WRONGPASS", login);
+    cases.broken_if(has_password, "no-password", at("no-password"), "without any password configured", login);
+    let asks = claim.writes || claim.role.is_some() || claim.replicas.is_some() || claim.version.is_some();
+    cases.broken_if(asks, "ping-only", at("ping-only"), "unknown command", "it claims nothing beyond an answer");
+    cases.broken("loading", at("loading"), ["LOADING"]);
+    cases.broken("closes-mid-reply", at("closes-mid-reply"), ["gave no valid reply"]);
+    cases.broken("not-redis", at("not-redis"), ["gave no valid reply"]);
+    cases.broken("hangs", at("hangs"), [format!("redis {} does not answer", claim.at)]);
+    match &claim.replica {
+        None => cases.unclaimed("does-not-replicate", "it names no `replica`"),
+        Some(replica) => {
+            let on = |fault| Deed::Server { at: replica.clone(), fault };
+            let name = replica.to_string();
+            cases.broken("does-not-replicate", at("does-not-replicate"), [name.as_str(), "had no key"]);
+            cases.broken("replica-hangs", on("hangs"), [format!("redis {replica} does not answer")]);
+            cases.broken("replica-is-a-master", on("wrong-role"), [name.as_str(), "says that it is a master"]);
+            cases.broken("replica-not-redis", on("not-redis"), [format!("redis {replica} gave no valid reply")]);
+            match claim.password {
+                Some(_) => cases.broken("replica-refuses-login", on("auth-refused"), [name.as_str(), "WRONGPASS"]),
+                None => cases.unclaimed("replica-refuses-login", login),
+            }
+        }
+    }
+    cases
+}
+
+/// A server that cannot be talked to denies nothing.
+fn kept_out(claim: &Redis) -> Cases {
+    let mut cases = Cases::default();
+    let at = |fault| Deed::Server { at: claim.at.clone(), fault };
+    cases.broken(
+        "no-password",
+        at("no-password"),
+        [if claim.password.is_some() { "wants no password" } else { "let us in" }],
+    );
+    match claim.password {
+        Some(_) => cases.broken("accepts-any-password", at("accepts-any-password"), ["let us in"]),
+        None => cases.unclaimed("accepts-any-password", "it comes without a password"),
+    }
+    // Passwords are checked while it loads, too (redis `auth.json`: the flag LOADING).
+    match claim.password {
+        Some(_) => cases.unclaimed("loading", "a server that is loading refuses a wrong password all the same"),
+        None => cases.unclear("loading", at("loading"), ["LOADING"]),
+    }
+    cases.unclear("closes-mid-reply", at("closes-mid-reply"), ["gave no valid reply"]);
+    cases.unclear("not-redis", at("not-redis"), ["gave no valid reply"]);
+    cases.unclear("hangs", at("hangs"), [format!("redis {} does not answer", claim.at)]);
+    cases
+}

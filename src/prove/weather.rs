@@ -1,0 +1,68 @@
+//! What a platform that works goes through now and then, and no check may turn red for.
+
+use std::time::Duration;
+
+use super::{Case, Cases, Deed, Expected, Object, Storm, Whose};
+use crate::checks::{Access, Address, Check, Host};
+use crate::rehearsal::{Fault, Gust};
+
+/// How many requests a gust hits.
+const REQUESTS: usize = 3;
+
+/// The weather at the API server, with what is done before it.
+pub(super) fn of_api(before: &[Deed]) -> Cases {
+    let slow = Gust::Delay(Duration::from_millis(200));
+    let all = [
+        ("api-429", Storm::Gust(Gust::Throttle, 1)),
+        ("api-500-leader-change", Storm::Gust(Gust::Fail, REQUESTS)),
+        ("api-503", Storm::Gust(Gust::Unavailable, REQUESTS)),
+        ("api-reset", Storm::Gust(Gust::Reset, REQUESTS)),
+        ("api-slow", Storm::Gust(slow, 2 * REQUESTS)),
+        ("api-connections-cut", Storm::Cut),
+        ("api-410-expired", Storm::Forget),
+    ];
+    let case = |(name, storm): (&str, Storm)| Case {
+        name: name.to_owned(),
+        deeds: before.to_vec(),
+        storm: Some(storm),
+        expected: Expected::Held,
+    };
+    Cases(all.map(case).into())
+}
+
+/// The weather that a check must bear: at the API server, and behind the address that it talks to.
+pub(super) fn of_check(check: &Check) -> Cases {
+    let mut cases = of_api(&[]);
+    for at in addresses(check) {
+        let Host::Service { name, namespace } = &at.host else { continue };
+        cases.held(format!("{at}-pod-replaced"), Deed::Replace(at.clone()));
+        let whose = Whose::within(namespace.as_deref(), name);
+        let late = Deed::Life { whose, fault: Fault::LateEndpoint };
+        cases.held(format!("{at}-late-endpoint"), vec![late, Deed::Replace(at.clone())]);
+    }
+    if let Check::Dns(_) = check {
+        let servers = Object::new("Deployment", Some("kube-system"), "coredns");
+        cases.held("dns-rolled-out", Deed::Restart(servers));
+    }
+    cases
+}
+
+/// The servers that a check talks to.
+fn addresses(check: &Check) -> Vec<&Address> {
+    match check {
+        Check::Http(claim) if claim.expect == Access::Allowed => vec![&claim.at],
+        Check::Tcp(claim) if claim.expect == Access::Allowed => vec![&claim.at],
+        Check::Redis(claim) => std::iter::once(&claim.at).chain(&claim.replica).collect(),
+        Check::Postgres(claim) => vec![&claim.at],
+        Check::Http(_)
+        | Check::Tcp(_)
+        | Check::Namespace(_)
+        | Check::Crd(_)
+        | Check::Workload(_)
+        | Check::Operator(_)
+        | Check::Job(_)
+        | Check::HelmTest(_)
+        | Check::Dns(_)
+        | Check::Exec(_) => Vec::new(),
+    }
+}
