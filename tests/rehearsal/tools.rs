@@ -20,9 +20,11 @@ struct Tool {
 }
 
 impl Tool {
-    /// The program of a name; where it is missing that is said, and the test has nothing to do.
+    /// The program of a name; where it is missing that is said, and the test has nothing to do, unless
+    /// `SEAWORTHY_NEEDS_TOOLS` says that it must be there.
     fn find(name: &str, rehearsal: &Rehearsal) -> Option<Self> {
         let Ok(program) = which::which(name) else {
+            assert!(std::env::var_os("SEAWORTHY_NEEDS_TOOLS").is_none(), "{name} is not on the path");
             eprintln!("SKIPPED: {name} is not on the path, so nothing was tested with it");
             return None;
         };
