@@ -300,7 +300,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_way_out_that_swallows_every_question_says_nothing_about_the_cluster() {
         let silence = outside("nobody.data.", std::future::pending(), OUTSIDE).await;
-        let unasked = Some("no answer for nobody.data. within 7 s".to_owned());
+        let unasked = Some("no answer for nobody.data. within 7s".to_owned());
         assert_eq!(silence, Ok(Resolution::NoName { unasked }));
         let lost =
             outside("nobody.data.", async { Err(Unmet::Unseen(Unseen("the tunnel broke".to_owned()))) }, OUTSIDE).await;

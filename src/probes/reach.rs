@@ -58,19 +58,21 @@ impl Site<'_> {
         Ok(self.prober.dialer.dial(at, self.namespace()).await?)
     }
 
-    /// Sees `talk` through. A server that says nothing for long breaks the claim, should the look's time run out.
+    /// Sees `talk` through. A server that says nothing for long breaks the claim, should the look's time run out; `silence`
+    /// is asked now and again what that would be.
     pub(super) async fn hearing<C: Claim, T>(
         &self,
         claim: &C,
-        silence: impl FnOnce() -> C::Answer,
+        silence: impl Fn() -> C::Answer,
         talk: impl Future<Output = T>,
     ) -> T {
         let mut talk = pin!(talk);
-        if let Ok(said) = timeout(self.prober.hub.here(SILENCE), &mut talk).await {
-            return said;
+        loop {
+            match timeout(self.prober.hub.here(SILENCE), &mut talk).await {
+                Ok(said) => return said,
+                Err(_elapsed) => self.notes.stands(claim.judge(&silence())),
+            }
         }
-        self.notes.stands(claim.judge(&silence()));
-        talk.await
     }
 }
 

@@ -1,5 +1,6 @@
 //! Twin of `checks/redis.rs`.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -20,12 +21,16 @@ const REPLICATES: Duration = Duration::from_secs(5);
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
 pub(super) async fn observe(claim: &Redis, site: &Site<'_>) -> Result<RedisAnswer, Unseen> {
-    let silence = || RedisAnswer::Unmet(silent("redis", &claim.at));
-    let seen = site.hearing(claim, silence, visit(claim, site)).await;
+    let follower = Follower::default();
+    let silence = || match follower.unanswered(claim) {
+        Some(facts) => RedisAnswer::Open(facts),
+        None => RedisAnswer::Unmet(silent("redis", &claim.at)),
+    };
+    let seen = site.hearing(claim, silence, visit(claim, site, &follower)).await;
     seen.or_else(|unmet| unmet.answer(RedisAnswer::Unmet))
 }
 
-async fn visit(claim: &Redis, site: &Site<'_>) -> Result<RedisAnswer, Unmet> {
+async fn visit(claim: &Redis, site: &Site<'_>, follower: &Follower) -> Result<RedisAnswer, Unmet> {
     let password = credential::resolve_any(claim.password.as_ref(), site).await?;
     let login = Login { user: claim.user.as_deref(), password: password.as_deref() };
     let mut server = match Server::enter(&claim.at, &login, site).await? {
@@ -45,8 +50,8 @@ async fn visit(claim: &Redis, site: &Site<'_>) -> Result<RedisAnswer, Unmet> {
         let written = server.write(&key).await?;
         facts.written = Some(written.clone());
         if let (Written::Kept, Some(replica)) = (written, &claim.replica) {
-            let follower = Follower { claim, at: replica, facts: &facts, site };
-            facts.replicated = Some(follower.awaits(&key, &login).await?);
+            follower.begin(&facts);
+            facts.replicated = Some(follower.awaits(replica, &key, &login, site).await?);
         }
         // A user who may not delete has left a key that goes away by itself.
         server.ask::<redis::Value>(cmd("DEL").arg(&key)).await?.ok();
@@ -127,47 +132,58 @@ impl<'a> Server<'a> {
     }
 }
 
-/// A replica on which a key must appear.
-struct Follower<'a> {
-    claim: &'a Redis,
-    at: &'a Address,
-    /// What the server has shown to which it was written.
-    facts: &'a RedisFacts,
-    site: &'a Site<'a>,
-}
+/// How far looking for a key on a replica has come, should the time run out meanwhile.
+#[derive(Default)]
+struct Follower(Mutex<Option<(RedisFacts, Option<Replicated>)>>);
 
-impl Follower<'_> {
+impl Follower {
+    /// From now on it is the replica that is waited for; so much has been seen before.
+    fn begin(&self, facts: &RedisFacts) {
+        *self.state() = Some((facts.clone(), None));
+    }
+
+    /// What there is to say as long as the replica says no more; `None` where it has not been asked yet.
+    fn unanswered(&self, claim: &Redis) -> Option<RedisFacts> {
+        let (facts, so_far) = self.state().clone()?;
+        let replica = claim.replica.as_ref()?;
+        let replicated = so_far.unwrap_or_else(|| Replicated::Unmet(silent("redis", replica)));
+        Some(RedisFacts { replicated: Some(replicated), ..facts })
+    }
+
     /// Waits for a key.
-    async fn awaits(&self, key: &str, login: &Login<'_>) -> Result<Replicated, Unmet> {
-        let mut server = match self.hearing(Server::enter(self.at, login, self.site)).await {
+    async fn awaits(&self, at: &Address, key: &str, login: &Login<'_>, site: &Site<'_>) -> Result<Replicated, Unmet> {
+        let mut server = match Server::enter(at, login, site).await {
             Ok(Ok(server)) => server,
             Ok(Err(Refusal { error, .. })) => return Ok(Replicated::Refused(error)),
             Err(Unmet::Obstacle(obstacle)) => return Ok(Replicated::Unmet(obstacle)),
             Err(unseen) => return Err(unseen),
         };
-        let (since, patience) = (Instant::now(), self.site.prober.hub.here(REPLICATES));
+        let (since, patience) = (Instant::now(), site.prober.hub.here(REPLICATES));
         loop {
-            match self.hearing(server.ask::<Option<String>>(cmd("GET").arg(key))).await? {
+            match server.ask::<Option<String>>(cmd("GET").arg(key)).await? {
                 Ok(Some(found)) if found == key => {
                     // A user who may not ask has seen the key all the same.
                     let info = server.ask::<String>(&cmd("INFO")).await?.unwrap_or_default();
                     let is_master = field(&info, "role") == Some("master");
                     return Ok(if is_master { Replicated::OnMaster } else { Replicated::Appeared });
                 }
-                Ok(_) if since.elapsed() < patience => sleep(ASK_EVERY).await,
-                Ok(_) => return Ok(Replicated::Absent { after_ms: whole_millis(since.elapsed()) }),
+                Ok(_) => {
+                    let absent = Replicated::Absent { after_ms: whole_millis(since.elapsed()) };
+                    if since.elapsed() >= patience {
+                        return Ok(absent);
+                    }
+                    if let Some((_, so_far)) = self.state().as_mut() {
+                        *so_far = Some(absent);
+                    }
+                    sleep(ASK_EVERY).await;
+                }
                 Err(error) => return Ok(Replicated::Refused(error)),
             }
         }
     }
 
-    /// Sees one exchange through: should the time of the look run out in it, the replica is the silent one.
-    async fn hearing<T>(&self, exchange: impl Future<Output = T>) -> T {
-        let silence = || {
-            let replicated = Some(Replicated::Unmet(silent("redis", self.at)));
-            RedisAnswer::Open(RedisFacts { replicated, ..self.facts.clone() })
-        };
-        self.site.hearing(self.claim, silence, exchange).await
+    fn state(&self) -> MutexGuard<'_, Option<(RedisFacts, Option<Replicated>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -220,7 +236,7 @@ fn whole_millis(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
     use tokio::net::TcpStream;

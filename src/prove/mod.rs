@@ -474,7 +474,7 @@ mod tests {
             "tcp: { at: 'web:80', answers: { contains: hello } }",
             "tcp: { at: 'web:80', expect: denied }",
             "exec: { pod: { app: web }, command: ['true'], prints: { contains: x } }",
-            "redis: { at: 'r:1', password: { secret: { name: s, key: k } }, role: master, replica: 's:1' }",
+            "redis: { at: 'r:1', password: { secret: { name: auth, key: k } }, role: master, replica: 's:1' }",
             "redis: { at: 'r:1', role: replica }",
             "redis: { at: 'r:1', password: { value: wrong }, expect: denied }",
             "postgres: { at: 'p:1', user: app, role: primary }",
