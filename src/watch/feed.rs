@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::lean::Lean;
+use super::shelf::Shelf;
 use crate::kinds;
 
 /// How long the server keeps a watch open; also how soon a half-open connection is noticed, but for [`STALL`].
@@ -33,7 +34,7 @@ const AMNESIA: Duration = Duration::from_secs(30);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 /// The objects of one kind in one namespace, by namespace and name.
-pub type Objects = Arc<Vec<Arc<DynamicObject>>>;
+pub type Objects = Arc<Shelf>;
 
 /// What a watch knows at a moment.
 #[derive(Clone, Debug, Default)]
@@ -69,7 +70,7 @@ enum Ending {
 impl View {
     /// Takes in a complete list; what ended between two lists counts as gone.
     fn replace(&mut self, objects: Vec<Arc<DynamicObject>>) {
-        let former = self.objects.replace(Arc::new(objects)).unwrap_or_default();
+        let former = self.objects.replace(Arc::new(Shelf::new(objects))).unwrap_or_default();
         for object in former.iter() {
             self.bury(object);
         }
@@ -82,7 +83,7 @@ impl View {
             return;
         }
         let at = place(&self.ended);
-        let ended = Arc::make_mut(&mut self.ended);
+        let ended = Arc::make_mut(&mut self.ended).edit();
         match at {
             Ok(at) => ended[at] = Arc::clone(object),
             Err(at) => ended.insert(at, Arc::clone(object)),
@@ -198,7 +199,7 @@ impl Feed {
 
     fn change(&self, edit: impl FnOnce(&mut Vec<Arc<DynamicObject>>, Result<usize, usize>), object: &DynamicObject) {
         self.view.send_modify(|view| {
-            let objects = Arc::make_mut(view.objects.get_or_insert_default());
+            let objects = Arc::make_mut(view.objects.get_or_insert_default()).edit();
             let at = objects.binary_search_by(|other| key(other).cmp(&key(object)));
             edit(objects, at);
         });

@@ -247,9 +247,13 @@ impl ObjectRef {
     /// This object among those of its kind.
     #[must_use]
     pub fn among<'a>(&self, objects: &'a [Arc<DynamicObject>]) -> Option<&'a Arc<DynamicObject>> {
+        self.place(objects).map(|at| &objects[at])
+    }
+
+    /// Where it is among the objects of its kind.
+    pub(super) fn place(&self, objects: &[Arc<DynamicObject>]) -> Option<usize> {
         let wanted = (self.namespace.as_deref(), Some(self.name.as_str()));
-        let found = objects.binary_search_by(|object| key(object).cmp(&wanted));
-        found.ok().map(|at| &objects[at])
+        objects.binary_search_by(|object| key(object).cmp(&wanted)).ok()
     }
 }
 

@@ -14,9 +14,11 @@ mod lean;
 mod manned;
 mod scene;
 mod settle;
+mod shelf;
 
 pub use self::error::WatchError;
 pub use self::feed::Objects;
 pub use self::hub::{Hub, ObjectRef, Window};
 pub use self::scene::view;
 pub use self::settle::{Doom, is_no_log};
+pub use self::shelf::Shelf;

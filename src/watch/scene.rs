@@ -1,7 +1,6 @@
 //! The objects that are waited for, with everything around them that explains how they are.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use futures::future::{join_all, select_all};
 use kube::api::{ApiResource, DynamicObject};
@@ -34,7 +33,31 @@ struct Frame {
 }
 
 /// What a frame shows at one look.
-type Sight<'a> = (&'a Frame, Objects);
+struct Sight<'a> {
+    frame: &'a Frame,
+    objects: Objects,
+    near: Near,
+}
+
+/// The objects of a frame that can explain something.
+enum Near {
+    All,
+    /// Those at these places: what is below the objects that are waited for, and the events about them.
+    Kin(BTreeSet<usize>),
+}
+
+impl Sight<'_> {
+    fn near(&self) -> impl Iterator<Item = health::Object<'_>> {
+        let (all, kin) = match &self.near {
+            Near::All => (&self.objects[..], None),
+            Near::Kin(places) => (&[][..], Some(places.iter().map(|at| &self.objects[*at]))),
+        };
+        all.iter().chain(kin.into_iter().flatten()).map(|object| view(&self.frame.resource, object))
+    }
+}
+
+/// Kinds of which only what is below an object, or is about it, explains how it is, where it is of such a kind itself.
+const BELOW: [&str; 7] = ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "Pod", "Event"];
 
 impl<'a> Scene<'a> {
     pub(super) async fn open(hub: &Hub, objects: &'a [ObjectRef], belief: Belief) -> Self {
@@ -83,14 +106,60 @@ impl<'a> Scene<'a> {
                 Err(refused) => return Err(refused),
             }
         }
-        if let Some((kind, namespace)) = self.lacks(&seen, &hub.manned) {
+        let near = self.near(&seen);
+        let sights = self.frames.iter().zip(seen).zip(near);
+        let sights: Vec<Sight<'_>> = sights.map(|((frame, objects), near)| Sight { frame, objects, near }).collect();
+        if let Some((kind, namespace)) = self.lacks(&sights, &hub.manned) {
+            drop(sights);
             self.frame_around(hub, kind, namespace);
             return Ok(None);
         }
-        let sights: Vec<Sight<'_>> = self.frames.iter().zip(seen).collect();
         let (healths, doubts) = self.assess(&sights, &hub.manned).into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
         self.doubts = doubts.concat();
         Ok(Some(healths))
+    }
+
+    /// Of each frame, what can explain something. Whatever is below workloads, Jobs and pods is known by its owners; other
+    /// objects may be explained by anything in their namespace.
+    fn near(&self, seen: &[Objects]) -> Vec<Near> {
+        let is_known_by_kin = |namespace: &Option<String>| {
+            let mut own = self.objects.iter().filter(|object| object.namespace == *namespace);
+            own.all(|object| {
+                matches!(
+                    (object.resource.group.as_str(), object.resource.kind.as_str()),
+                    ("apps", _) | ("batch", "Job") | ("", "Pod")
+                )
+            })
+        };
+        let is_below =
+            |frame: &Frame| BELOW.contains(&frame.resource.kind.as_str()) && is_known_by_kin(&frame.namespace);
+        let mut near: Vec<Near> = self
+            .frames
+            .iter()
+            .map(|frame| if is_below(frame) { Near::Kin(BTreeSet::new()) } else { Near::All })
+            .collect();
+        let mut uids: Vec<&str> = Vec::new();
+        for object in self.objects {
+            let own = self
+                .frames
+                .iter()
+                .position(|frame| frame.resource == object.resource && frame.namespace == object.namespace);
+            if let Some(at) = own
+                && let Some(place) = object.place(&seen[at])
+                && let Near::Kin(places) = &mut near[at]
+            {
+                places.insert(place);
+                uids.extend(seen[at][place].metadata.uid.as_deref());
+            }
+        }
+        while let Some(uid) = uids.pop() {
+            for (near, objects) in near.iter_mut().zip(seen) {
+                let Near::Kin(places) = near else { continue };
+                let new = objects.kin(uid).iter().filter(|at| places.insert(**at));
+                uids.extend(new.filter_map(|at| objects[*at].metadata.uid.as_deref()));
+            }
+        }
+        near
     }
 
     /// What spoke against believing the objects at the last look.
@@ -100,12 +169,12 @@ impl<'a> Scene<'a> {
 
     /// A kind that is worth a watch only now: nodes where the scheduler finds them too small, autoscalers where something
     /// was scaled to nothing.
-    fn lacks(&self, seen: &[Objects], manned: &Manned) -> Option<(&'static str, Option<String>)> {
-        for (frame, objects) in self.frames.iter().zip(seen) {
-            let mut views = objects.iter().map(|object| view(&frame.resource, object));
+    fn lacks(&self, sights: &[Sight<'_>], manned: &Manned) -> Option<(&'static str, Option<String>)> {
+        for sight in sights {
+            let frame = sight.frame;
             let (kind, namespace) = match frame.resource.kind.as_str() {
-                "Pod" if views.any(health::wants_nodes) => ("Node", None),
-                _ if self.belief == Belief::Lasting && views.any(|object| manned.had(object).is_some()) => {
+                "Pod" if sight.near().any(health::wants_nodes) => ("Node", None),
+                _ if self.belief == Belief::Lasting && sight.near().any(|object| manned.had(object).is_some()) => {
                     ("HorizontalPodAutoscaler", frame.namespace.clone())
                 }
                 _ => continue,
@@ -145,8 +214,10 @@ fn health(
     belief: Belief,
     manned: &Manned,
 ) -> (Health, Vec<Doubt>) {
-    let own = |(frame, _): &&Sight<'_>| frame.resource == object.resource && frame.namespace == object.namespace;
-    let Some((frame, objects)) = sights.iter().find(own) else { return (missing(object, belief), Vec::new()) };
+    let own = |sight: &&Sight<'_>| sight.frame.resource == object.resource && sight.frame.namespace == object.namespace;
+    let Some(Sight { frame, objects, .. }) = sights.iter().find(own) else {
+        return (missing(object, belief), Vec::new());
+    };
     if let Some(found) = object.among(objects).map(|found| view(&object.resource, found)) {
         return (present(found, around, belief, manned), health::doubts(found, around, belief));
     }
@@ -178,10 +249,10 @@ fn surroundings<'a>(
     namespace: Option<&str>,
     statusless: &BTreeSet<(String, String)>,
 ) -> Surroundings<'a> {
-    let near = sights.iter().filter(|(frame, _)| frame.namespace.is_none() || frame.namespace.as_deref() == namespace);
-    let objects = near.flat_map(|(frame, objects)| objects.iter().map(|object: &Arc<_>| view(&frame.resource, object)));
-    let refused = sights.iter().filter(|(frame, _)| frame.around && frame.window.is_refused());
-    let unseen = refused.map(|(frame, _)| frame.resource.kind.clone());
+    let in_sight = |frame: &Frame| frame.namespace.is_none() || frame.namespace.as_deref() == namespace;
+    let objects = sights.iter().filter(|sight| in_sight(sight.frame)).flat_map(Sight::near);
+    let refused = sights.iter().filter(|sight| sight.frame.around && sight.frame.window.is_refused());
+    let unseen = refused.map(|sight| sight.frame.resource.kind.clone());
     Surroundings::new(objects).without_status(statusless.iter().cloned()).unseen(unseen)
 }
 
