@@ -130,15 +130,16 @@ fn trials(plan: &Plan, memory: &Memory, faults: &globset::GlobSet) -> Vec<Trial>
                 let namespace = work.namespace.as_str();
                 (prove::of_check(&work.spec.check, namespace), vec![step.clone()], namespace)
             }
+            // What dies a moment after it was ready is seen by the last look: both are one claim.
             Work::Settle(work) => {
-                let objects = objects(memory, &work.key);
-                (prove::of_component(Installed::Settling, &objects), vec![step.clone()], work.namespace.as_str())
+                let cases = prove::of_component(Installed::Settling, &objects(memory, &work.key));
+                let endure = plan.steps.values().find(|other| are_of_one(step, other));
+                (cases, std::iter::once(step).chain(endure).cloned().collect(), work.namespace.as_str())
             }
             Work::Endure(work) => {
-                let objects = objects(memory, &work.key);
-                let settle = plan.steps.values().find(|other| is_settle_of(other, step));
-                let steps = settle.into_iter().chain([step]).cloned().collect();
-                (prove::of_component(Installed::Enduring, &objects), steps, work.namespace.as_str())
+                let cases = prove::of_component(Installed::Enduring, &objects(memory, &work.key));
+                let settle = plan.steps.values().find(|other| are_of_one(other, step));
+                (cases, settle.into_iter().chain([step]).cloned().collect(), work.namespace.as_str())
             }
             Work::Cluster(_)
             | Work::Render(_)
@@ -147,14 +148,22 @@ fn trials(plan: &Plan, memory: &Memory, faults: &globset::GlobSet) -> Vec<Trial>
             | Work::Budget(_)
             | Work::Teardown => continue,
         };
+        let later = matches!(step.work, Work::Endure(_));
         let asked = cases.into_iter().filter(|case| faults.is_empty() || faults.is_match(&case.name));
-        trials.extend(asked.map(|case| Trial { steps: steps.clone(), case, namespace: namespace.to_owned() }));
+        trials.extend(asked.map(|case| Trial {
+            of: step.id.clone(),
+            steps: steps.clone(),
+            case,
+            later,
+            namespace: namespace.to_owned(),
+        }));
     }
     trials
 }
 
-fn is_settle_of(other: &Step, endure: &Step) -> bool {
-    matches!((&other.work, &endure.work), (Work::Settle(one), Work::Endure(two)) if one.key == two.key)
+/// Whether these are the readiness and the last look of one component.
+fn are_of_one(settle: &Step, endure: &Step) -> bool {
+    matches!((&settle.work, &endure.work), (Work::Settle(one), Work::Endure(two)) if one.key == two.key)
 }
 
 fn objects(memory: &Memory, key: &crate::plan::ComponentKey) -> Vec<Object> {
@@ -171,7 +180,7 @@ async fn prove_all(trials: Vec<Trial>, ground: &Ground, jobs: usize) -> Vec<Proo
     }
     let proving = trials.into_iter().enumerate().map(|(number, trial)| {
         let (ground, bar, secrets) = (ground.clone(), bar.clone(), ground.secrets.clone());
-        let (step, fault) = (trial.step(), trial.case.name.clone());
+        let (step, fault) = (trial.of.clone(), trial.case.name.clone());
         let task = async move {
             let proven = trial.run(&ground, number).await;
             bar.inc(1);

@@ -51,19 +51,18 @@ pub(super) struct Ground {
 
 /// One case of one step.
 pub(super) struct Trial {
-    /// What is looked at; of a component that is to endure, both steps.
+    /// What it is a proof of.
+    pub(super) of: StepId,
+    /// What is looked at: a check, or a component's readiness and, if it has one, its last look.
     pub(super) steps: Vec<Step>,
     pub(super) case: Case,
+    /// Whether it goes wrong only once the first step has held.
+    pub(super) later: bool,
     /// The namespace of the component.
     pub(super) namespace: String,
 }
 
 impl Trial {
-    /// What is proven: the last step.
-    pub(super) fn step(&self) -> StepId {
-        self.steps.last().map_or_else(StepId::cluster, |step| step.id.clone())
-    }
-
     /// Brings the case about and looks; what became of it, and how long it took from then on.
     pub(super) async fn run(&self, ground: &Ground, number: usize) -> (Outcome, Duration) {
         if let Expected::Unclaimed(why) = self.case.expected {
@@ -96,7 +95,7 @@ impl Trial {
         let (helm, secrets) = (ground.helm.as_deref(), &ground.secrets);
         let about = About { run: &ground.run, folder: &folder, helm, secrets };
         let site = Site::open(&raised, about).await.map_err(|trouble| trouble.headline)?;
-        if self.steps.len() == 1 {
+        if !self.later {
             let hand = Hand::new(&rehearsal, site.target.client.clone(), &self.namespace);
             hand.prepare(&self.case.deeds).await?;
         }
@@ -106,7 +105,7 @@ impl Trial {
     async fn look(&self, ground: &Ground, rehearsal: Arc<Rehearsal>, site: Site) -> Result<Ending, String> {
         let client = site.target.client.clone();
         let plan = Plan { steps: self.hastened(), omissions: Vec::new(), written: std::collections::BTreeMap::new() };
-        let later = if self.steps.len() > 1 { self.case.deeds.clone() } else { Vec::new() };
+        let later = if self.later { self.case.deeds.clone() } else { Vec::new() };
         let (rehearsed, namespace) = (Arc::clone(&rehearsal), self.namespace.clone());
         let world = Arc::new(Scene { memory: ground.platform.memory.on(site), rehearsal: rehearsed, namespace, later });
         let options = RunOptions {
@@ -118,21 +117,21 @@ impl Trial {
             started: jiff::Timestamp::now(),
             measure: Usage::default,
         };
-        let (of, mut last) = (self.step(), None);
+        // What is red first speaks; where nothing is, what was looked at last.
+        let mut endings: Vec<Ending> = Vec::new();
         let sink = |event: &Event| {
-            if let EventKind::StepEnded { step, ending, .. } = &event.kind
-                && *step == of
-            {
-                last = Some(ending.clone());
+            if let EventKind::StepEnded { ending, .. } = &event.kind {
+                endings.push(ending.clone());
             }
         };
         let run = Box::pin(engine::run(&plan, world, options, futures::stream::pending(), sink));
         let hand = Hand::new(&rehearsal, client, &self.namespace);
         tokio::join!(hand.interfere(self.case.storm), run);
-        match last {
-            Some(Ending::Blocked { by }) => Err(format!("{by} did not hold before anything went wrong")),
-            Some(ending) => Ok(ending),
-            None => Err("it did not end".to_owned()),
+        let red = endings.iter().position(|ending| !matches!(ending, Ending::Held { .. }));
+        match red {
+            Some(0) if self.later => Err("it did not hold before anything went wrong".to_owned()),
+            Some(first) => Ok(endings.swap_remove(first)),
+            None => endings.pop().ok_or_else(|| "it did not end".to_owned()),
         }
     }
 
