@@ -220,6 +220,11 @@ pub struct ProveArgs {
     #[arg(short, long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub jobs: u16,
 
+    /// How often a case may be tried. Later tries come when all others are over, few at once and with four times as much
+    /// time: a machine that is busy makes checks see too little. What was seen only then is told.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=9))]
+    pub tries: u32,
+
     /// Write a JUnit report: one case for each fault.
     #[arg(long, value_name = "FILE", help_heading = "Reports", value_hint = ValueHint::FilePath)]
     pub junit: Option<PathBuf>,

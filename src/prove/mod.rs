@@ -190,6 +190,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether it is as it must be.
+    #[must_use]
+    pub const fn is_well(&self) -> bool {
+        match self {
+            Self::Seen { .. } | Self::Borne | Self::Unclaimed { .. } => true,
+            Self::Missed { .. } | Self::FalseAlarm { .. } | Self::Undone { .. } => false,
+        }
+    }
+
     /// The same outcome told in other words.
     #[must_use]
     pub fn map(self, words: impl FnOnce(String) -> String) -> Self {
@@ -213,8 +222,10 @@ pub struct Proof {
     /// What became of it.
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// From the fault to the verdict.
+    /// From the fault to the verdict, at the last try.
     pub took_ms: u64,
+    /// How often it was tried.
+    pub tries: u32,
 }
 
 /// How many cases came to what.
@@ -232,6 +243,8 @@ pub struct Counts {
     pub unclaimed: usize,
     /// Faults that could not be brought about.
     pub undone: usize,
+    /// Cases that were as they must be at a later try only.
+    pub later: usize,
 }
 
 impl Counts {
@@ -248,6 +261,7 @@ impl Counts {
                 Outcome::Undone { .. } => &mut counts.undone,
             };
             *count += 1;
+            counts.later += usize::from(proof.tries > 1 && proof.outcome.is_well());
         }
         counts
     }

@@ -41,9 +41,10 @@ pub fn proofs(all: &[Proof], took: Duration, voice: Voice) -> String {
 
 /// What all proofs come to, in one line.
 fn sum(counts: Counts, took: Duration) -> String {
-    let Counts { seen, missed, borne, false_alarms, undone, .. } = counts;
+    let Counts { seen, missed, borne, false_alarms, undone, later, .. } = counts;
     let took = length(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-    let undone = if undone == 0 { String::new() } else { format!("; {undone} could not be brought about") };
+    let note = |number: usize, what: &str| if number == 0 { String::new() } else { format!("; {number} {what}") };
+    let undone = note(undone, "could not be brought about") + &note(later, "at a later try only");
     let (faults, weather) = (count(seen + missed, "fault"), borne + false_alarms);
     let told = format!(
         "Rehearsed: nothing real was tested. {seen} of {faults} seen, {borne} of {weather} kinds of weather borne{undone}, in \
@@ -153,7 +154,13 @@ mod tests {
 
     fn all() -> Vec<Proof> {
         let step: StepId = serde_json::from_str(r#""data/redis/keeps""#).unwrap();
-        let proof = |fault: &str, outcome| Proof { step: step.clone(), fault: fault.to_owned(), outcome, took_ms: 20 };
+        let proof = |fault: &str, outcome| Proof {
+            step: step.clone(),
+            fault: fault.to_owned(),
+            outcome,
+            took_ms: 20,
+            tries: 1,
+        };
         let text = || "redis r:1 is a replica".to_owned();
         vec![
             proof("wrong-role", Outcome::Seen { said: text() }),

@@ -52,7 +52,7 @@ async fn proven(cli: &Cli, arguments: &ProveArgs) -> Result<u8, u8> {
     let secrets = Secrets::default();
     let (plan, ground) = filled(ready, arguments, &secrets, folder.path()).await?;
     let trials = trials(&plan, &ground.platform.memory, &faults);
-    let proofs = prove_all(trials, &ground, usize::from(arguments.jobs)).await;
+    let proofs = prove_all(trials, &ground, arguments).await;
     let took = begun.elapsed();
     tell(cli, arguments, &proofs, took, junit)
 }
@@ -173,32 +173,51 @@ fn objects(memory: &Memory, key: &crate::plan::ComponentKey) -> Vec<Object> {
         .collect()
 }
 
-async fn prove_all(trials: Vec<Trial>, ground: &Ground, jobs: usize) -> Vec<Proof> {
+/// How many cases are under way at once where they are tried again, and how much longer each has.
+const AGAIN: (usize, u32) = (4, 4);
+
+async fn prove_all(trials: Vec<Trial>, ground: &Ground, arguments: &ProveArgs) -> Vec<Proof> {
+    let trials: Vec<Arc<Trial>> = trials.into_iter().map(Arc::new).collect();
     let bar = ProgressBar::new(u64::try_from(trials.len()).unwrap_or(u64::MAX));
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} cases, {elapsed}") {
         bar.set_style(style);
     }
-    let proving = trials.into_iter().enumerate().map(|(number, trial)| {
-        let (ground, bar, secrets) = (ground.clone(), bar.clone(), ground.secrets.clone());
-        let (step, fault) = (trial.of.clone(), trial.case.name.clone());
-        let task = async move {
-            let proven = trial.run(&ground, number).await;
-            bar.inc(1);
-            proven
-        };
+    let all: Vec<usize> = (0..trials.len()).collect();
+    let mut proofs = attempt(&trials, &all, ground, (usize::from(arguments.jobs), 1), &bar).await;
+    for tries in 2..=arguments.tries {
+        let failed: Vec<usize> = all.iter().copied().filter(|at| !proofs[*at].outcome.is_well()).collect();
+        let again = attempt(&trials, &failed, ground, AGAIN, &bar).await;
+        for (at, proof) in failed.into_iter().zip(again) {
+            proofs[at] = Proof { tries, ..proof };
+        }
+    }
+    bar.finish_and_clear();
+    proofs
+}
+
+/// Tries these cases, so many at once.
+async fn attempt(
+    trials: &[Arc<Trial>],
+    which: &[usize],
+    ground: &Ground,
+    (jobs, ease): (usize, u32),
+    bar: &ProgressBar,
+) -> Vec<Proof> {
+    let proving = which.iter().map(|at| {
+        let (trial, number, ground) = (Arc::clone(&trials[*at]), *at, ground.clone());
         async move {
+            let (step, fault, secrets) = (trial.of.clone(), trial.case.name.clone(), ground.secrets.clone());
             // A task each: what blocks one thread for a moment does not hold up the deadlines of others.
-            let joined = tokio::spawn(task).await;
+            let joined = tokio::spawn(async move { trial.run(&ground, number, ease).await }).await;
             let (outcome, took) = joined.unwrap_or_else(|error| {
                 (prove::Outcome::Undone { why: format!("the trial panicked: {error}") }, Duration::ZERO)
             });
+            bar.inc(u64::from(ease == 1));
             let outcome = outcome.map(|text| secrets.mask(&text));
-            Proof { step, fault, outcome, took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX) }
+            Proof { step, fault, outcome, took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX), tries: 1 }
         }
     });
-    let proofs = futures::stream::iter(proving).buffered(jobs).collect().await;
-    bar.finish_and_clear();
-    proofs
+    futures::stream::iter(proving).buffered(jobs).collect().await
 }
 
 fn tell(

@@ -33,7 +33,7 @@ const WAIT: Span = Span::secs(8);
 /// The shortest look: what is cut short before it has come to anything says nothing.
 const LOOK: Span = Span::millis(1_500);
 const PAUSE: Span = Span::millis(20);
-/// The shortest launch of a Job, which in a rehearsal takes a tenth of it.
+/// The longest launch of a Job, which in a rehearsal takes a tenth of it where nothing keeps it.
 const LAUNCH: Span = Span::millis(750);
 
 /// What every trial of a proving needs.
@@ -63,32 +63,32 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    /// Brings the case about and looks; what became of it, and how long it took from then on.
-    pub(super) async fn run(&self, ground: &Ground, number: usize) -> (Outcome, Duration) {
+    /// Brings the case about and looks, with so many times the time; what became of it, and how long it took from then on.
+    pub(super) async fn run(&self, ground: &Ground, number: usize, ease: u32) -> (Outcome, Duration) {
         if let Expected::Unclaimed(why) = self.case.expected {
             return (Outcome::Unclaimed { why: why.to_owned() }, Duration::ZERO);
         }
         let undone = |why: String| (Outcome::Undone { why }, Duration::ZERO);
-        let prepared = timeout(PREPARATION, self.prepare(ground, number)).await;
+        let prepared = timeout(PREPARATION, self.prepare(ground, number, ease)).await;
         let (rehearsal, site) = match prepared {
             Ok(Ok(prepared)) => prepared,
             Ok(Err(why)) => return undone(why),
             Err(_elapsed) => return undone(format!("not brought about within {} s", PREPARATION.as_secs())),
         };
         let begun = Instant::now();
-        match self.look(ground, Arc::new(rehearsal), site).await {
+        match self.look(ground, Arc::new(rehearsal), site, ease).await {
             Ok(ending) => (self.case.expected.judge(&ending), begun.elapsed()),
             Err(why) => undone(why),
         }
     }
 
-    async fn prepare(&self, ground: &Ground, number: usize) -> Result<(Rehearsal, Site), String> {
+    async fn prepare(&self, ground: &Ground, number: usize, ease: u32) -> Result<(Rehearsal, Site), String> {
         let rehearsal = ground.rehearsal.fork().await.map_err(|error| complaint::chain(&error))?;
         rehearsal.rest(PREPARATION / 10).await;
         let raised = Raised {
             access: Access::Kubeconfig { file: rehearsal.kubeconfig(), context: None },
             ownership: Ownership::Ours,
-            tempo: TEMPO,
+            tempo: TEMPO / ease,
             done: Done::saying("forked"),
         };
         let folder = ground.folder.join(number.to_string());
@@ -102,9 +102,10 @@ impl Trial {
         Ok((rehearsal, site))
     }
 
-    async fn look(&self, ground: &Ground, rehearsal: Arc<Rehearsal>, site: Site) -> Result<Ending, String> {
+    async fn look(&self, ground: &Ground, rehearsal: Arc<Rehearsal>, site: Site, ease: u32) -> Result<Ending, String> {
         let client = site.target.client.clone();
-        let plan = Plan { steps: self.hastened(), omissions: Vec::new(), written: std::collections::BTreeMap::new() };
+        let plan =
+            Plan { steps: self.hastened(ease), omissions: Vec::new(), written: std::collections::BTreeMap::new() };
         let later = if self.later { self.case.deeds.clone() } else { Vec::new() };
         let (rehearsed, namespace) = (Arc::clone(&rehearsal), self.namespace.clone());
         let world = Arc::new(Scene { memory: ground.platform.memory.on(site), rehearsal: rehearsed, namespace, later });
@@ -137,15 +138,15 @@ impl Trial {
 
     /// The steps with their times as a rehearsal has them. What must hold in bad weather has all the time that it has on
     /// a real cluster: it ends as soon as it holds.
-    fn hastened(&self) -> IndexMap<StepId, Step> {
+    fn hastened(&self, ease: u32) -> IndexMap<StepId, Step> {
         let is_weather = self.case.expected == Expected::Held;
         let steps = self.steps.iter().map(|step| {
             let mut step = step.clone();
             if let Work::Check(work) = &mut step.work {
-                hasten(work, is_weather);
+                hasten(work, is_weather, ease);
                 step.budget = work.spec.patience.within;
             } else if !is_weather {
-                step.budget = WAIT;
+                step.budget = times(WAIT, ease);
             }
             (step.id.clone(), step)
         });
@@ -158,19 +159,23 @@ fn shorter(span: Span, least: Span) -> Span {
     Span::from(span.duration() / TEMPO).max(least)
 }
 
-fn hasten(work: &mut CheckWork, is_weather: bool) {
+fn times(span: Span, ease: u32) -> Span {
+    Span::from(span.duration() * ease)
+}
+
+fn hasten(work: &mut CheckWork, is_weather: bool, ease: u32) {
     let patience = &mut work.spec.patience;
     patience.every = shorter(patience.every, PAUSE);
     if is_weather {
         return;
     }
     patience.within = match work.spec.check.pace() {
-        Pace::Repeated => shorter(patience.within, WINDOW.0).min(WINDOW.1),
-        Pace::Once => WAIT,
+        Pace::Repeated => times(shorter(patience.within, WINDOW.0).min(WINDOW.1), ease),
+        Pace::Once => times(WAIT, ease),
     };
-    patience.look = shorter(patience.look, LOOK);
+    patience.look = times(shorter(patience.look, LOOK), ease);
     if let Check::Job(job) = &mut work.spec.check {
-        job.launch = Span::from(job.launch.duration() / (2 * TEMPO)).max(LAUNCH);
+        job.launch = times(LAUNCH.min(job.launch), ease);
     }
 }
 
