@@ -17,6 +17,11 @@ pub struct Patience {
     pub in_company: Duration,
 }
 
+impl Patience {
+    /// With an object that was installed and is not there any more.
+    pub const GONE: Self = GONE;
+}
+
 const fn patience(with: &'static str, alone: u64, in_company: u64) -> Patience {
     Patience { with, alone: Duration::from_secs(alone), in_company: Duration::from_secs(in_company) }
 }

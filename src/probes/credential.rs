@@ -63,12 +63,16 @@ const PLAIN: [&str; 11] = [
 
 /// Learns what the Secrets of the check's namespace hold, once for each component: what this run has not installed, or what
 /// an operator has made since, it does not know otherwise. What may not be read, or what the check itself says in plain
-/// text, is left out.
+/// text, is left out; what could not be read is tried again at the next look.
 pub(super) async fn learn_all(site: &Site<'_>) {
     let learnt = site.prober.learnt.of(site.check.key.to_string());
     let learning = async {
         let secrets: Api<Secret> = Api::namespaced(site.prober.hub.client().clone(), site.namespace());
-        let Ok(Ok(list)) = timeout(LEARNING, secrets.list(&ListParams::default())).await else { return };
+        let list = match timeout(LEARNING, secrets.list(&ListParams::default())).await {
+            Ok(Ok(list)) => list,
+            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403 | 404) => return Ok(()),
+            Ok(Err(_)) | Err(_) => return Err(()),
+        };
         let said = serde_json::to_string(&site.check.spec.check).unwrap_or_default() + site.namespace();
         let of_helm = |secret: &Secret| secret.type_.as_deref() == Some("helm.sh/release.v1");
         for (key, value) in list.items.into_iter().filter(|one| !of_helm(one)).filter_map(|one| one.data).flatten() {
@@ -79,8 +83,9 @@ pub(super) async fn learn_all(site: &Site<'_>) {
                 site.prober.secrets.learn(&value);
             }
         }
+        Ok(())
     };
-    learnt.get_or_init(|| learning).await;
+    learnt.get_or_try_init(|| learning).await.ok();
 }
 
 async fn of_cluster(key: &SecretKey, site: &Site<'_>) -> Result<String, Unseen> {

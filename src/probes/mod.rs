@@ -26,6 +26,7 @@ mod workload;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::Api;
@@ -88,6 +89,8 @@ struct Site<'a> {
     prober: &'a Prober,
     check: &'a CheckWork,
     notes: &'a Notes,
+    /// Whether anybody has been reached that could be silent.
+    met: AtomicBool,
 }
 
 impl Site<'_> {
@@ -131,7 +134,7 @@ impl Prober {
 
     /// One look at one check. No secret value that is known is in what it says.
     pub async fn observe(&self, check: &CheckWork, notes: &Notes) -> Verdict {
-        let site = Site { prober: self, check, notes };
+        let site = Site { prober: self, check, notes, met: AtomicBool::new(false) };
         credential::learn_all(&site).await;
         // As large as the largest probe: on the heap, not on the stack of whoever polls.
         self.masked(Box::pin(self.look(&site)).await)

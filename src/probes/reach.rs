@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -55,11 +56,13 @@ impl From<DialError> for Unmet {
 impl Site<'_> {
     /// A stream to an address of the claim.
     pub(super) async fn dial(&self, at: &Address) -> Result<Stream, Unmet> {
-        Ok(self.prober.dialer.dial(at, self.namespace()).await?)
+        let stream = self.prober.dialer.dial(at, self.namespace()).await?;
+        self.met.store(true, Ordering::Relaxed);
+        Ok(stream)
     }
 
     /// Sees `talk` through. A server that says nothing for long breaks the claim, should the look's time run out; `silence`
-    /// is asked now and again what that would be.
+    /// is asked now and again what that would be. As long as nobody has been reached, it is not a server that is silent.
     pub(super) async fn hearing<C: Claim, T>(
         &self,
         claim: &C,
@@ -70,7 +73,8 @@ impl Site<'_> {
         loop {
             match timeout(self.prober.hub.here(SILENCE), &mut talk).await {
                 Ok(said) => return said,
-                Err(_elapsed) => self.notes.stands(claim.judge(&silence())),
+                Err(_elapsed) if self.met.load(Ordering::Relaxed) => self.notes.stands(claim.judge(&silence())),
+                Err(_elapsed) => {}
             }
         }
     }

@@ -36,6 +36,9 @@ pub fn of_component(when: Installed, objects: &[Object]) -> Vec<Case> {
         }
         cases.0.append(&mut own.0);
     }
+    if !cases.0.is_empty() {
+        cases.0.push(Case::control());
+    }
     cases.0
 }
 
@@ -55,10 +58,10 @@ fn enduring(object: &Object) -> Cases {
     let whose = Whose::within(object.namespace.as_deref(), &object.name);
     let crash = vec![Deed::Life { whose, fault: Fault::CrashLoop }, Deed::Restart(object.clone())];
     cases.broken("crashes-later", crash, ["exited with code 1"]);
-    cases.broken("deleted-later", Deed::Delete(object.clone()), [&object.name]);
+    cases.broken("deleted-later", Deed::Delete(object.clone()), [format!("{} is not there", object.name)]);
     if object.kind != "DaemonSet" {
         let patch = json!({ "spec": { "replicas": 0 } });
-        cases.broken("scaled-to-zero-later", Deed::Merge { object: object.clone(), patch }, ["scaled"]);
+        cases.broken("scaled-to-zero-later", Deed::Merge { object: object.clone(), patch }, ["scaled to 0"]);
     }
     cases
 }

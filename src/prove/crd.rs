@@ -11,19 +11,24 @@ const KIND: &str = "CustomResourceDefinition";
 
 pub(super) fn cases(claim: &Crd) -> Cases {
     let mut cases = Cases::default();
-    let Some(name) = claim.names.last() else { return cases };
-    match claim.expect {
-        Absence::Present => {
-            cases.0.extend(definition(name).0);
-            for version in &claim.versions {
-                // In place of the one that is claimed another is served.
-                let deeds = Deed::Merge { object: Object::new(KIND, None, name), patch: renamed(version) };
-                let words = [name.as_str(), "not", version];
-                cases.broken(format!("without-version-{version}"), deeds, words);
+    for name in &claim.names {
+        match claim.expect {
+            Absence::Present => {
+                let mut own = definition(name);
+                for version in &claim.versions {
+                    // In place of the one that is claimed another is served.
+                    let deeds = Deed::Merge { object: Object::new(KIND, None, name), patch: renamed(version) };
+                    let words = [name.as_str(), "not", version];
+                    own.broken(format!("without-version-{version}"), deeds, words);
+                }
+                for case in &mut own.0 {
+                    case.name = format!("{name}: {}", case.name);
+                }
+                cases.0.append(&mut own.0);
             }
-        }
-        Absence::Absent | Absence::AbsentWithItsKind => {
-            cases.broken("appears", Deed::Create(example(name)), ["still there", name]);
+            Absence::Absent | Absence::AbsentWithItsKind => {
+                cases.broken(format!("{name}: appears"), Deed::Create(example(name)), ["still there", name]);
+            }
         }
     }
     cases

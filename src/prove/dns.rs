@@ -18,7 +18,8 @@ pub(super) fn cases(claim: &Dns) -> Cases {
             cases.broken("servfail", one("servfail"), ["SERVFAIL", SERVERS.1]);
             cases.broken("refused", one("refused"), ["REFUSED", SERVERS.1]);
             cases.broken("no-addresses", one("no-addresses"), ["NODATA", SERVERS.1]);
-            cases.broken("wrong-address", one("wrong-address"), ["says:", SERVERS.1]);
+            // An address that nobody has (RFC 5737), which only this server gives.
+            cases.broken("wrong-address", one("wrong-address"), ["is 192.0.2.1", SERVERS.1]);
             cases.broken("closes", one("closes"), ["broke off", SERVERS.1]);
             cases.broken("hangs", one("hangs"), ["no answer within", SERVERS.1]);
             cases.broken("no-server", Deed::Delete(servers), ["no ready DNS pod"]);

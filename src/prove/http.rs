@@ -26,7 +26,7 @@ fn answered(claim: &Http) -> Cases {
         Some(300..=399) => cases.unclaimed("redirect-loop", "a redirect is claimed"),
         Some(_) | None => cases.broken("redirect-loop", at("redirect-loop"), ["got 30"]),
     }
-    let body = "it claims nothing of the body (`answers`)";
+    let body = "it claims nothing that the body has (`contains`, `equals`)";
     // One that goes by another page's text lacks what is not in that either.
     let is_telling = matches!(claim.answers, Some(Text::Contains(_) | Text::Equals(_)));
     cases.broken_if(is_telling, "wrong-body", at("wrong-body"), "the body starts", body);

@@ -6,10 +6,11 @@ use crate::checks::Operator;
 pub(super) fn cases(claim: &Operator) -> Cases {
     let mut cases = Cases::default();
     for deployment in claim.deployments.iter().take(1) {
-        cases.0.extend(workload::present(&Object::new("Deployment", None, deployment), false).0);
-        let scaled = serde_json::json!({ "spec": { "replicas": 0 } });
         let object = Object::new("Deployment", None, deployment);
-        cases.broken("scaled-to-zero", Deed::Merge { object, patch: scaled }, ["is scaled to 0"]);
+        cases.0.extend(workload::rollouts(&object).0);
+        cases.broken("gone", Deed::Delete(object.clone()), [deployment]);
+        let patch = serde_json::json!({ "spec": { "replicas": 0 } });
+        cases.broken("scaled-to-zero", Deed::Merge { object, patch }, ["is scaled to 0"]);
     }
     for name in &claim.crds {
         let object = Object::new("CustomResourceDefinition", None, name);

@@ -21,20 +21,28 @@ fn let_in(claim: &Redis) -> Cases {
     let writes = "it claims no writes here (`writes`, `role`)";
     cases.broken("refuses-writes", at("refuses-writes"), ["MISCONF"]);
     cases.broken_if(keeps, "out-of-memory", at("out-of-memory"), "OOM", writes);
-    cases.broken_if(keeps, "stale-read", at("stale-read"), "took a write and then had", writes);
+    cases.broken_if(keeps, "stale-read", at("stale-read"), "took a write and then had no such key", writes);
+    cases.broken_if(keeps, "other-value", at("other-value"), "took a write and then had another value", writes);
+    let refuses = "it does not claim that a replica refuses writes (`role`, `writes`)";
+    cases.broken_if(is_replica && claim.writes, "takes-writes", at("takes-writes"), "took a write", refuses);
     cases.broken_if(keeps, "loses-writes", at("loses-writes"), "took a write and then had no such key", writes);
     let other = if is_replica { "is a master" } else { "is a replica" };
     cases.broken_if(claim.role.is_some(), "wrong-role", at("wrong-role"), other, "it claims no `role`");
     let link = if is_replica { "has lost its master" } else { "online of" };
     let linked = is_replica || claim.replicas.is_some_and(|replicas| replicas > 0);
     cases.broken_if(linked, "link-down", at("link-down"), link, "it claims neither `role: replica` nor `replicas`");
+    let counts = claim.replicas.is_some_and(|replicas| replicas > 0);
+    cases.broken_if(counts, "replicas-wait", at("replicas-wait"), "has 0 online of", "it claims no `replicas`");
+    let asks_info = claim.role.is_some() || claim.replicas.is_some() || claim.version.is_some();
+    let info = "it claims nothing that INFO says (`role`, `replicas`, `version`)";
+    cases.broken_if(asks_info, "info-refused", at("info-refused"), "answered INFO with: NOPERM", info);
     let version = "it claims no `version`";
     cases.broken_if(claim.version.is_some(), "wrong-version", at("wrong-version"), "is version", version);
     let login = "it sends no password";
     let has_password = claim.password.is_some();
     cases.broken_if(has_password, "auth-refused", at("auth-refused"), "refused the login: WRONGPASS", login);
     cases.broken_if(has_password, "no-password", at("no-password"), "without any password configured", login);
-    let asks = claim.writes || claim.role.is_some() || claim.replicas.is_some() || claim.version.is_some();
+    let asks = claim.writes || asks_info;
     cases.broken_if(asks, "ping-only", at("ping-only"), "unknown command", "it claims nothing beyond an answer");
     cases.broken("loading", at("loading"), ["LOADING"]);
     cases.broken("closes-mid-reply", at("closes-mid-reply"), ["gave no valid reply"]);
@@ -71,11 +79,8 @@ fn kept_out(claim: &Redis) -> Cases {
         Some(_) => cases.broken("accepts-any-password", at("accepts-any-password"), ["let us in"]),
         None => cases.unclaimed("accepts-any-password", "it comes without a password"),
     }
-    // Passwords are checked while it loads, too (redis `auth.json`: the flag LOADING).
-    match claim.password {
-        Some(_) => cases.unclaimed("loading", "a server that is loading refuses a wrong password all the same"),
-        None => cases.unclear("loading", at("loading"), ["LOADING"]),
-    }
+    // Who is not let in is told so before, with a password or without (redis `processCommand`: NOAUTH comes before LOADING).
+    cases.unclaimed("loading", "a server that is loading keeps out all the same");
     cases.unclear("closes-mid-reply", at("closes-mid-reply"), ["gave no valid reply"]);
     cases.unclear("not-redis", at("not-redis"), ["gave no valid reply"]);
     cases.unclear("hangs", at("hangs"), [format!("redis {} does not answer", claim.at)]);

@@ -6,18 +6,19 @@ use super::{Case, Cases, Deed, Expected, Object, Storm, Whose};
 use crate::checks::{Access, Address, Check, Host};
 use crate::rehearsal::{Fault, Gust};
 
-/// How many requests a gust hits.
-const REQUESTS: usize = 3;
+/// How many requests a gust hits; of those that must wait a second before they may come again, fewer.
+const REQUESTS: usize = 8;
+const THROTTLED: usize = 3;
 
 /// The weather at the API server, with what is done before it.
 pub(super) fn of_api(before: &[Deed]) -> Cases {
     let slow = Gust::Delay(Duration::from_millis(200));
     let all = [
-        ("api-429", Storm::Gust(Gust::Throttle, 1)),
+        ("api-429", Storm::Gust(Gust::Throttle, THROTTLED)),
         ("api-500-leader-change", Storm::Gust(Gust::Fail, REQUESTS)),
         ("api-503", Storm::Gust(Gust::Unavailable, REQUESTS)),
         ("api-reset", Storm::Gust(Gust::Reset, REQUESTS)),
-        ("api-slow", Storm::Gust(slow, 2 * REQUESTS)),
+        ("api-slow", Storm::Gust(slow, REQUESTS)),
         ("api-connections-cut", Storm::Cut),
         ("api-410-expired", Storm::Forget),
     ];

@@ -20,7 +20,7 @@ pub(super) fn cases(claim: &Workload) -> Cases {
             cases.unclaimed("doomed", "which one of all is struck is not known before");
             cases
         }
-        Absence::Present => present(&object, claim.replicas.is_none()),
+        Absence::Present => present(&object, claim.replicas),
     }
 }
 
@@ -51,13 +51,26 @@ fn node(claim: &Workload) -> Cases {
 }
 
 /// What a workload can come to, and that it is not there.
-pub(super) fn present(object: &Object, wants_some: bool) -> Cases {
+pub(super) fn present(object: &Object, replicas: Option<u32>) -> Cases {
     let mut cases = rollouts(object);
     let name = object.name.as_str();
-    cases.broken("gone", Deed::Delete(object.clone()), [name]);
-    let scaled = json!({ "spec": { "replicas": 0 } });
-    if matches!(object.kind.as_str(), "Deployment" | "StatefulSet") && wants_some {
-        cases.broken("scaled-to-zero", Deed::Merge { object: object.clone(), patch: scaled }, ["nothing of it runs"]);
+    match (object.kind.as_str(), name) {
+        ("ConfigMap", "kube-root-ca.crt") | ("ServiceAccount", "default") => {
+            cases.unclaimed("gone", "the cluster makes it again");
+        }
+        _ => cases.broken("gone", Deed::Delete(object.clone()), [format!("{name} is not there")]),
+    }
+    match object.kind.as_str() {
+        "Deployment" | "StatefulSet" => {
+            let deed = Deed::Merge { object: object.clone(), patch: json!({ "spec": { "replicas": 0 } }) };
+            match replicas {
+                None => cases.broken("scaled-to-zero", deed, ["nothing of it runs"]),
+                Some(0) => cases.unclaimed("scaled-to-zero", "it claims no replica"),
+                Some(_) => cases.broken("scaled-to-zero", deed, ["0 ready replicas"]),
+            }
+        }
+        "DaemonSet" => {}
+        _ => cases.unclaimed("doomed", "only of Deployments, StatefulSets and DaemonSets it is known what dooms them"),
     }
     cases
 }
@@ -72,7 +85,7 @@ pub(super) fn rollouts(object: &Object) -> Cases {
         for (fault, words) in DOOMS {
             cases.broken(fault.name(), strike(fault), [words]);
         }
-        cases.broken(Fault::NeverReady.name(), strike(Fault::NeverReady), ["not ready"]);
+        cases.broken(Fault::NeverReady.name(), strike(Fault::NeverReady), ["is running but not ready"]);
         cases.broken(Fault::StaleStatus.name(), strike(Fault::StaleStatus), ["newest specification"]);
     }
     if object.kind == "Deployment" {

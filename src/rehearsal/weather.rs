@@ -13,6 +13,8 @@ use super::failure::Failure;
 /// What the API server does to some requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gust {
+    /// Nothing.
+    Calm,
     /// 429 with `Retry-After: 1`: too many requests.
     Throttle,
     /// 500, as etcd without a leader causes.
@@ -66,7 +68,7 @@ impl Weather {
         // What asks whether the server is there is answered by whatever is.
         let hit = (path.starts_with("/api")).then(|| self.take()).flatten();
         match hit {
-            None => Blow::None,
+            None | Some(Gust::Calm) => Blow::None,
             Some(Gust::Throttle) => {
                 let failure = Failure::new(429, "TooManyRequests", "too many requests, please try again later");
                 Blow::Refuse(Failure { details: json!({ "retryAfterSeconds": 1 }), ..failure })

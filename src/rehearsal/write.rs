@@ -421,6 +421,9 @@ impl State {
 
 fn apply(write: &Write, live: Option<&Value>, config: &Value) -> Result<Value, Failure> {
     let schema = write.schema().ok_or_else(Failure::no_such_path)?;
+    if let Some(why) = schema::decode_error(&schema, config) {
+        return Err(Failure::new(500, "", format!("failed to create typed patch object: {why}")));
+    }
     let applied = write.as_writer(|writer| fields::apply(&schema, live, config, writer, write.force));
     applied.map_err(|error| match error {
         ApplyError::Bad(why) => Failure::bad_request(why),

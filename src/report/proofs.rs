@@ -27,12 +27,14 @@ pub fn proofs(all: &[Proof], took: Duration, voice: Voice) -> String {
     let steps = by_step(all);
     let blocks = steps.iter().flat_map(|(step, proofs)| block(step, proofs, voice));
     let widest = steps.keys().map(|step| step.chars().count()).max().unwrap_or_default();
-    let head = ["seen", "missed", "borne", "false alarms", "not claimed"];
-    let row = |name: &str, cells: [String; 5]| {
+    let head = ["seen", "missed", "borne", "false alarms", "undone", "not claimed"];
+    let row = |name: &str, cells: [String; 6]| {
         let cells = cells.iter().zip(head).map(|(cell, head)| format!("  {cell:>width$}", width = head.len()));
         format!("{name:<widest$}{}", cells.collect::<String>())
     };
-    let rows = steps.iter().map(|(step, proofs)| row(step, figures(Counts::of(proofs.iter().copied()))));
+    let is_told = |proofs: &[&Proof]| voice != Voice::Quiet || proofs.iter().any(|proof| !proof.outcome.is_well());
+    let rows = steps.iter().filter(|(_, proofs)| is_told(proofs));
+    let rows = rows.map(|(step, proofs)| row(step, figures(Counts::of(proofs.iter().copied()))));
     let all_of_it = row("", figures(Counts::of(all)));
     let table = std::iter::once(row("", head.map(str::to_owned)).bold().to_string()).chain(rows).chain([all_of_it]);
     let lines = blocks.chain(table).chain([String::new(), sum(Counts::of(all), took)]);
@@ -66,9 +68,10 @@ fn by_step(all: &[Proof]) -> BTreeMap<&str, Vec<&Proof>> {
     steps
 }
 
-fn figures(counts: Counts) -> [String; 5] {
+fn figures(counts: Counts) -> [String; 6] {
     let figure = |number: usize| if number == 0 { "-".to_owned() } else { number.to_string() };
-    [counts.seen, counts.missed + counts.undone, counts.borne, counts.false_alarms, counts.unclaimed].map(figure)
+    let Counts { seen, missed, borne, false_alarms, undone, unclaimed, .. } = counts;
+    [seen, missed, borne, false_alarms, undone, unclaimed].map(figure)
 }
 
 /// What there is to say of one check; of a quiet voice only what is wrong.
@@ -189,9 +192,9 @@ mod tests {
           not claimed   wrong-version: it claims no `version`
           UNDONE        gone: there is none
 
-                          seen  missed  borne  false alarms  not claimed
-        data/redis/keeps     1       2      1             1            1
-                             1       2      1             1            1
+                          seen  missed  borne  false alarms  undone  not claimed
+        data/redis/keeps     1       1      1             1       1            1
+                             1       1      1             1       1            1
 
         Rehearsed: nothing real was tested. 1 of 2 faults seen, 1 of 2 kinds of weather borne; 1 could not be brought about, in 1.2s. Exit code 1.
         ");

@@ -225,7 +225,15 @@ impl Stuck {
             }
         }
         self.since = still;
-        exhausted
+        // Whatever else has waited in vain, what is not there any more is the lowest.
+        let gone = stuck(healths).find(|(_, _, patience)| *patience == Patience::GONE);
+        match (&exhausted, gone) {
+            (Some(_), Some((at, cause, patience))) => {
+                let since = self.since.get(&(at, patience.with)).map_or(now, |since| since.at);
+                Some(Outcome::Doomed(at, outwaited(cause, now - since)))
+            }
+            (Some(_) | None, _) => exhausted,
+        }
     }
 
     /// What is waited for: a stuck object before one that makes progress.

@@ -11,11 +11,11 @@ use crate::checks::{Address, Host};
 use crate::complaint;
 use crate::kinds::{Kind, endpoint};
 use crate::prove::{Deed, Object, Storm, Whose};
-use crate::rehearsal::{Fault, Rehearsal, Target};
+use crate::rehearsal::{Fault, Gust, Rehearsal, Target};
 use crate::watch::Hub;
 
-/// The longest that the consequences of a deed are waited for: those of some never end.
-const CONSEQUENCES: Duration = Duration::from_millis(400);
+/// The longest that the consequences of a deed are waited for, and of one whose consequences never end.
+const CONSEQUENCES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(400));
 
 /// When connections are cut, after a check has begun: at once it would have none.
 const CUTS: [Duration; 3] = [Duration::from_millis(15), Duration::from_millis(60), Duration::from_millis(150)];
@@ -46,7 +46,8 @@ impl<'a> Hand<'a> {
             self.act(deed).await?;
         }
         if !deeds.is_empty() {
-            self.rehearsal.rest(CONSEQUENCES).await;
+            let is_endless = deeds.iter().any(|deed| matches!(deed, Deed::Life { .. }));
+            self.rehearsal.rest(if is_endless { CONSEQUENCES.1 } else { CONSEQUENCES.0 }).await;
         }
         Ok(())
     }
@@ -54,7 +55,12 @@ impl<'a> Hand<'a> {
     /// Does what befalls a check that is under way.
     pub(super) async fn interfere(&self, storm: Option<Storm>) {
         match storm {
-            Some(Storm::Gust(gust, requests)) => self.rehearsal.gust(gust, requests),
+            Some(Storm::Gust(gust, requests)) => {
+                for _ in 0..requests {
+                    self.rehearsal.gust(gust, 1);
+                    self.rehearsal.gust(Gust::Calm, 1);
+                }
+            }
             Some(Storm::Cut) => self.cut(false).await,
             Some(Storm::Forget) => self.cut(true).await,
             None => {}

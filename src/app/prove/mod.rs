@@ -11,18 +11,22 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use self::trial::{Ground, Trial};
 use super::suite::{self, Ready};
 use super::world::{Memory, Platform};
-use super::{ENVIRONMENT, OURS, output, reports};
+use super::{ENVIRONMENT, NOTHING, OURS, output, reports, signals};
 use crate::cli::{Cli, ProveArgs};
-use crate::events::{Ending, EventKind};
+use crate::events::{Ending, Event, EventKind};
 use crate::number::count;
 use crate::plan::{Plan, Selection, Step, StepId, Suites, Work};
 use crate::prove::{self, Installed, Object, Proof};
 use crate::report;
 use crate::secrets::Secrets;
+
+/// The exit code of a proving that was interrupted.
+const INTERRUPTED: u8 = 130;
 
 /// Proves, and says what was proven.
 pub(super) async fn run(cli: &Cli, arguments: &ProveArgs) -> u8 {
@@ -49,13 +53,59 @@ async fn proven(cli: &Cli, arguments: &ProveArgs) -> Result<u8, u8> {
         output::complain(&why, &[]);
         ENVIRONMENT
     })?;
+    let mut requests = signals::requests(None).map_err(|error| {
+        output::complain(&format!("cannot listen for signals: {error}"), &[]);
+        OURS
+    })?;
     let secrets = Secrets::default();
-    let (plan, ground) = filled(ready, arguments, &secrets, folder.path()).await?;
-    let trials = trials(&plan, &ground.platform.memory, &faults);
-    let proofs = prove_all(trials, &ground, arguments).await;
-    let took = begun.elapsed();
-    tell(cli, arguments, &proofs, took, junit)
+    let proving = async {
+        let (plan, ground, red) = filled(ready, arguments, &secrets, folder.path()).await?;
+        for omission in plan.omissions.iter().filter(|omission| !omission.asked) {
+            output::remark(&format!("left out: {}: {}", omission.place, omission.reason));
+        }
+        let trials = trials(&plan, &ground.platform.memory, &faults, &red);
+        if trials.is_empty() && red.is_empty() && !arguments.faults.is_empty() {
+            return Err(unmatched(&plan, &ground.platform.memory, arguments));
+        }
+        let mut proofs = prove_all(trials, &ground, arguments).await;
+        proofs.extend(red.into_iter().map(|(step, why)| undone(step, &secrets.mask(&why))));
+        Ok(proofs)
+    };
+    // Dropped with all that is under way, folders included.
+    let proofs = tokio::select! {
+        proofs = proving => proofs?,
+        Some(signal) = requests.next() => {
+            drop(junit);
+            arguments.junit.iter().for_each(|path| drop(std::fs::remove_file(path)));
+            output::complain(&format!("interrupted by {signal}; nothing is reported"), &[]);
+            return Err(INTERRUPTED);
+        }
+    };
+    tell(cli, arguments, &proofs, begun.elapsed(), junit)
 }
+
+/// A step that does not hold while nothing is wrong: of that nothing can be shown by making it red.
+fn undone(step: StepId, why: &str) -> Proof {
+    let why = format!("on a rehearsal it does not hold while nothing is wrong: {why}");
+    Proof { step, fault: "nothing".to_owned(), outcome: prove::Outcome::Undone { why }, took_ms: 0, tries: 1 }
+}
+
+/// Says that no case has such a name, and which there are.
+fn unmatched(plan: &Plan, memory: &Memory, arguments: &ProveArgs) -> u8 {
+    let all = trials(plan, memory, &globset::GlobSet::empty(), &Red::new());
+    let names: std::collections::BTreeSet<&str> = all.iter().map(|trial| bare(&trial.case.name)).collect();
+    let there = names.into_iter().collect::<Vec<_>>().join(", ");
+    output::complain(&format!("`--fault {}` matches nothing; there is {there}", arguments.faults.join(" ")), &[]);
+    NOTHING
+}
+
+/// The name of a case without the object that it is about.
+fn bare(name: &str) -> &str {
+    name.rsplit_once(": ").map_or(name, |(_, bare)| bare)
+}
+
+/// What does not hold, and why.
+type Red = std::collections::BTreeMap<StepId, String>;
 
 fn patterns(globs: &[String]) -> Result<globset::GlobSet, u8> {
     let wrong = |error: globset::Error| {
@@ -70,23 +120,32 @@ fn patterns(globs: &[String]) -> Result<globset::GlobSet, u8> {
 }
 
 /// The platform in order, on a rehearsal, with all its checks held.
-async fn filled(ready: Ready, arguments: &ProveArgs, secrets: &Secrets, folder: &Path) -> Result<(Plan, Ground), u8> {
+async fn filled(
+    ready: Ready,
+    arguments: &ProveArgs,
+    secrets: &Secrets,
+    folder: &Path,
+) -> Result<(Plan, Ground, Red), u8> {
     let mut plan = ready.plan.clone();
     plan.steps.shift_remove(&StepId::teardown());
     let options = ready.options(arguments.jobs, false);
     let (run, helm) = (options.run.clone(), ready.helm());
     let platform: Arc<Platform> = Arc::new(ready.world(&suite::Keeping::default(), secrets));
-    let mut red = Vec::new();
-    let sink = |event: &crate::events::Event| {
-        if let EventKind::StepEnded { step, ending, .. } = &event.kind
-            && !matches!(ending, Ending::Held { .. })
-        {
-            red.push((step.clone(), ending.clone()));
-        }
+    let (mut red, mut is_broken) = (Red::new(), false);
+    let sink = |event: &Event| {
+        let EventKind::StepEnded { step, ending, .. } = &event.kind else { return };
+        let why = match ending {
+            Ending::Held { .. } => return,
+            Ending::Broken { actual: why, .. } | Ending::Unclear { why, .. } | Ending::NotRun { why } => why.clone(),
+            Ending::Blocked { by } => format!("blocked by {by}"),
+        };
+        is_broken |= matches!(ending, Ending::Broken { .. });
+        red.insert(step.clone(), why);
     };
     crate::engine::run(&plan, Arc::clone(&platform), options, futures::stream::pending(), sink).await;
-    if !red.is_empty() {
-        return Err(unfounded(&red, secrets));
+    let holds = |step: &&Step| matches!(step.work, Work::Check(_) | Work::Settle(_)) && !red.contains_key(&step.id);
+    if !plan.steps.values().any(|step| holds(&step)) {
+        return Err(unfounded(&red, is_broken, secrets));
     }
     let ours = |why: &str| {
         output::complain(why, &[]);
@@ -100,31 +159,21 @@ async fn filled(ready: Ready, arguments: &ProveArgs, secrets: &Secrets, folder: 
     rehearsal.rest(Duration::from_secs(5)).await;
     let rehearsal = Arc::new(rehearsal);
     let ground = Ground { rehearsal, platform, run, folder: folder.into(), helm, secrets: secrets.clone() };
-    Ok((plan, ground))
+    Ok((plan, ground, red))
 }
 
-/// Where something is red already, nothing can be shown by making it red.
-fn unfounded(red: &[(StepId, Ending)], secrets: &Secrets) -> u8 {
-    let told = red.iter().map(|(step, ending)| {
-        let why = match ending {
-            Ending::Held { saw: why, .. }
-            | Ending::Broken { actual: why, .. }
-            | Ending::Unclear { why, .. }
-            | Ending::NotRun { why } => why.clone(),
-            Ending::Blocked { by } => format!("blocked by {by}"),
-        };
-        secrets.mask(&format!("{step}: {why}"))
-    });
-    let headline = "nothing can be proven: not everything holds while nothing is wrong";
+/// Where everything is red already, nothing can be shown by making it red.
+fn unfounded(red: &Red, is_broken: bool, secrets: &Secrets) -> u8 {
+    let told = red.iter().map(|(step, why)| secrets.mask(&format!("{step}: {why}")));
+    let headline = "nothing can be proven: nothing holds while nothing is wrong";
     output::complain(headline, &told.collect::<Vec<_>>());
-    let is_broken = red.iter().any(|(_, ending)| matches!(ending, Ending::Broken { .. }));
     if is_broken { 1 } else { ENVIRONMENT }
 }
 
 /// Every case of every check of the plan, and of the readiness of every component that is installed.
-fn trials(plan: &Plan, memory: &Memory, faults: &globset::GlobSet) -> Vec<Trial> {
+fn trials(plan: &Plan, memory: &Memory, faults: &globset::GlobSet, red: &Red) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for step in plan.steps.values() {
+    for step in plan.steps.values().filter(|step| !red.contains_key(&step.id)) {
         let (cases, steps, namespace) = match &step.work {
             Work::Check(work) => {
                 let namespace = work.namespace.as_str();
@@ -149,7 +198,8 @@ fn trials(plan: &Plan, memory: &Memory, faults: &globset::GlobSet) -> Vec<Trial>
             | Work::Teardown => continue,
         };
         let later = matches!(step.work, Work::Endure(_));
-        let asked = cases.into_iter().filter(|case| faults.is_empty() || faults.is_match(&case.name));
+        let is_asked = |name: &str| faults.is_empty() || faults.is_match(name) || faults.is_match(bare(name));
+        let asked = cases.into_iter().filter(|case| is_asked(&case.name));
         trials.extend(asked.map(|case| Trial {
             of: step.id.clone(),
             steps: steps.clone(),
@@ -208,7 +258,8 @@ async fn attempt(
         async move {
             let (step, fault, secrets) = (trial.of.clone(), trial.case.name.clone(), ground.secrets.clone());
             // A task each: what blocks one thread for a moment does not hold up the deadlines of others.
-            let joined = tokio::spawn(async move { trial.run(&ground, number, ease).await }).await;
+            let joined =
+                AbortOnDropHandle::new(tokio::spawn(async move { trial.run(&ground, number, ease).await })).await;
             let (outcome, took) = joined.unwrap_or_else(|error| {
                 (prove::Outcome::Undone { why: format!("the trial panicked: {error}") }, Duration::ZERO)
             });
@@ -218,6 +269,15 @@ async fn attempt(
         }
     });
     futures::stream::iter(proving).buffered(jobs).collect().await
+}
+
+/// The checks of which nothing shows that they can fail.
+fn unshown(proofs: &[Proof]) -> Vec<String> {
+    let mut steps: std::collections::BTreeMap<&str, bool> = std::collections::BTreeMap::new();
+    for proof in proofs {
+        *steps.entry(proof.step.as_str()).or_default() |= matches!(proof.outcome, prove::Outcome::Seen { .. });
+    }
+    steps.into_iter().filter(|(_, is_shown)| !is_shown).map(|(step, _)| step.to_owned()).collect()
 }
 
 fn tell(
@@ -243,10 +303,20 @@ fn tell(
     } else {
         report::proofs(proofs, took, reports::voice(cli))
     };
-    let code = counts.exit_code();
-    if code == super::NOTHING {
+    let unshown = if arguments.faults.is_empty() { unshown(proofs) } else { Vec::new() };
+    if !unshown.is_empty() {
+        output::complain("of these checks no fault was shown that they see", &unshown);
+    }
+    let code = match counts.exit_code() {
+        0 if !unshown.is_empty() => ENVIRONMENT,
+        code => code,
+    };
+    if code == NOTHING {
         let none = count(counts.unclaimed, "fault");
-        output::complain(&format!("nothing was proven; {none} of what was asked for is not claimed to be seen"), &[]);
+        output::complain(
+            &format!("nothing was proven: of what was asked for, {none}, none is claimed to be seen"),
+            &[],
+        );
     }
     match output::say_in(&text, cli.color) {
         0 => Ok(code),

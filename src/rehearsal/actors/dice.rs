@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The letters of names that a cluster makes up: no vowels and no digits that look like letters, as
 /// `k8s.io/apimachinery/pkg/util/rand` has them.
-const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+pub(super) const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// How fast the cluster lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

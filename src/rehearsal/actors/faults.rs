@@ -1,5 +1,7 @@
 //! What can be made to go wrong, and where.
 
+use super::dice::LETTERS;
+
 /// One thing that goes wrong in the life of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fault {
@@ -119,7 +121,7 @@ impl Fault {
 pub struct Target {
     /// Their namespace (of a Namespace: its own name); `None` for any, and for objects without one.
     pub namespace: Option<String>,
-    /// What their names begin with: the name of a workload is meant for its pods too. Empty for any.
+    /// Their name, or that of the workload or the Job that they belong to. Empty for any.
     pub prefix: String,
 }
 
@@ -143,14 +145,32 @@ impl Faults {
         self.on.iter().any(|(target, on)| {
             *on == fault
                 && target.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
-                && name.starts_with(&target.prefix)
+                && is_of(name, &target.prefix)
         })
     }
+}
+
+/// Whether a name is this one, or was made from it by a controller: with a number, a hash, or five letters behind it, or two
+/// of these.
+fn is_of(name: &str, owner: &str) -> bool {
+    let Some(rest) = name.strip_prefix(owner) else { return false };
+    let made_up = |part: &str| {
+        !part.is_empty() && (part.bytes().all(|c| c.is_ascii_digit()) || part.bytes().all(|c| LETTERS.contains(&c)))
+    };
+    owner.is_empty() || rest.is_empty() || rest.strip_prefix('-').is_some_and(|rest| rest.split('-').all(made_up))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_only_begins_alike_is_another() {
+        for (name, is) in [("redis", true), ("redis-0", true), ("redis-5c9f-x4b2z", true), ("redis-replica-0", false)] {
+            assert_eq!(is_of(name, "redis"), is, "{name}");
+        }
+        assert!(is_of("anything", "") && !is_of("red", "redis") && !is_of("redis2", "redis"));
+    }
 
     #[test]
     fn every_fault_has_a_name_of_its_own_in_kebab_case() {

@@ -178,9 +178,12 @@ impl Server {
                 return Err("OOM command not allowed when used memory > 'maxmemory'.".to_owned());
             }
             Some(Fault::RefusesWrites) if has(Flag::Write) || name == "ping" => return Err(MISCONF.to_owned()),
+            Some(Fault::InfoRefused) if name == "info" => {
+                return Err("NOPERM this user has no permissions to run the 'info' command".to_owned());
+            }
             Some(_) | None => {}
         }
-        if has(Flag::Write) && self.link().is_some() {
+        if has(Flag::Write) && self.link().is_some() && !self.faults.is(Fault::TakesWrites) {
             return Err("READONLY You can't write against a read only replica.".to_owned());
         }
         if self.faults.is(Fault::Loading) && !has(Flag::Early) {

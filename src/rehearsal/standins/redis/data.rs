@@ -44,7 +44,11 @@ impl Server {
 
     fn read(&self, database: usize, key: &[u8]) -> Option<Vec<u8>> {
         let entry = self.entry(database, key)?;
-        if self.faults.is(Fault::StaleRead) { entry.before } else { Some(entry.value) }
+        match self.faults.on() {
+            Some(Fault::StaleRead) => entry.before,
+            Some(Fault::OtherValue) => Some(b"something else".to_vec()),
+            Some(_) | None => Some(entry.value),
+        }
     }
 
     fn put(&self, database: usize, key: &[u8], value: Vec<u8>, until: Option<Instant>) {

@@ -33,6 +33,14 @@ pub(crate) enum Fault {
     LosesWrites,
     /// It is much older than it should be.
     WrongVersion,
+    /// As a replica it takes writes of its own.
+    TakesWrites,
+    /// Whoever asks INFO is told that he may not.
+    InfoRefused,
+    /// Those that follow are attached, and still wait for all its data.
+    ReplicasWait,
+    /// Every key has another value than was written.
+    OtherValue,
     /// It speaks HTTP.
     NotRedis,
 }
@@ -55,6 +63,10 @@ impl Fault {
         Self::LinkDown,
         Self::LosesWrites,
         Self::WrongVersion,
+        Self::TakesWrites,
+        Self::InfoRefused,
+        Self::ReplicasWait,
+        Self::OtherValue,
         Self::NotRedis,
     ];
 
@@ -76,6 +88,10 @@ impl Fault {
             Self::LinkDown => "link-down",
             Self::LosesWrites => "loses-writes",
             Self::WrongVersion => "wrong-version",
+            Self::TakesWrites => "takes-writes",
+            Self::InfoRefused => "info-refused",
+            Self::ReplicasWait => "replicas-wait",
+            Self::OtherValue => "other-value",
             Self::NotRedis => "not-redis",
         }
     }

@@ -120,7 +120,8 @@ impl Server {
         lines.push(format!("connected_slaves:{}", followers.len()));
         for (at, follower) in followers.iter().enumerate() {
             let (ip, port, seen) = (&follower.ip, follower.port, follower.offset);
-            lines.push(format!("slave{at}:ip={ip},port={port},state=online,offset={seen},lag=0"));
+            let state = if self.faults.is(Fault::ReplicasWait) { "wait_bgsave" } else { "online" };
+            lines.push(format!("slave{at}:ip={ip},port={port},state={state},offset={seen},lag=0"));
         }
         lines.push("master_failover_state:no-failover".to_owned());
         lines.push(format!("master_replid:{}", self.replication_id()));
