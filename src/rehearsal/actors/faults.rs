@@ -21,7 +21,7 @@ pub enum Fault {
     JobFails,
     /// The pods of the Job never end.
     JobHangs,
-    /// The pods need four seconds longer to start.
+    /// The pods need more than two seconds longer to start.
     SlowStart,
     /// The pods are evicted for pressure on the node's memory soon after they run.
     Evicted,

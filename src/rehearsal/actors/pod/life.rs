@@ -70,7 +70,7 @@ impl Life {
         };
         let mut due = scene.now + scene.dice.delay(3, 12);
         if scene.strikes(Fault::SlowStart) {
-            due += scene.dice.delay(3_600, 4_400);
+            due += scene.dice.delay(2_200, 2_500);
         }
         Self {
             uid: scene.uid().to_owned(),

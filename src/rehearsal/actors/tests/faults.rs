@@ -127,7 +127,7 @@ fn a_job_fails_or_hangs() {
 /// What the conditions of a definition named `xs.example.org` come to.
 fn definition(fault: Option<Fault>) -> (Vec<String>, World) {
     let mut world = World::new();
-    world.actors.inject(Target { namespace: None, prefix: "x".into() }, fault);
+    world.actors.inject(Target { namespace: None, prefix: "xs.example.org".into() }, fault);
     let names = json!({"plural": "xs", "kind": "X", "listKind": "XList", "singular": "x"});
     world.create("apiextensions.k8s.io/customresourcedefinitions", json!({
         "kind": "CustomResourceDefinition", "metadata": {"name": "xs.example.org"},
@@ -266,13 +266,13 @@ fn a_claim_that_is_never_bound_keeps_its_pod_from_a_node() {
     let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
     world.create(
         "/persistentvolumeclaims",
-        json!({"kind": "PersistentVolumeClaim", "metadata": {"name": "xv"}, "spec": spec}),
+        json!({"kind": "PersistentVolumeClaim", "metadata": {"name": "x"}, "spec": spec}),
     );
     world.create("/pods", json!({"kind": "Pod", "metadata": {"name": "p"}, "spec": {
-        "containers": [{"name": "c", "image": "i"}], "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "xv"}}],
+        "containers": [{"name": "c", "image": "i"}], "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "x"}}],
     }}));
     world.run(LONG);
-    assert_eq!(world.get("/persistentvolumeclaims", "xv")["status"]["phase"], "Pending");
+    assert_eq!(world.get("/persistentvolumeclaims", "x")["status"]["phase"], "Pending");
     assert_eq!(conditions(&world.get("/pods", "p")), "PodScheduled=False(Unschedulable)");
 }
 
