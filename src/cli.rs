@@ -65,10 +65,10 @@ pub enum Command {
     Suite(Box<SuiteArgs>),
     /// Show that every check can fail: bring about each fault that it claims to see, on rehearsals.
     ///
-    /// The suites are brought up once on an embedded cluster, where everything must hold. Then, each on a cluster forked
-    /// from that one, every fault that a check claims to see is brought about, and must turn it red with the cause named;
-    /// and so is weather that it must bear: an API server that throttles, fails or breaks off, a pod that is replaced, an
-    /// endpoint that is late. Exit code 1 where a fault is missed or weather turns a check red.
+    /// The suites are brought up once on an embedded cluster. Then, each on a cluster forked from that one, every fault that
+    /// a check claims to see is brought about, and must turn it red with the cause named; and so is weather that it must
+    /// bear: an API server that throttles, fails or breaks off, a pod that is replaced, an endpoint that is late. Exit code
+    /// 1 where a fault is missed or weather turns a check red, 3 where nothing could be shown.
     Prove(Box<ProveArgs>),
     /// Check every suite and environment file; all mistakes at once.
     Validate,

@@ -15,7 +15,7 @@ use super::output;
 use crate::process;
 
 /// The exit code of an interrupted run.
-const INTERRUPTED: i32 = 130;
+pub(super) const INTERRUPTED: u8 = 130;
 
 /// What to do after an end without any tidying.
 const LEFT: &str = "nothing was tidied up; see: seaworthy cluster list";
@@ -65,7 +65,7 @@ async fn forward(
         if count.fetch_add(1, Ordering::Relaxed) >= 2 {
             process::kill_all();
             output::complain(&format!("ended at once by a third signal, {name}"), &[LEFT.to_owned()]);
-            std::process::exit(INTERRUPTED);
+            std::process::exit(INTERRUPTED.into());
         }
         // Nobody listens once the run is over; a third signal still ends the process.
         requests.send(name.to_owned()).ok();

@@ -1,7 +1,5 @@
 //! A component's readiness: what it waits for must be doomed, or late, by its lowest cause.
 
-use serde_json::json;
-
 use super::{Case, Cases, Deed, Object, Whose, crd, weather, workload};
 use crate::rehearsal::Fault;
 
@@ -21,15 +19,15 @@ pub fn of_component(when: Installed, objects: &[Object]) -> Vec<Case> {
     let mut cases = Cases::default();
     for object in objects {
         let (kind, name) = (object.kind.as_str(), object.name.as_str());
-        let mut own = match (when, kind) {
-            (Installed::Settling, "Deployment" | "StatefulSet" | "DaemonSet") => settling(object),
-            (Installed::Settling, "CustomResourceDefinition") => {
+        let mut own = match when {
+            Installed::Settling if object.makes_pods() => settling(object),
+            Installed::Settling if kind == "CustomResourceDefinition" => {
                 let mut cases = crd::definition(name);
                 cases.0.extend(weather::of_api(&[]).0);
                 cases
             }
-            (Installed::Enduring, "Deployment" | "StatefulSet" | "DaemonSet") => enduring(object),
-            (Installed::Settling | Installed::Enduring, _) => Cases::default(),
+            Installed::Enduring if object.makes_pods() => enduring(object),
+            Installed::Settling | Installed::Enduring => Cases::default(),
         };
         for case in &mut own.0 {
             case.name = format!("{}/{name}: {}", kind.to_lowercase(), case.name);
@@ -60,8 +58,7 @@ fn enduring(object: &Object) -> Cases {
     cases.broken("crashes-later", crash, ["exited with code 1"]);
     cases.broken("deleted-later", Deed::Delete(object.clone()), [format!("{} is not there", object.name)]);
     if object.kind != "DaemonSet" {
-        let patch = json!({ "spec": { "replicas": 0 } });
-        cases.broken("scaled-to-zero-later", Deed::Merge { object: object.clone(), patch }, ["scaled to 0"]);
+        cases.broken("scaled-to-zero-later", Deed::scale_to_zero(object.clone()), ["scaled to 0"]);
     }
     cases
 }

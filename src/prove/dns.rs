@@ -8,9 +8,13 @@ use crate::checks::{Absence, Dns};
 /// The workload of the cluster's DNS, which every distribution has under this name.
 const SERVERS: (&str, &str) = ("kube-system", "coredns");
 
+pub(super) fn servers() -> Object {
+    Object::new("Deployment", Some(SERVERS.0), SERVERS.1)
+}
+
 pub(super) fn cases(claim: &Dns) -> Cases {
     let mut cases = Cases::default();
-    let servers = Object::new("Deployment", Some(SERVERS.0), SERVERS.1);
+    let servers = servers();
     let one = |fault| Deed::DnsServer { fault };
     match claim.expect {
         Absence::Present => {

@@ -8,8 +8,7 @@ pub(super) fn cases(claim: &Http) -> Cases {
         Access::Allowed => answered(claim),
         Access::Denied => denied(claim),
     };
-    cases.0.extend(reach::cases(&claim.at, claim.expect).0);
-    reach::secret(claim.bearer.as_ref(), &mut cases);
+    cases.0.extend(reach::cases(&claim.at, claim.expect, claim.bearer.as_ref()).0);
     cases
 }
 

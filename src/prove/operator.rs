@@ -9,16 +9,14 @@ pub(super) fn cases(claim: &Operator) -> Cases {
         let object = Object::new("Deployment", None, deployment);
         cases.0.extend(workload::rollouts(&object).0);
         cases.broken("gone", Deed::Delete(object.clone()), [deployment]);
-        let patch = serde_json::json!({ "spec": { "replicas": 0 } });
-        cases.broken("scaled-to-zero", Deed::Merge { object, patch }, ["is scaled to 0"]);
+        cases.broken("scaled-to-zero", Deed::scale_to_zero(object), ["is scaled to 0"]);
     }
     for name in &claim.crds {
         let object = Object::new("CustomResourceDefinition", None, name);
         cases.broken(format!("without-{name}"), Deed::Delete(object), [name.as_str(), "does not exist"]);
     }
-    let webhook = "a rehearsal calls no webhooks";
     if claim.accepts.is_some() || claim.denies.is_some() {
-        cases.unclaimed("webhook", webhook);
+        cases.unclaimed("webhook", "a rehearsal calls no webhooks");
     }
     cases
 }

@@ -8,8 +8,7 @@ pub(super) fn cases(claim: &Postgres) -> Cases {
         Access::Allowed => let_in(claim),
         Access::Denied => kept_out(claim),
     };
-    cases.0.extend(reach::cases(&claim.at, claim.expect).0);
-    reach::secret(claim.password.as_ref(), &mut cases);
+    cases.0.extend(reach::cases(&claim.at, claim.expect, claim.password.as_ref()).0);
     cases
 }
 

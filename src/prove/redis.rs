@@ -8,8 +8,7 @@ pub(super) fn cases(claim: &Redis) -> Cases {
         Access::Allowed => let_in(claim),
         Access::Denied => kept_out(claim),
     };
-    cases.0.extend(reach::cases(&claim.at, claim.expect).0);
-    reach::secret(claim.password.as_ref(), &mut cases);
+    cases.0.extend(reach::cases(&claim.at, claim.expect, claim.password.as_ref()).0);
     cases
 }
 
@@ -29,9 +28,9 @@ fn let_in(claim: &Redis) -> Cases {
     let other = if is_replica { "is a master" } else { "is a replica" };
     cases.broken_if(claim.role.is_some(), "wrong-role", at("wrong-role"), other, "it claims no `role`");
     let link = if is_replica { "has lost its master" } else { "online of" };
-    let linked = is_replica || claim.replicas.is_some_and(|replicas| replicas > 0);
-    cases.broken_if(linked, "link-down", at("link-down"), link, "it claims neither `role: replica` nor `replicas`");
     let counts = claim.replicas.is_some_and(|replicas| replicas > 0);
+    let linked = is_replica || counts;
+    cases.broken_if(linked, "link-down", at("link-down"), link, "it claims neither `role: replica` nor `replicas`");
     cases.broken_if(counts, "replicas-wait", at("replicas-wait"), "has 0 online of", "it claims no `replicas`");
     let asks_info = claim.role.is_some() || claim.replicas.is_some() || claim.version.is_some();
     let info = "it claims nothing that INFO says (`role`, `replicas`, `version`)";

@@ -4,7 +4,7 @@ use super::{Cases, Deed, reach};
 use crate::checks::{Access, Tcp};
 
 pub(super) fn cases(claim: &Tcp) -> Cases {
-    let mut cases = reach::cases(&claim.at, claim.expect);
+    let mut cases = reach::cases(&claim.at, claim.expect, None);
     let talks = claim.answers.is_some() && claim.expect == Access::Allowed;
     let at = |fault| Deed::Server { at: claim.at.clone(), fault };
     let silent = format!("tcp {} does not answer", claim.at);

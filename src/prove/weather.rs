@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Case, Cases, Deed, Expected, Object, Storm, Whose};
+use super::{Case, Cases, Deed, Expected, Storm, Whose, dns};
 use crate::checks::{Access, Address, Check, Host};
 use crate::rehearsal::{Fault, Gust};
 
@@ -42,8 +42,7 @@ pub(super) fn of_check(check: &Check) -> Cases {
         cases.held(format!("{at}-late-endpoint"), vec![late, Deed::Replace(at.clone())]);
     }
     if let Check::Dns(_) = check {
-        let servers = Object::new("Deployment", Some("kube-system"), "coredns");
-        cases.held("dns-rolled-out", Deed::Restart(servers));
+        cases.held("dns-rolled-out", Deed::Restart(dns::servers()));
     }
     cases
 }

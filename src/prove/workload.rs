@@ -62,7 +62,7 @@ pub(super) fn present(object: &Object, replicas: Option<u32>) -> Cases {
     }
     match object.kind.as_str() {
         "Deployment" | "StatefulSet" => {
-            let deed = Deed::Merge { object: object.clone(), patch: json!({ "spec": { "replicas": 0 } }) };
+            let deed = Deed::scale_to_zero(object.clone());
             match replicas {
                 None => cases.broken("scaled-to-zero", deed, ["nothing of it runs"]),
                 Some(0) => cases.unclaimed("scaled-to-zero", "it claims no replica"),
@@ -79,9 +79,8 @@ pub(super) fn present(object: &Object, replicas: Option<u32>) -> Cases {
 pub(super) fn rollouts(object: &Object) -> Cases {
     let mut cases = Cases::default();
     let whose = || Whose::within(object.namespace.as_deref(), &object.name);
-    let is_workload = matches!(object.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet");
     let strike = |fault| vec![Deed::Life { whose: whose(), fault }, Deed::Restart(object.clone())];
-    if is_workload {
+    if object.makes_pods() {
         for (fault, words) in DOOMS {
             cases.broken(fault.name(), strike(fault), [words]);
         }

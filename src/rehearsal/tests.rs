@@ -50,7 +50,7 @@ async fn runs(pods: &Api<Pod>, name: &str) -> bool {
 async fn a_fault_strikes_its_target_and_nothing_else_until_it_is_taken_back() {
     let rehearsal = Rehearsal::begin(1).await.unwrap();
     let pods: Api<Pod> = Api::namespaced(client(&rehearsal).await, "default");
-    let target = Target { namespace: Some("default".to_owned()), prefix: "struck".to_owned() };
+    let target = Target { namespace: Some("default".to_owned()), name: "struck".to_owned() };
     rehearsal.afflict(target.clone(), Some(Fault::ImagePull));
     for name in ["struck", "spared"] {
         pods.create(&PostParams::default(), &pod(name, "redis")).await.unwrap();

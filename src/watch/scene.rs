@@ -32,6 +32,12 @@ struct Frame {
     window: Window,
 }
 
+impl Frame {
+    fn is_of(&self, resource: &ApiResource, namespace: Option<&str>) -> bool {
+        self.resource == *resource && self.namespace.as_deref() == namespace
+    }
+}
+
 /// What a frame shows at one look.
 struct Sight<'a> {
     frame: &'a Frame,
@@ -81,8 +87,7 @@ impl<'a> Scene<'a> {
     }
 
     fn frame(&mut self, hub: &Hub, resource: ApiResource, namespace: Option<String>, around: bool) {
-        let known = |frame: &Frame| frame.resource == resource && frame.namespace == namespace;
-        if !self.frames.iter().any(known) {
+        if !self.frames.iter().any(|frame| frame.is_of(&resource, namespace.as_deref())) {
             let window = hub.window(&resource, namespace.as_deref());
             self.frames.push(Frame { resource, namespace, around, window });
         }
@@ -140,10 +145,8 @@ impl<'a> Scene<'a> {
             .collect();
         let mut uids: Vec<&str> = Vec::new();
         for object in self.objects {
-            let own = self
-                .frames
-                .iter()
-                .position(|frame| frame.resource == object.resource && frame.namespace == object.namespace);
+            let own = |frame: &Frame| frame.is_of(&object.resource, object.namespace.as_deref());
+            let own = self.frames.iter().position(own);
             if let Some(at) = own
                 && let Some(place) = object.place(&seen[at])
                 && let Near::Kin(places) = &mut near[at]
@@ -214,7 +217,7 @@ fn health(
     belief: Belief,
     manned: &Manned,
 ) -> (Health, Vec<Doubt>) {
-    let own = |sight: &&Sight<'_>| sight.frame.resource == object.resource && sight.frame.namespace == object.namespace;
+    let own = |sight: &&Sight<'_>| sight.frame.is_of(&object.resource, object.namespace.as_deref());
     let Some(Sight { frame, objects, .. }) = sights.iter().find(own) else {
         return (missing(object, belief), Vec::new());
     };

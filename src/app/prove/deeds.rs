@@ -111,11 +111,11 @@ impl<'a> Hand<'a> {
     }
 
     fn strike(&self, whose: &Whose, fault: Fault) {
-        let (namespace, prefix) = match whose {
-            Whose::Within { namespace, prefix } => (Some(namespace.as_deref().unwrap_or(self.namespace)), prefix),
+        let (namespace, name) = match whose {
+            Whose::Within { namespace, name } => (Some(namespace.as_deref().unwrap_or(self.namespace)), name),
             Whose::Definition(name) => (None, name),
         };
-        let target = Target { namespace: namespace.map(str::to_owned), prefix: prefix.clone() };
+        let target = Target { namespace: namespace.map(str::to_owned), name: name.clone() };
         self.rehearsal.afflict(target, Some(fault));
     }
 

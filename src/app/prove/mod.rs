@@ -1,10 +1,9 @@
-//! `prove`: everything is brought up once on a rehearsal, where all of it must hold; then each fault, and each kind of
-//! weather, is brought about on a cluster that was forked from it, and the one check at hand looks.
+//! `prove`: everything is brought up once on a rehearsal; then each fault, and each kind of weather, is brought about on a
+//! cluster that was forked from it, and the one check at hand looks. Of what does not hold there, nothing can be shown.
 
 mod deeds;
 mod trial;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,9 +23,6 @@ use crate::plan::{Plan, Selection, Step, StepId, Suites, Work};
 use crate::prove::{self, Installed, Object, Proof};
 use crate::report;
 use crate::secrets::Secrets;
-
-/// The exit code of a proving that was interrupted.
-const INTERRUPTED: u8 = 130;
 
 /// Proves, and says what was proven.
 pub(super) async fn run(cli: &Cli, arguments: &ProveArgs) -> u8 {
@@ -59,7 +55,7 @@ async fn proven(cli: &Cli, arguments: &ProveArgs) -> Result<u8, u8> {
     })?;
     let secrets = Secrets::default();
     let proving = async {
-        let (plan, ground, red) = filled(ready, arguments, &secrets, folder.path()).await?;
+        let (plan, ground, red) = filled(ready, arguments, &secrets).await?;
         for omission in plan.omissions.iter().filter(|omission| !omission.asked) {
             output::remark(&format!("left out: {}: {}", omission.place, omission.reason));
         }
@@ -78,7 +74,7 @@ async fn proven(cli: &Cli, arguments: &ProveArgs) -> Result<u8, u8> {
             drop(junit);
             arguments.junit.iter().for_each(|path| drop(std::fs::remove_file(path)));
             output::complain(&format!("interrupted by {signal}; nothing is reported"), &[]);
-            return Err(INTERRUPTED);
+            return Err(signals::INTERRUPTED);
         }
     };
     tell(cli, arguments, &proofs, begun.elapsed(), junit)
@@ -119,17 +115,11 @@ fn patterns(globs: &[String]) -> Result<globset::GlobSet, u8> {
     set.build().map_err(wrong)
 }
 
-/// The platform in order, on a rehearsal, with all its checks held.
-async fn filled(
-    ready: Ready,
-    arguments: &ProveArgs,
-    secrets: &Secrets,
-    folder: &Path,
-) -> Result<(Plan, Ground, Red), u8> {
+/// The platform in order, on a rehearsal, and what of it does not hold.
+async fn filled(ready: Ready, arguments: &ProveArgs, secrets: &Secrets) -> Result<(Plan, Ground, Red), u8> {
     let mut plan = ready.plan.clone();
     plan.steps.shift_remove(&StepId::teardown());
     let options = ready.options(arguments.jobs, false);
-    let (run, helm) = (options.run.clone(), ready.helm());
     let platform: Arc<Platform> = Arc::new(ready.world(&suite::Keeping::default(), secrets));
     let (mut red, mut is_broken) = (Red::new(), false);
     let sink = |event: &Event| {
@@ -157,9 +147,7 @@ async fn filled(
         drop(site.prober.clean().await);
     }
     rehearsal.rest(Duration::from_secs(5)).await;
-    let rehearsal = Arc::new(rehearsal);
-    let ground = Ground { rehearsal, platform, run, folder: folder.into(), helm, secrets: secrets.clone() };
-    Ok((plan, ground, red))
+    Ok((plan, Ground { rehearsal: Arc::new(rehearsal), platform }, red))
 }
 
 /// Where everything is red already, nothing can be shown by making it red.
@@ -256,7 +244,7 @@ async fn attempt(
     let proving = which.iter().map(|at| {
         let (trial, number, ground) = (Arc::clone(&trials[*at]), *at, ground.clone());
         async move {
-            let (step, fault, secrets) = (trial.of.clone(), trial.case.name.clone(), ground.secrets.clone());
+            let (step, fault, secrets) = (trial.of.clone(), trial.case.name.clone(), ground.platform.secrets.clone());
             // A task each: what blocks one thread for a moment does not hold up the deadlines of others.
             let joined =
                 AbortOnDropHandle::new(tokio::spawn(async move { trial.run(&ground, number, ease).await })).await;

@@ -1,7 +1,6 @@
 //! One check, or one component's readiness, looked at while something goes wrong, on a cluster of its own.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,10 +42,6 @@ pub(super) struct Ground {
     pub(super) rehearsal: Arc<Rehearsal>,
     /// Who has installed everything in it.
     pub(super) platform: Arc<Platform>,
-    pub(super) run: String,
-    pub(super) folder: Arc<Path>,
-    pub(super) helm: Option<std::path::PathBuf>,
-    pub(super) secrets: crate::secrets::Secrets,
 }
 
 /// One case of one step.
@@ -91,9 +86,10 @@ impl Trial {
             tempo: TEMPO / ease,
             done: Done::saying("forked"),
         };
-        let folder = ground.folder.join(number.to_string());
-        let (helm, secrets) = (ground.helm.as_deref(), &ground.secrets);
-        let about = About { run: &ground.run, folder: &folder, helm, secrets };
+        let platform = &ground.platform;
+        let folder = platform.folder.join(number.to_string());
+        let (helm, secrets) = (platform.helm.as_deref(), &platform.secrets);
+        let about = About { run: &platform.run, folder: &folder, helm, secrets };
         let site = Site::open(&raised, about).await.map_err(|trouble| trouble.headline)?;
         if !self.later {
             let hand = Hand::new(&rehearsal, site.target.client.clone(), &self.namespace);
@@ -111,7 +107,7 @@ impl Trial {
         let world = Arc::new(Scene { memory: ground.platform.memory.on(site), rehearsal: rehearsed, namespace, later });
         let options = RunOptions {
             jobs: NonZeroUsize::MIN,
-            run: ground.run.clone(),
+            run: ground.platform.run.clone(),
             environment: REHEARSAL.to_owned(),
             cluster: REHEARSAL.to_owned(),
             sign_off: false,

@@ -122,7 +122,7 @@ pub struct Target {
     /// Their namespace (of a Namespace: its own name); `None` for any, and for objects without one.
     pub namespace: Option<String>,
     /// Their name, or that of the workload or the Job that they belong to. Empty for any.
-    pub prefix: String,
+    pub name: String,
 }
 
 /// The faults that are on.
@@ -145,7 +145,7 @@ impl Faults {
         self.on.iter().any(|(target, on)| {
             *on == fault
                 && target.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
-                && is_of(name, &target.prefix)
+                && is_of(name, &target.name)
         })
     }
 }
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_fault_strikes_its_target_alone_until_it_is_taken_back() {
         let mut faults = Faults::default();
-        let at = Target { namespace: Some("a".into()), prefix: "web".into() };
+        let at = Target { namespace: Some("a".into()), name: "web".into() };
         faults.set(at.clone(), Some(Fault::CrashLoop));
         assert!(faults.strike("a", "web-5c9f-x", Fault::CrashLoop));
         assert!(!faults.strike("b", "web-5c9f-x", Fault::CrashLoop));

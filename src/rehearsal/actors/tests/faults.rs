@@ -13,7 +13,7 @@ const LONG: Duration = Duration::from_secs(3);
 /// A world in which a fault is on for whatever is called `x…`.
 fn under(fault: Fault) -> World {
     let mut world = World::new();
-    world.actors.inject(Target { namespace: None, prefix: "x".into() }, Some(fault));
+    world.actors.inject(Target { namespace: None, name: "x".into() }, Some(fault));
     world
 }
 
@@ -127,7 +127,7 @@ fn a_job_fails_or_hangs() {
 /// What the conditions of a definition named `xs.example.org` come to.
 fn definition(fault: Option<Fault>) -> (Vec<String>, World) {
     let mut world = World::new();
-    world.actors.inject(Target { namespace: None, prefix: "xs.example.org".into() }, fault);
+    world.actors.inject(Target { namespace: None, name: "xs.example.org".into() }, fault);
     let names = json!({"plural": "xs", "kind": "X", "listKind": "XList", "singular": "x"});
     world.create("apiextensions.k8s.io/customresourcedefinitions", json!({
         "kind": "CustomResourceDefinition", "metadata": {"name": "xs.example.org"},
@@ -177,7 +177,7 @@ fn names_that_another_definition_has_are_refused() {
 /// A CNPG cluster after a while.
 fn cluster(fault: Option<Fault>) -> World {
     let mut world = World::new();
-    world.actors.inject(Target { namespace: None, prefix: "x".into() }, fault);
+    world.actors.inject(Target { namespace: None, name: "x".into() }, fault);
     world.create("postgresql.cnpg.io/clusters", json!({
         "apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "metadata": {"name": "x"}, "spec": {"instances": 2},
     }));
@@ -244,7 +244,7 @@ fn a_certificate_waits_for_its_issuer_and_a_stale_one_keeps_its_generation() {
     world.edit(&key, |one| one["spec"]["commonName"] = json!("a"));
     world.run(LONG);
     assert_eq!(seen(&world), 2);
-    world.actors.inject(Target { namespace: None, prefix: "xc".into() }, Some(Fault::StaleStatus));
+    world.actors.inject(Target { namespace: None, name: "xc".into() }, Some(Fault::StaleStatus));
     world.edit(&key, |one| one["spec"]["commonName"] = json!("b"));
     world.run(LONG);
     assert_eq!(seen(&world), 2);
