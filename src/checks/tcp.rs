@@ -31,6 +31,8 @@ pub enum TcpAnswer {
     Accepted,
     /// The port accepts, and this came back: the first 64 KiB at most.
     Answered(String),
+    /// This is what the server has said, and it has neither said more nor ended.
+    Unfinished(String),
 }
 
 impl Claim for Tcp {
@@ -42,11 +44,19 @@ impl Claim for Tcp {
         match (self.expect, answer) {
             (Access::Denied, TcpAnswer::Unmet(Obstacle::Refused(text))) => Verdict::held(text),
             (expect, TcpAnswer::Unmet(obstacle)) => obstacle.judge(format!("tcp {at} accepts a connection"), expect),
-            (Access::Denied, TcpAnswer::Accepted | TcpAnswer::Answered(_)) => {
+            (Access::Denied, TcpAnswer::Accepted | TcpAnswer::Answered(_) | TcpAnswer::Unfinished(_)) => {
                 Verdict::broken(format!("tcp {at} refuses connections"), accepted)
             }
             (Access::Allowed, TcpAnswer::Accepted) => Verdict::held(accepted),
             (Access::Allowed, TcpAnswer::Answered(text)) => self.judge_text(text),
+            (Access::Allowed, TcpAnswer::Unfinished(text)) => {
+                let wanted = self.answers.iter().map(|wanted| format!(" {wanted}")).collect::<String>();
+                let said = super::expect::excerpt(text);
+                Verdict::broken(
+                    format!("tcp {at} answers{wanted}"),
+                    format!("tcp {at} answered {said} and then nothing, without an end"),
+                )
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Twin of `checks/tcp.rs`.
 
+use std::sync::{Mutex, PoisonError};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::reach::{Unmet, silent};
@@ -30,20 +32,29 @@ async fn talk(claim: &Tcp, wanted: Option<&Text>, site: &Site<'_>) -> Result<Tcp
         stream.write_all(text.as_bytes()).await.map_err(broke)?;
         stream.flush().await.map_err(broke)?;
     }
-    let mut said = Vec::new();
-    let silence = || TcpAnswer::Unmet(silent("tcp", &claim.at));
+    let said = Mutex::new(Vec::new());
+    let so_far = || said.lock().unwrap_or_else(PoisonError::into_inner);
+    let silence = || unfinished(claim, &so_far());
     let reading = async {
         let mut chunk = [0; 4096];
-        while said.len() < KEPT && !is_enough(wanted, &said) {
+        while so_far().len() < KEPT && !is_enough(wanted, &so_far()) {
             match stream.read(&mut chunk).await? {
                 0 => break,
-                count => said.extend_from_slice(&chunk[..count]),
+                count => so_far().extend_from_slice(&chunk[..count]),
             }
         }
         Ok(())
     };
     site.hearing(claim, silence, reading).await.map_err(broke)?;
-    Ok(TcpAnswer::Answered(String::from_utf8_lossy(&said).into_owned()))
+    Ok(TcpAnswer::Answered(String::from_utf8_lossy(&so_far()).into_owned()))
+}
+
+/// What a server is that says nothing, or nothing more, and keeps the connection: what would come next is not known.
+fn unfinished(claim: &Tcp, said: &[u8]) -> TcpAnswer {
+    match said {
+        [] => TcpAnswer::Unmet(silent("tcp", &claim.at)),
+        said => TcpAnswer::Unfinished(String::from_utf8_lossy(said).into_owned()),
+    }
 }
 
 /// Whether more could not change the verdict. What must be lacking is lacking only at the end.
@@ -93,6 +104,20 @@ mod tests {
         assert!(matches!(look(&check("{equals: echo hello}")).await, Verdict::Held { .. }));
         assert!(matches!(look(&check("{lacks: error}")).await, Verdict::Held { .. }));
         assert!(actual(&look(&check("{contains: bye}")).await).ends_with("answered \"echo hello\""));
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_an_end_is_shown_when_the_time_is_up() {
+        let port = serve(|mut stream| async move {
+            stream.write_all(b"hello").await?;
+            stream.read(&mut [0; 5]).await.map(drop)
+        })
+        .await;
+        let at = format!("host/127.0.0.1:{port}");
+        for wanted in ["{contains: SSH}", "{lacks: SSH}"] {
+            let verdict = stands_when_dropped(&format!("tcp: {{at: '{at}', answers: {wanted}}}")).await.unwrap();
+            assert_eq!(actual(&verdict), format!("tcp {at} answered \"hello\" and then nothing, without an end"));
+        }
     }
 
     #[tokio::test]
