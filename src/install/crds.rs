@@ -164,12 +164,19 @@ impl<'a> Unserved<'a> {
 
     fn failed(&self, name: &'a str, error: &kube::Error) {
         let said = if let kube::Error::Api(status) = error {
-            // That it is not there yet is what is waited for.
-            (status.code != 404).then(|| status.message.clone())
+            if status.code == 404 {
+                // That it is not there yet is what is waited for, and says nothing that is not known.
+                return;
+            }
+            status.message.clone()
         } else {
-            Some(complaint::chain(error))
+            complaint::chain(error)
         };
-        self.change(|left| drop(left.insert(name, said)));
+        self.stands(name, format!("which says: {said}"));
+    }
+
+    fn stands(&self, name: &'a str, how: String) {
+        self.change(|left| drop(left.insert(name, Some(how))));
     }
 
     /// Changes what is waited for and tells it: one CRD in all their place, best one of which something is known.
@@ -179,7 +186,7 @@ impl<'a> Unserved<'a> {
         let Some((name, said)) = left.iter().find(|(_, said)| said.is_some()).or_else(|| left.first_key_value()) else {
             return;
         };
-        let why = said.as_ref().map_or(String::new(), |said| format!(", which says: {said}"));
+        let why = said.as_ref().map_or(String::new(), |said| format!(", {said}"));
         self.notes.waiting(format!("{} of {}: the API server to serve {name}{why}", left.len(), self.total));
     }
 }
@@ -236,7 +243,9 @@ async fn answers<'a>(
         match timeout(pause, stirred.notified()).await {
             Ok(()) => pause = PAUSES.0,
             // For so long nothing has happened to it that perhaps nothing will.
-            Err(_) if pause == PAUSES.1 => not_refused(client, name(crd)).await?,
+            Err(_) if pause == PAUSES.1 => {
+                standing(client, name(crd)).await?.into_iter().for_each(|how| unserved.stands(name(crd), how));
+            }
             Err(_) => pause = PAUSES.1.min(pause * 2),
         }
     }
@@ -275,12 +284,26 @@ fn condition<'a>(crd: &'a Lean, kind: &str, status: &str) -> Option<&'a CustomRe
     conditions.find(|condition| condition.type_ == kind && condition.status == status)
 }
 
-/// Whether a CRD may still come to be served.
-async fn not_refused(client: &Client, name: &str) -> Result<(), InstallError> {
+/// How a CRD stands that may still come to be served; `None` where that cannot be seen now.
+async fn standing(client: &Client, name: &str) -> Result<Option<String>, InstallError> {
     let api: Api<Lean> = Api::all_with(client.clone(), &resource());
     // Whatever keeps us from looking passes, or the caller's deadline ends the wait.
-    let why = api.get(name).await.ok().and_then(|crd| refusal(&crd));
-    why.map_or(Ok(()), |why| Err(InstallError::NotEstablished { crd: name.to_owned(), why }))
+    let Ok(found) = api.get_opt(name).await else { return Ok(None) };
+    match found.as_ref().and_then(refusal) {
+        Some(why) => Err(InstallError::NotEstablished { crd: name.to_owned(), why }),
+        None => Ok(Some(missing(found.as_ref()))),
+    }
+}
+
+/// What there is of a CRD that is not served.
+fn missing(crd: Option<&Lean>) -> String {
+    let Some(crd) = crd else { return "which is not there".to_owned() };
+    let text = |part: &Option<String>| part.clone().unwrap_or_default();
+    match condition(crd, "Established", "False") {
+        Some(so_far) => format!("which is not established: {} ({})", text(&so_far.message), text(&so_far.reason)),
+        None if holds(crd, "Established") => "which is established and has no endpoint".to_owned(),
+        None => "of which nobody says that it is established".to_owned(),
+    }
 }
 
 /// Why a CRD is not served, in the words of its conditions (apiextensions `types.go`): its names are taken.
@@ -355,18 +378,34 @@ mod tests {
     }
 
     #[test]
+    fn what_a_crd_lacks_that_is_not_served_is_told() {
+        let with = |conditions: Value| {
+            let lean = serde_json::json!({
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": { "name": "widgets.example.com" }, "spec": {}, "status": { "conditions": conditions },
+            });
+            missing(Some(&serde_json::from_value(lean).unwrap()))
+        };
+        let condition = |status: &str| serde_json::json!([{ "type": "Established", "status": status, "reason": "Installing", "message": "wait" }]);
+        assert_eq!(missing(None), "which is not there");
+        assert_eq!(with(serde_json::json!([])), "of which nobody says that it is established");
+        assert_eq!(with(condition("False")), "which is not established: wait (Installing)");
+        assert_eq!(with(condition("True")), "which is established and has no endpoint");
+    }
+
+    #[test]
     fn what_keeps_a_crd_from_being_served_is_told_and_that_it_is_not_there_yet_is_nothing() {
         let (notes, _kept) = fake::notes();
         let unserved = Unserved::new("2 CRDs", ["a.io", "b.io"].into_iter(), &notes);
         let error =
             |code: u16, words: &str| kube::Error::Api(kube::core::Status::failure(words, "").with_code(code).boxed());
         let told = || notes.last().note.unwrap();
+        unserved.stands("a.io", missing(None));
         unserved.failed("a.io", &error(404, "the server could not find the requested resource"));
-        assert_eq!(told(), "2 of 2 CRDs: the API server to serve a.io");
+        assert_eq!(told(), "2 of 2 CRDs: the API server to serve a.io, which is not there");
         unserved.failed("b.io", &error(500, "conversion webhook for b.io failed"));
-        assert_eq!(told(), "2 of 2 CRDs: the API server to serve b.io, which says: conversion webhook for b.io failed");
-        unserved.served("b.io");
-        assert_eq!(told(), "1 of 2 CRDs: the API server to serve a.io");
+        unserved.served("a.io");
+        assert_eq!(told(), "1 of 2 CRDs: the API server to serve b.io, which says: conversion webhook for b.io failed");
     }
 
     #[tokio::test]
