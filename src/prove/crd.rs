@@ -21,6 +21,7 @@ pub(super) fn cases(claim: &Crd) -> Cases {
                     let words = [name.as_str(), "not", version];
                     own.broken(format!("without-version-{version}"), deeds, words);
                 }
+                own.broken("not-served", Deed::Unserve(name.clone()), [name.as_str(), "is not in discovery"]);
                 for case in &mut own.0 {
                     case.name = format!("{name}: {}", case.name);
                 }
@@ -40,9 +41,10 @@ pub(super) fn definition(name: &str) -> Cases {
     let object = Object::new(KIND, None, name);
     let strike =
         |fault| vec![Deed::Life { whose: Whose::Definition(name.to_owned()), fault }, Deed::Recreate(object.clone())];
-    cases.broken("gone", Deed::Delete(object.clone()), [name]);
+    cases.broken("gone", Deed::Delete(object.clone()), [name, "is not there"]);
     cases.broken(Fault::CrdNamesRefused.name(), strike(Fault::CrdNamesRefused), ["is already in use"]);
-    cases.broken(Fault::CrdNotEstablished.name(), strike(Fault::CrdNotEstablished), [name]);
+    let so_far = [name, "the initial names have been accepted"];
+    cases.broken(Fault::CrdNotEstablished.name(), strike(Fault::CrdNotEstablished), so_far);
     cases
 }
 

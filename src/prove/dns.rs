@@ -12,10 +12,10 @@ pub(super) fn servers() -> Object {
     Object::new("Deployment", Some(SERVERS.0), SERVERS.1)
 }
 
-pub(super) fn cases(claim: &Dns) -> Cases {
+pub(super) fn cases(claim: &Dns, in_a_row: u32) -> Cases {
     let mut cases = Cases::default();
     let servers = servers();
-    let one = |fault| Deed::DnsServer { fault };
+    let one = |fault| Deed::DnsServer { fault, all: false };
     match claim.expect {
         Absence::Present => {
             cases.broken("nxdomain", one("nxdomain"), ["NXDOMAIN", SERVERS.1]);
@@ -24,6 +24,14 @@ pub(super) fn cases(claim: &Dns) -> Cases {
             cases.broken("no-addresses", one("no-addresses"), ["NODATA", SERVERS.1]);
             // An address that nobody has (RFC 5737), which only this server gives.
             cases.broken("wrong-address", one("wrong-address"), ["is 192.0.2.1", SERVERS.1]);
+            let all = Deed::DnsServer { fault: "wrong-address", all: true };
+            let none = "it claims no `addresses`";
+            cases.broken_if(!claim.addresses.is_empty(), "wrong-address-everywhere", all, "is 192.0.2.1", none);
+            match in_a_row {
+                2.. => cases.broken("closes-every-other", one("flaps"), ["broke off", SERVERS.1]),
+                _ => cases.unclaimed("closes-every-other", "one look that holds is enough (`in-a-row`)"),
+            }
+            cases.broken("refuses-connections", one("refuses"), ["connection refused", SERVERS.1]);
             cases.broken("closes", one("closes"), ["broke off", SERVERS.1]);
             cases.broken("hangs", one("hangs"), ["no answer within", SERVERS.1]);
             cases.broken("no-server", Deed::Delete(servers), ["no ready DNS pod"]);

@@ -1,10 +1,11 @@
 //! Twin of `checks/helm_test.rs`. What the hooks are called stands in the release: the whole namespace is struck.
 
 use super::pods::DOOMS;
-use super::{Cases, Deed, Whose};
+use super::{Cases, Deed, Object, Whose};
+use crate::checks::HelmTest;
 use crate::rehearsal::Fault;
 
-pub(super) fn cases() -> Cases {
+pub(super) fn cases(claim: &HelmTest, own: Option<&str>) -> Cases {
     let mut cases = Cases::default();
     // A quota is met by who makes pods for others, and a hook may be a pod of its own.
     for (fault, words) in DOOMS.into_iter().filter(|(fault, _)| *fault != Fault::QuotaExceeded) {
@@ -15,5 +16,13 @@ pub(super) fn cases() -> Cases {
         Deed::Life { whose: Whose::within(None, ""), fault: Fault::JobHangs },
         ["has not ended"],
     );
+    match claim.release.as_deref().or(own) {
+        // Where helm keeps the first revision, which is the only one that was installed.
+        Some(release) => {
+            let kept = Object::new("Secret", None, &format!("sh.helm.release.v1.{release}.v1"));
+            cases.unclear("release-gone", Deed::Delete(kept), ["release: not found"]);
+        }
+        None => cases.unclaimed("release-gone", "it names no release, and its component is none"),
+    }
     cases
 }

@@ -1,7 +1,7 @@
 //! Twin of `checks/job.rs`. The Job gets its name when it is made: whatever runs beside it in the namespace is struck too.
 
 use super::pods::DOOMS;
-use super::{Cases, Deed, Whose};
+use super::{Cases, Deed, Whose, other_text};
 use crate::checks::{Job, Text};
 use crate::rehearsal::Fault;
 
@@ -14,6 +14,9 @@ pub(super) fn cases(claim: &Job) -> Cases {
     cases.broken(Fault::JobFails.name(), strike(Fault::JobFails), ["exited with code 1"]);
     cases.broken(Fault::JobHangs.name(), strike(Fault::JobHangs), ["has not ended"]);
     cases.broken(Fault::SlowStart.name(), strike(Fault::SlowStart), ["launched"]);
+    let words = strike(Fault::OtherWords);
+    let silent = "it claims nothing of its log (`log`)";
+    other_text(&mut cases, Fault::OtherWords.name(), claim.log.as_ref(), &words, "its log ends", silent);
     let said = matches!(claim.log, Some(Text::Contains(_) | Text::Equals(_)));
     cases.broken_if(
         said,

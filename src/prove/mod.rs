@@ -27,7 +27,7 @@ mod workload;
 
 use serde_json::Value;
 
-use crate::checks::{Address, Check};
+use crate::checks::{Address, Check, Text};
 use crate::rehearsal::{Fault, Gust};
 
 pub use self::component::{Installed, of_component};
@@ -71,11 +71,17 @@ pub enum Deed {
         /// Its name.
         fault: &'static str,
     },
-    /// One of the cluster's DNS servers has a fault; the others are well.
+    /// One of the cluster's DNS servers has a fault, and the others are well; or all have it.
     DnsServer {
         /// Its name.
         fault: &'static str,
+        /// Whether all have it.
+        all: bool,
     },
+    /// Who says something else than it should says this.
+    Words(String),
+    /// The kind of a definition, by its name, is served no more, whatever the definition says of itself.
+    Unserve(String),
     /// From now on something goes wrong in the life of objects.
     Life {
         /// Of which.
@@ -85,8 +91,6 @@ pub enum Deed {
     },
     /// A workload makes its pods anew, as `kubectl rollout restart` does.
     Restart(Object),
-    /// What serves an address is deleted, and made anew by whom it belongs to.
-    Replace(Address),
     /// An object is changed.
     Merge {
         /// Which.
@@ -109,16 +113,29 @@ pub enum Deed {
     Create(Value),
 }
 
-/// What befalls a check that is under way, at the API server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What befalls a check that is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Storm {
-    /// Of the next requests every other one is treated badly, so many of them: each gets through when it is tried again, and
-    /// what comes after it is hit as well.
+    /// Each request to the API server is treated badly when it is made for the first time, and gets through when it is made
+    /// again; no more than so many.
     Gust(Gust, usize),
-    /// Every connection breaks, now and again.
+    /// Every connection breaks as soon as something is open that lasts: a watch that waits, a connection to a container.
     Cut,
     /// Every watch expires as well.
     Forget,
+    /// What serves an address is deleted while it is talked to, and made anew by whom it belongs to.
+    Replace(Address),
+}
+
+/// Where a check is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<'a> {
+    /// The namespace of its component.
+    pub namespace: &'a str,
+    /// The release of its component, if that is one.
+    pub release: Option<&'a str>,
+    /// How many looks in a row must hold.
+    pub in_a_row: u32,
 }
 
 /// Which objects a fault is meant for.
@@ -183,27 +200,35 @@ pub enum Expected {
     Unclaimed(&'static str),
 }
 
-/// The faults that a check of a component in this namespace claims to see, and those of its system that it does not; then
-/// the weather.
+/// The faults that a check claims to see where it is made, and those of its system that it does not; then the weather.
 #[must_use]
-pub fn of_check(check: &Check, namespace: &str) -> Vec<Case> {
+pub fn of_check(check: &Check, setting: Setting<'_>) -> Vec<Case> {
     let mut cases = match check {
-        Check::Namespace(claim) => namespace::cases(claim, namespace),
+        Check::Namespace(claim) => namespace::cases(claim, setting.namespace),
         Check::Crd(claim) => crd::cases(claim),
         Check::Workload(claim) => workload::cases(claim),
         Check::Operator(claim) => operator::cases(claim),
         Check::Job(claim) => job::cases(claim),
-        Check::HelmTest(_) => helm_test::cases(),
-        Check::Dns(claim) => dns::cases(claim),
-        Check::Http(claim) => http::cases(claim),
-        Check::Tcp(claim) => tcp::cases(claim),
+        Check::HelmTest(claim) => helm_test::cases(claim, setting.release),
+        Check::Dns(claim) => dns::cases(claim, setting.in_a_row),
+        Check::Http(claim) => http::cases(claim, setting.in_a_row),
+        Check::Tcp(claim) => tcp::cases(claim, setting.in_a_row),
         Check::Exec(claim) => exec::cases(claim),
-        Check::Redis(claim) => redis::cases(claim),
-        Check::Postgres(claim) => postgres::cases(claim),
+        Check::Redis(claim) => redis::cases(claim, setting.in_a_row),
+        Check::Postgres(claim) => postgres::cases(claim, setting.in_a_row),
     };
     cases.0.extend(weather::of_check(check).0);
     cases.0.push(Case::control());
     cases.0
+}
+
+/// By this deed another text comes than the one that is claimed: one that is not it, or one that it must lack.
+fn other_text(cases: &mut Cases, name: &str, wanted: Option<&Text>, deed: &Deed, words: &str, field: &'static str) {
+    match wanted {
+        Some(Text::Lacks(text)) => cases.broken(name, vec![Deed::Words(text.clone()), deed.clone()], [words]),
+        Some(Text::Contains(_) | Text::Equals(_)) => cases.broken(name, deed.clone(), [words]),
+        None => cases.unclaimed(name, field),
+    }
 }
 
 /// Cases in the making.
@@ -291,6 +316,8 @@ mod tests {
             "crd: { names: [things.example.com], expect: absent }",
             "workload: { kind: Deployment, name: web, replicas: 2 }",
             "workload: { kind: Node, name: '*' }",
+            "workload: { kind: Deployment, name: '*' }",
+            "workload: { kind: Deployment, name: web, expect: absent }",
             "workload: { kind: ConfigMap, name: web, expect: absent }",
             "operator: { deployments: [manager], crds: [things.example.com] }",
             "job: { manifest: job.yaml, log: { contains: done } }",
@@ -300,9 +327,12 @@ mod tests {
             "dns: { name: web, expect: absent }",
             "http: { at: 'web:80', answers: { equals: hello } }",
             "http: { at: 'web:80', expect: denied }",
+            "http: { at: 'web:80', has: { etag: { contains: x } }, answers: { lacks: hello } }",
             "tcp: { at: 'web:80', answers: { contains: hello } }",
             "tcp: { at: 'web:80', expect: denied }",
+            "tcp: { at: 'web:80', answers: { lacks: hello } }",
             "exec: { pod: { app: web }, command: ['true'], prints: { contains: x } }",
+            "exec: { pod: { app: web }, command: ['true'], prints: { lacks: x } }",
             "redis: { at: 'r:1', password: { secret: { name: auth, key: k } }, role: master, replica: 's:1' }",
             "redis: { at: 'r:1', role: replica }",
             "redis: { at: 'r:1', password: { value: wrong }, expect: denied }",
@@ -314,10 +344,12 @@ mod tests {
         .into()
     }
 
+    const SETTING: Setting<'_> = Setting { namespace: "data", release: Some("web"), in_a_row: 2 };
+
     #[test]
     fn every_kind_of_claim_has_a_fault_that_it_sees_and_weather_that_it_bears() {
         for check in kinds() {
-            let cases = of_check(&check, "data");
+            let cases = of_check(&check, SETTING);
             let red = |case: &&Case| matches!(case.expected, Expected::Broken(_) | Expected::Unclear(_));
             assert!(cases.iter().filter(red).count() > 0, "{check:?}");
             assert!(cases.iter().any(|case| case.expected == Expected::Held), "{check:?}");
@@ -335,7 +367,7 @@ mod tests {
     #[test]
     fn no_two_cases_of_a_check_have_one_name() {
         for check in kinds() {
-            let mut names: Vec<String> = of_check(&check, "data").into_iter().map(|case| case.name).collect();
+            let mut names: Vec<String> = of_check(&check, SETTING).into_iter().map(|case| case.name).collect();
             let all = names.len();
             names.sort();
             names.dedup();

@@ -23,6 +23,10 @@ pub(super) fn cases(claim: &Namespace, own: &str) -> Cases {
             let nobody = Deed::Life { whose: Whose::within(Some(name), name), fault: Fault::NoDefaultServiceAccount };
             let words = ["ServiceAccount default is not there"];
             cases.broken("without-account", vec![nobody, Deed::Delete(account)], words);
+            let authority = Object::new("ConfigMap", Some(name), "kube-root-ca.crt");
+            let nobody = Deed::Life { whose: Whose::within(Some(name), name), fault: Fault::NoRootAuthority };
+            let words = ["ConfigMap kube-root-ca.crt is not there"];
+            cases.broken("without-root-authority", vec![nobody, Deed::Delete(authority)], words);
         }
         Absence::Absent | Absence::AbsentWithItsKind => {
             let made = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });

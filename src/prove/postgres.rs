@@ -3,12 +3,13 @@
 use super::{Cases, Deed, reach};
 use crate::checks::{Access, Postgres, PostgresRole};
 
-pub(super) fn cases(claim: &Postgres) -> Cases {
+pub(super) fn cases(claim: &Postgres, in_a_row: u32) -> Cases {
     let mut cases = match claim.expect {
         Access::Allowed => let_in(claim),
         Access::Denied => kept_out(claim),
     };
     cases.0.extend(reach::cases(&claim.at, claim.expect, claim.password.as_ref()).0);
+    cases.0.extend(reach::door(&claim.at, claim.expect, in_a_row, Some("broke off")).0);
     cases
 }
 
@@ -39,6 +40,7 @@ fn let_in(claim: &Postgres) -> Cases {
     }
     cases.unclaimed("accepts-any-password", login);
     cases.unclaimed("no-password", login);
+    cases.broken("no-database", at("no-database"), ["3D000"]);
     cases.broken("starting-up", at("starting-up"), ["57P03"]);
     cases.broken("too-many-connections", at("too-many-connections"), ["53300"]);
     cases.broken("closes-mid-reply", at("closes-mid-reply"), ["broke off"]);

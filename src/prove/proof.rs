@@ -42,10 +42,18 @@ pub enum Outcome {
 impl Outcome {
     /// Whether it is as it must be.
     #[must_use]
-    pub const fn is_well(&self) -> bool {
+    pub fn is_well(&self) -> bool {
+        self.complaint().is_none()
+    }
+
+    /// What is wrong with it, in a line; `None` where all is well.
+    #[must_use]
+    pub fn complaint(&self) -> Option<String> {
         match self {
-            Self::Seen { .. } | Self::Borne | Self::Unclaimed { .. } => true,
-            Self::Missed { .. } | Self::FalseAlarm { .. } | Self::Undone { .. } => false,
+            Self::Missed { why } => Some(format!("missed: {why}")),
+            Self::FalseAlarm { said } => Some(format!("a false alarm: {said}")),
+            Self::Undone { why } => Some(format!("undone: {why}")),
+            Self::Seen { .. } | Self::Borne | Self::Unclaimed { .. } => None,
         }
     }
 
@@ -76,6 +84,9 @@ pub struct Proof {
     pub took_ms: u64,
     /// How often it was tried.
     pub tries: u32,
+    /// What became of it at the try before, where it was tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
 }
 
 /// How many cases came to what.

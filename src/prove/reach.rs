@@ -34,6 +34,27 @@ fn way(service: &Object, expect: Access, cases: &mut Cases) {
     }
 }
 
+/// What can be wrong with its port, whatever is spoken behind it; `broken_off` is said of a conversation that the server
+/// ends before it has begun, where there is one.
+pub(super) fn door(at: &Address, expect: Access, in_a_row: u32, broken_off: Option<&str>) -> Cases {
+    let mut cases = Cases::default();
+    let is = |fault| Deed::Server { at: at.clone(), fault };
+    let words = ["connection refused"];
+    match expect {
+        Access::Allowed => cases.broken("refuses-connections", is("refuses"), words),
+        Access::Denied => cases.unclear("refuses-connections", is("refuses"), words),
+    }
+    let name = "closes-every-other";
+    match (expect, in_a_row, broken_off) {
+        (Access::Allowed, 2.., Some(words)) => cases.broken(name, is("flaps"), [words]),
+        (Access::Allowed, 2.., None) => cases.unclaimed(name, "it claims no answer"),
+        (Access::Allowed, _, _) => cases.unclaimed(name, "one look that holds is enough (`in-a-row`)"),
+        // Looks that came to nothing say nothing, however they are mixed with others.
+        (Access::Denied, _, _) => cases.unclaimed(name, "it claims to be kept out"),
+    }
+    cases
+}
+
 /// The Service of an address, if it is one.
 fn service(at: &Address) -> Option<Object> {
     match &at.host {

@@ -7,10 +7,10 @@ use crate::checks::{Access, Address, Check, Host};
 use crate::rehearsal::{Fault, Gust};
 
 /// How many requests a gust hits; of those that must wait a second before they may come again, fewer.
-const REQUESTS: usize = 8;
-const THROTTLED: usize = 3;
+const REQUESTS: usize = 40;
+const THROTTLED: usize = 6;
 
-/// The weather at the API server, with what is done before it.
+/// The weather at the API server, with what is done before it, so that there is something to wait for.
 pub(super) fn of_api(before: &[Deed]) -> Cases {
     let slow = Gust::Delay(Duration::from_millis(200));
     let all = [
@@ -31,15 +31,40 @@ pub(super) fn of_api(before: &[Deed]) -> Cases {
     Cases(all.map(case).into())
 }
 
+/// The same for what is there when it is looked for: no watch is open for long enough to expire.
+pub(super) fn of_moment(before: &[Deed]) -> Cases {
+    let mut cases = of_api(before);
+    cases.0.retain(|case| case.storm != Some(Storm::Forget));
+    cases.unclaimed(
+        "api-410-expired",
+        "what it looks for is there in a moment: no watch is open for long enough to expire",
+    );
+    cases
+}
+
 /// The weather that a check must bear: at the API server, and behind the address that it talks to.
 pub(super) fn of_check(check: &Check) -> Cases {
-    let mut cases = of_api(&[]);
+    let mut cases = match check {
+        Check::Job(_) | Check::HelmTest(_) => of_api(&[]),
+        Check::Namespace(_)
+        | Check::Crd(_)
+        | Check::Workload(_)
+        | Check::Operator(_)
+        | Check::Dns(_)
+        | Check::Http(_)
+        | Check::Tcp(_)
+        | Check::Exec(_)
+        | Check::Redis(_)
+        | Check::Postgres(_) => of_moment(&[]),
+    };
     for at in addresses(check) {
         let Host::Service { name, namespace } = &at.host else { continue };
-        cases.held(format!("{at}-pod-replaced"), Deed::Replace(at.clone()));
         let whose = Whose::within(namespace.as_deref(), name);
         let late = Deed::Life { whose, fault: Fault::LateEndpoint };
-        cases.held(format!("{at}-late-endpoint"), vec![late, Deed::Replace(at.clone())]);
+        for (what, deeds) in [("pod-replaced", Vec::new()), ("late-endpoint", vec![late])] {
+            let (name, storm) = (format!("{at}-{what}"), Some(Storm::Replace(at.clone())));
+            cases.0.push(Case { name, deeds, storm, expected: Expected::Held });
+        }
     }
     if let Check::Dns(_) = check {
         cases.held("dns-rolled-out", Deed::Restart(dns::servers()));

@@ -1,25 +1,17 @@
 //! Twin of `checks/workload.rs`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::pods::DOOMS;
 use super::{Cases, Deed, Object, Whose};
 use crate::checks::{Absence, Workload};
 use crate::rehearsal::{Fault, NODE};
 
-/// Kinds that are complete with nothing but a name.
-const BARE: [&str; 3] = ["ConfigMap", "Secret", "ServiceAccount"];
-
 pub(super) fn cases(claim: &Workload) -> Cases {
     let object = Object::new(&claim.kind, claim.namespace.as_deref(), &claim.name);
     match claim.expect {
         Absence::Absent | Absence::AbsentWithItsKind => appears(&object),
         Absence::Present if claim.kind == "Node" => node(claim),
-        Absence::Present if claim.name == "*" => {
-            let mut cases = Cases::default();
-            cases.unclaimed("doomed", "which one of all is struck is not known before");
-            cases
-        }
         Absence::Present => present(&object, claim.replicas),
     }
 }
@@ -27,15 +19,33 @@ pub(super) fn cases(claim: &Workload) -> Cases {
 /// What was to be gone is there.
 fn appears(object: &Object) -> Cases {
     let mut cases = Cases::default();
-    if BARE.contains(&object.kind.as_str()) && object.name != "*" {
-        let made = json!({
-            "apiVersion": "v1", "kind": object.kind, "metadata": { "name": object.name, "namespace": object.namespace },
-        });
-        cases.broken("appears", Deed::Create(made), [object.name.as_str(), "is still there"]);
-    } else {
-        cases.unclaimed("appears", "one of this kind cannot be made from its name alone");
+    let name = if object.name == "*" { "one-of-them" } else { &object.name };
+    match least(&object.kind) {
+        Some(mut made) => {
+            made["kind"] = json!(object.kind);
+            made["metadata"] = json!({ "name": name, "namespace": object.namespace });
+            cases.broken("appears", Deed::Create(made), [name, "is still there"]);
+        }
+        None => cases.unclaimed("appears", "what one of this kind consists of is not known here"),
     }
     cases
+}
+
+/// The least that an object of a kind consists of, beside its name.
+fn least(kind: &str) -> Option<Value> {
+    let labels = json!({ "app": "one-of-them" });
+    let pod = json!({ "containers": [{ "name": "main", "image": "one-of-them:1" }], "restartPolicy": "Always" });
+    let template = json!({ "metadata": { "labels": labels }, "spec": pod });
+    let once = json!({ "spec": { "containers": pod["containers"], "restartPolicy": "Never" } });
+    let selected = json!({ "selector": { "matchLabels": labels }, "template": template });
+    Some(match kind {
+        "ConfigMap" | "Secret" | "ServiceAccount" | "Namespace" => json!({ "apiVersion": "v1" }),
+        "Service" => json!({ "apiVersion": "v1", "spec": { "ports": [{ "port": 80 }] } }),
+        "Pod" => json!({ "apiVersion": "v1", "spec": pod }),
+        "Deployment" | "StatefulSet" | "DaemonSet" => json!({ "apiVersion": "apps/v1", "spec": selected }),
+        "Job" => json!({ "apiVersion": "batch/v1", "spec": { "template": once } }),
+        _ => return None,
+    })
 }
 
 fn node(claim: &Workload) -> Cases {
@@ -46,7 +56,8 @@ fn node(claim: &Workload) -> Cases {
         "type": "Ready", "status": "False", "reason": "KubeletNotReady", "message": "container runtime is down",
     }] } });
     cases.broken("not-ready", Deed::Status { object: node.clone(), patch: gone }, [name, "container runtime is down"]);
-    cases.broken("gone", Deed::Delete(node), ["Node"]);
+    let words = if claim.name == "*" { "there is no Node" } else { "is not there" };
+    cases.broken("gone", Deed::Delete(node), [words]);
     cases
 }
 
@@ -55,6 +66,7 @@ pub(super) fn present(object: &Object, replicas: Option<u32>) -> Cases {
     let mut cases = rollouts(object);
     let name = object.name.as_str();
     match (object.kind.as_str(), name) {
+        (_, "*") => cases.unclaimed("gone", "of all that are there none is missing"),
         ("ConfigMap", "kube-root-ca.crt") | ("ServiceAccount", "default") => {
             cases.unclaimed("gone", "the cluster makes it again");
         }
@@ -64,9 +76,18 @@ pub(super) fn present(object: &Object, replicas: Option<u32>) -> Cases {
         "Deployment" | "StatefulSet" => {
             let deed = Deed::scale_to_zero(object.clone());
             match replicas {
+                _ if name == "*" => {
+                    cases.unclaimed("scaled-to-zero", "of all that are there some may be meant to run nothing");
+                }
                 None => cases.broken("scaled-to-zero", deed, ["nothing of it runs"]),
                 Some(0) => cases.unclaimed("scaled-to-zero", "it claims no replica"),
                 Some(_) => cases.broken("scaled-to-zero", deed, ["0 ready replicas"]),
+            }
+            if let Some(claimed @ 2..) = replicas {
+                let short =
+                    Deed::Merge { object: object.clone(), patch: json!({ "spec": { "replicas": claimed - 1 } }) };
+                let words = format!("{} ready replica", claimed - 1);
+                cases.broken("one-replica-short", short, [words.as_str(), "and all that it wants"]);
             }
         }
         "DaemonSet" => {}
@@ -78,7 +99,9 @@ pub(super) fn present(object: &Object, replicas: Option<u32>) -> Cases {
 /// What can become of the pods of a workload when it makes them anew.
 pub(super) fn rollouts(object: &Object) -> Cases {
     let mut cases = Cases::default();
-    let whose = || Whose::within(object.namespace.as_deref(), &object.name);
+    // Of all of a kind whatever is there is struck.
+    let name = if object.name == "*" { "" } else { &object.name };
+    let whose = || Whose::within(object.namespace.as_deref(), name);
     let strike = |fault| vec![Deed::Life { whose: whose(), fault }, Deed::Restart(object.clone())];
     if object.makes_pods() {
         for (fault, words) in DOOMS {

@@ -2,15 +2,19 @@
 //! name, told what they tell the real server.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use serde_json::Value;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncWriteExt as _, DuplexStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::actors::{Started, started};
 use super::cluster::{Cluster, State};
 use super::names;
 use super::object::{Key, View as _};
+use super::standins::words::Words;
 use super::standins::{StandIn, dns, echo, http, postgres, redis};
 
 /// What a connection inside this process holds before its reader has taken it.
@@ -24,13 +28,21 @@ const QUORUM: u32 = 2;
 pub(super) struct Cast {
     cluster: Weak<Cluster>,
     parts: Mutex<HashMap<(String, String), Part>>,
+    words: Words,
+    /// Whether nobody is served who comes in.
+    held: watch::Sender<bool>,
+    /// Counts who came to those that end every other conversation.
+    turns: AtomicUsize,
 }
 
 /// One of them.
 struct Part {
     pod: Key,
     ports: Vec<u16>,
+    door: Door,
     stand_in: StandIn,
+    /// Ends its connections with it.
+    ended: CancellationToken,
     /// Of a Redis: the host name of the one that it is to follow, or as a Sentinel to watch.
     master: Option<String>,
     /// Of a Sentinel: under which name it watches it.
@@ -42,7 +54,23 @@ struct Part {
 impl Cast {
     /// Nobody is on.
     pub(super) fn new(cluster: &Arc<Cluster>) -> Self {
-        Self { cluster: Arc::downgrade(cluster), parts: Mutex::default() }
+        Self {
+            cluster: Arc::downgrade(cluster),
+            parts: Mutex::default(),
+            words: Words::default(),
+            held: watch::Sender::default(),
+            turns: AtomicUsize::new(0),
+        }
+    }
+
+    /// From now on nobody is served who comes in, until this is taken back.
+    pub(super) fn hold(&self, is_held: bool) {
+        self.held.send_replace(is_held);
+    }
+
+    /// What those say who are to say something else.
+    pub(super) const fn words(&self) -> &Words {
+        &self.words
     }
 
     /// A container runs.
@@ -91,16 +119,31 @@ impl Cast {
     /// Why nothing answers there, in the kubelet's words.
     pub(super) fn connect(&self, pod: &str, uid: &str, port: u16) -> Result<DuplexStream, String> {
         let parts = self.parts();
-        let answers = |((held, _), part): &(&(String, String), &Part)| held == uid && part.ports.contains(&port);
-        let Some((_, part)) = parts.iter().find(answers) else {
+        let mut of_pod = parts.iter().filter(|((held, _), _)| held == uid).map(|(_, part)| part);
+        let Some(part) = of_pod.find(|part| part.lets_in(port)) else {
             return Err(format!(
                 "error forwarding port {port} to pod {pod}, uid {uid}: failed to execute portforward in network namespace: failed to connect to localhost:{port} inside namespace, IPv4: dial tcp4 127.0.0.1:{port}: connect: connection refused"
             ));
         };
-        let stand_in = part.stand_in.clone();
+        let (stand_in, ended) = (part.stand_in.clone(), part.ended.clone());
+        let words = (part.door == Door::Babbling).then(|| self.words.text());
         let (ours, theirs) = tokio::io::duplex(BUFFER);
+        if part.door == Door::Flapping && self.turns.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
+            return Ok(ours);
+        }
         // How a conversation ends is seen at its other end.
-        tokio::spawn(async move { stand_in.serve(theirs).await.ok() });
+        let mut held = self.held.subscribe();
+        tokio::spawn(async move {
+            let talk = async {
+                // The sender is the rehearsal's: with it all of this is over.
+                held.wait_for(|is_held| !is_held).await.ok()?;
+                match words {
+                    Some(words) => babble(theirs, &words).await.ok(),
+                    None => stand_in.serve(theirs).await.ok(),
+                }
+            };
+            ended.run_until_cancelled(talk).await
+        });
         Ok(ours)
     }
 
@@ -108,14 +151,14 @@ impl Cast {
     pub(super) fn faults(&self, namespace: &str, pod: &str) -> Vec<&'static str> {
         let parts = self.parts();
         let of_pod = parts.values().filter(|part| &*part.pod.namespace == namespace && &*part.pod.name == pod);
-        of_pod.flat_map(|part| part.stand_in.faults()).collect()
+        of_pod.flat_map(|part| part.stand_in.faults().into_iter().chain(Door::FAULTS)).collect()
     }
 
     /// Switches a fault of the servers of a pod on by its name, or off what is on. Says how many know it.
     pub(super) fn inject(&self, namespace: &str, pod: &str, fault: Option<&str>) -> usize {
-        let parts = self.parts();
-        let of_pod = parts.values().filter(|part| &*part.pod.namespace == namespace && &*part.pod.name == pod);
-        of_pod.filter(|part| part.stand_in.inject(fault).is_ok()).count()
+        let mut parts = self.parts();
+        let of_pod = parts.values_mut().filter(|part| &*part.pod.namespace == namespace && &*part.pod.name == pod);
+        of_pod.map(|part| part.inject(fault)).filter(|knows| *knows).count()
     }
 
     /// Who speaks for a container.
@@ -147,12 +190,22 @@ impl Cast {
                 StandIn::Dns(Arc::new(dns::Server::new(dns::Config { lookup: self.lookup() })))
             }
             Trade::Http => {
-                let config = http::Config { name: pod.name.to_string(), ..http::Config::default() };
+                let (name, words) = (pod.name.to_string(), self.words.clone());
+                let config = http::Config { name, words, ..http::Config::default() };
                 StandIn::Http(Arc::new(http::Server::new(config)))
             }
             Trade::Unknown => StandIn::Echo(Arc::new(echo::Server::new())),
         };
-        Part { pod: pod.clone(), ports, stand_in, master, watches, follows: Weak::new() }
+        Part {
+            pod: pod.clone(),
+            ports,
+            door: Door::default(),
+            stand_in,
+            ended: CancellationToken::new(),
+            master,
+            watches,
+            follows: Weak::new(),
+        }
     }
 
     /// Lets every Redis follow the one that it was told to, as soon as that one is on.
@@ -202,9 +255,68 @@ impl Part {
         }
     }
 
+    /// Whether a connection to this port is let in.
+    fn lets_in(&self, port: u16) -> bool {
+        self.door == Door::Wide || (self.door != Door::Shut && self.ports.contains(&port))
+    }
+
+    /// Lets the fault of this name be so, or none. Whether there is one.
+    fn inject(&mut self, fault: Option<&str>) -> bool {
+        match fault.and_then(Door::of) {
+            Some(door) => {
+                self.door = door;
+                true
+            }
+            None => {
+                self.door = Door::default();
+                self.stand_in.inject(fault).is_ok()
+            }
+        }
+    }
+
     /// Ends its connections; who follows it sees that it is gone.
     fn silence(&self) {
+        self.ended.cancel();
         self.redis().into_iter().for_each(|server| server.stop());
+    }
+}
+
+/// Says this, whatever is said, until the client leaves.
+async fn babble(mut stream: DuplexStream, words: &str) -> std::io::Result<()> {
+    stream.write_all(words.as_bytes()).await?;
+    stream.flush().await?;
+    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop)
+}
+
+/// Who may come in, whatever is spoken behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Door {
+    /// Whoever comes to one of its ports.
+    #[default]
+    Open,
+    /// Nobody: nothing listens.
+    Shut,
+    /// Whoever comes; but of all who come to such servers every other one finds the conversation ended.
+    Flapping,
+    /// Whoever comes to any port.
+    Wide,
+    /// Whoever comes, who is told something else than the server would say.
+    Babbling,
+}
+
+impl Door {
+    /// The names of what can be wrong with it.
+    const FAULTS: [&str; 4] = ["refuses", "flaps", "opens", "babbles"];
+
+    /// The one that a fault makes.
+    fn of(fault: &str) -> Option<Self> {
+        match fault {
+            "refuses" => Some(Self::Shut),
+            "flaps" => Some(Self::Flapping),
+            "opens" => Some(Self::Wide),
+            "babbles" => Some(Self::Babbling),
+            _ => None,
+        }
     }
 }
 

@@ -117,12 +117,14 @@ impl Catalog {
         self.resources.insert((resource.group.clone(), resource.plural.clone()), Arc::new(resource));
     }
 
-    /// Serves a custom kind no longer.
-    pub(super) fn withdraw(&mut self, group: &str, plural: &str) {
+    /// Serves a custom kind no longer; whether it did.
+    pub(super) fn withdraw(&mut self, group: &str, plural: &str) -> bool {
         let key = (group.into(), plural.into());
-        if self.resources.get(&key).is_some_and(|resource| resource.custom) {
+        let is_custom = self.resources.get(&key).is_some_and(|resource| resource.custom);
+        if is_custom {
             self.resources.remove(&key);
         }
+        is_custom
     }
 
     /// The resource of a path.

@@ -1,7 +1,9 @@
 //! From a request to its answer.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Bytes, Frame};
@@ -252,9 +254,22 @@ impl Desk {
             shape: call.shape,
         };
         let watch = Watch::begin(&self.cluster, scope, &call.query)?;
-        let lines = futures::stream::unfold(watch, async |mut watch| {
-            let line = watch.next().await?;
-            Some((Ok::<_, Infallible>(Frame::data(line)), watch))
+        let streams = self.stage.streams.clone();
+        let lines = futures::stream::unfold((watch, streams), async |(mut watch, streams)| {
+            let line = {
+                let mut next = pin!(watch.next());
+                match futures::poll!(next.as_mut()) {
+                    Poll::Ready(line) => line,
+                    Poll::Pending => {
+                        streams.send_modify(|streams| streams.watches += 1);
+                        next.await
+                    }
+                }
+            }?;
+            if Watch::is_expiry(&line) {
+                streams.send_modify(|streams| streams.expired += 1);
+            }
+            Some((Ok::<_, Infallible>(Frame::data(line)), (watch, streams)))
         });
         let mut response = text(200, "application/json", Bytes::new());
         *response.body_mut() = StreamBody::new(lines).boxed_unsync();

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
+use super::actors::Fault;
 use super::cluster::{Cluster, State, now};
 use super::collector;
 use super::object::{Act, Key};
@@ -139,7 +140,10 @@ fn perform(state: &mut State, stage: &Stage, act: Act) -> Result<(), WasRefused>
             let told = Told { about: &about, uid: &uid, kind, reason, message: &message, source, field_path };
             tell(state, &told);
         }
-        Act::Log { uid, container, restart, line, .. } => stage.logs.open(&uid, &container, restart).write(line),
+        Act::Log { pod, uid, container, restart, line } => {
+            let line = if stage.actors().strike(&pod, Fault::OtherWords) { stage.words.line() } else { line };
+            stage.logs.open(&uid, &container, restart).write(line);
+        }
         Act::Start { pod, uid, container, restart } => {
             stage.logs.open(&uid, &container, restart);
             stage.cast.start(state, &pod, &uid, &container);

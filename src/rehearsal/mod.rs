@@ -70,6 +70,7 @@ use self::stage::{Next, Stage};
 use self::weather::Weather;
 
 pub use self::actors::{Fault, Target};
+pub use self::stage::Streams;
 pub use self::weather::Gust;
 
 /// How many times faster than in a real cluster time passes in a rehearsal, as far as a client is concerned: what must last
@@ -235,6 +236,44 @@ impl Rehearsal {
         self.weather.gust(gust, requests);
     }
 
+    /// Lets a gust hit each request to the API server when it is made for the first time, and no more than so many.
+    pub fn storm(&self, gust: Gust, at_most: usize) {
+        self.weather.storm(gust, at_most);
+    }
+
+    /// How many requests were hit by bad weather so far.
+    #[must_use]
+    pub fn blows(&self) -> usize {
+        self.weather.blows()
+    }
+
+    /// What came to be open between this cluster and its clients, as it happens.
+    #[must_use]
+    pub fn streams(&self) -> tokio::sync::watch::Receiver<Streams> {
+        self.stage.streams.subscribe()
+    }
+
+    /// From now on whoever connects to a container waits for an answer, until this is taken back; connections end with
+    /// the container all the same.
+    pub fn hold(&self, is_held: bool) {
+        self.stage.cast.hold(is_held);
+    }
+
+    /// Who is to say something else than it should says this.
+    pub fn let_say(&self, text: &str) {
+        self.stage.words.set(text);
+    }
+
+    /// Serves the kind of a definition no more, whatever its conditions say, until it is changed.
+    ///
+    /// # Errors
+    /// Where no definition has this name, `PLURAL.GROUP`.
+    pub fn unserve(&self, definition: &str) -> Result<(), String> {
+        let (plural, group) = definition.split_once('.').unwrap_or((definition, ""));
+        let is_withdrawn = self.cluster.step(|state| state.catalog.withdraw(group, plural));
+        if is_withdrawn { Ok(()) } else { Err(format!("{definition} is not served")) }
+    }
+
     /// Breaks every connection to the API server.
     pub fn cut(&self) {
         self.weather.cut();
@@ -247,6 +286,12 @@ impl Rehearsal {
             state.paging.forget();
         });
     }
+}
+
+/// Whether somebody looks after custom resources of a kind, as its operator would.
+#[must_use]
+pub fn is_operated(api_version: &str, kind: &str) -> bool {
+    actors::operated(api_version, kind).is_some()
 }
 
 impl Drop for Rehearsal {

@@ -292,7 +292,7 @@ fn exec(desk: &Desk, mut call: Call) -> Result<Response<Body>, Failure> {
     }
     let (wire, response) = streams::handshake(&call.heard.headers, Use::Exec)?;
     let upgrade = call.heard.upgrade.take().ok_or_else(|| Failure::bad_request("Upgrade request required"))?;
-    let ended = desk.cluster.step(|state| {
+    let (ended, fault) = desk.cluster.step(|state| {
         let mut ended = played(call.query.all("command"), &pod, &container, &state.store);
         let key = Key::new("/pods", pod["metadata"]["namespace"].as_str().unwrap_or_default(), call.name());
         let actors = desk.stage.actors();
@@ -302,17 +302,26 @@ fn exec(desk: &Desk, mut call: Call) -> Result<Response<Body>, Failure> {
         if actors.strike(&key, Fault::Mute) {
             (ended.stdout, ended.stderr) = (String::new(), String::new());
         }
-        ended
+        if actors.strike(&key, Fault::OtherWords) {
+            ended.stdout = desk.stage.words.text();
+        }
+        let never = [Fault::ExecMissing, Fault::ExecHangs].into_iter().find(|fault| actors.strike(&key, *fault));
+        (ended, never)
     });
     let said = Said {
         stdout: ended.stdout.into_bytes(),
         stderr: ended.stderr.into_bytes(),
         code: ended.code,
+        missing: (fault == Some(Fault::ExecMissing))
+            .then(|| call.query.all("command").first().cloned().unwrap_or_default()),
         wants_stdout: call.query.is("stdout"),
         wants_stderr: call.query.is("stderr"),
     };
     tokio::spawn(desk.stage.ended.clone().run_until_cancelled_owned(async move {
         if let Ok(upgraded) = upgrade.await {
+            if fault == Some(Fault::ExecHangs) {
+                std::future::pending::<()>().await;
+            }
             streams::exec(wire, upgraded, said).await;
         }
     }));
@@ -335,11 +344,16 @@ fn forward(desk: &Desk, mut call: Call) -> Result<Response<Body>, Failure> {
         .flat_map(|ports| ports.split(','))
         .filter_map(|port| port.parse().ok())
         .collect();
-    let (cast, name) = (desk.stage.cast.clone(), call.name().to_owned());
+    let (stage, name) = (desk.stage.clone(), call.name().to_owned());
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
     tokio::spawn(desk.stage.ended.clone().run_until_cancelled_owned(async move {
         if let Ok(upgraded) = upgrade.await {
-            streams::forward(wire, upgraded, &ports, move |port| cast.connect(&name, &uid, port)).await;
+            let connect = move |port| {
+                let opened = stage.cast.connect(&name, &uid, port)?;
+                stage.streams.send_modify(|streams| streams.forwards += 1);
+                Ok(opened)
+            };
+            streams::forward(wire, upgraded, &ports, connect).await;
         }
     }));
     Ok(response)

@@ -113,11 +113,12 @@ impl Door {
         let (mut parts, body) = request.into_parts();
         let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
         let path = parts.uri.path().to_owned();
-        match self.weather.next(&parts.method, &path).await {
+        match self.weather.next(&parts.method, &parts.uri).await {
             Blow::None => {}
             Blow::Refuse(failure) => return Ok(refused(&failure)),
             Blow::BreakOff => return Err(BrokenOff),
         }
+        self.desk.stage.streams.send_modify(|streams| streams.requests += 1);
         if !is_open(&path) && !self.admits(&parts.headers) {
             return Ok(refused(&Failure::new(401, "Unauthorized", "Unauthorized")));
         }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::actors::{Actors, Pace};
 use super::cast::Cast;
 use super::logs::Logs;
+use super::standins::words::Words;
 
 /// When an actor has something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,19 @@ pub(super) enum Next {
     Never,
 }
 
+/// How often something came to be open between a cluster and its clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Streams {
+    /// Requests, of which each takes at least a moment.
+    pub requests: usize,
+    /// Watches that had told all that there was to tell, and waited for more.
+    pub watches: usize,
+    /// Connections to containers.
+    pub forwards: usize,
+    /// Watches that were told that what they ask for is forgotten (410).
+    pub expired: usize,
+}
+
 /// Everything that lives beside the objects.
 pub(super) struct Stage {
     /// When the cluster began: the actors count from there.
@@ -28,6 +42,10 @@ pub(super) struct Stage {
     actors: Mutex<Actors>,
     pub(super) logs: Logs,
     pub(super) cast: Arc<Cast>,
+    /// What those say who are to say something else.
+    pub(super) words: Words,
+    /// What is open between this cluster and its clients.
+    pub(super) streams: watch::Sender<Streams>,
     /// When an actor has something to do next, where nothing is to be done now.
     pub(super) next: watch::Sender<Next>,
     /// Ends every connection with the rehearsal.
@@ -42,7 +60,9 @@ impl Stage {
             begun: Instant::now(),
             actors: Mutex::new(actors),
             logs: Logs::default(),
+            words: cast.words().clone(),
             cast,
+            streams: watch::Sender::default(),
             next: watch::Sender::new(Next::Now),
             ended: CancellationToken::new(),
         }
@@ -54,7 +74,9 @@ impl Stage {
             begun: self.begun,
             actors: Mutex::new(self.actors().clone()),
             logs: self.logs.fork(),
+            words: cast.words().clone(),
             cast,
+            streams: watch::Sender::default(),
             next: watch::Sender::new(Next::Now),
             ended: CancellationToken::new(),
         }

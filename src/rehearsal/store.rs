@@ -235,8 +235,9 @@ impl Store {
         self.news.extend(again);
     }
 
-    /// Forgets everything that has happened: watches must start anew.
+    /// Forgets everything that has happened, up to a version that nobody has seen: watches must start anew.
     pub(super) fn forget(&mut self) {
+        self.revision += 1;
         for collection in self.collections.values_mut() {
             while !collection.history.is_empty() {
                 collection.forget_one();

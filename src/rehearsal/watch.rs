@@ -129,6 +129,11 @@ impl Watch {
         }
     }
 
+    /// Whether a text says that what was asked for is forgotten.
+    pub(super) fn is_expiry(text: &Bytes) -> bool {
+        text.starts_with(br#"{"type":"ERROR""#)
+    }
+
     /// Reads what has happened since.
     fn look(&mut self) {
         let (found, now) = self

@@ -108,6 +108,12 @@ fn block(step: &str, proofs: &[&Proof], voice: Voice) -> Vec<String> {
         };
         lines.extend(hanging(word, &text));
     }
+    // What is well at a later try only may be a race that a user's one run loses.
+    for (proof, before) in proofs.iter().filter_map(|proof| Some((proof, proof.before.as_ref()?))) {
+        if proof.outcome.is_well() && voice != Voice::Quiet {
+            lines.extend(hanging("later only", &format!("{}: before, {before}", proof.fault)));
+        }
+    }
     if !lines.is_empty() {
         lines.insert(0, step.bold().to_string());
         lines.push(String::new());
@@ -163,6 +169,7 @@ mod tests {
             outcome,
             took_ms: 20,
             tries: 1,
+            before: None,
         };
         let text = || "redis r:1 is a replica".to_owned();
         vec![
@@ -198,6 +205,9 @@ mod tests {
 
         Rehearsed: nothing real was tested. 1 of 2 faults seen, 1 of 2 kinds of weather borne; 1 could not be brought about, in 1.2s. Exit code 1.
         ");
+        let later = Proof { tries: 2, before: Some("missed: held".to_owned()), ..all().remove(0) };
+        let told = bare(&proofs(&[later], Duration::ZERO, Voice::Normal));
+        assert!(told.contains("later only    wrong-role: before, missed: held"), "{told}");
         let quiet = bare(&proofs(&all()[..1], Duration::ZERO, Voice::Quiet));
         assert!(!quiet.contains("wrong-role") && quiet.contains("1 of 1 fault seen"), "{quiet}");
     }

@@ -1,24 +1,36 @@
 //! What goes wrong is brought about, by the rehearsal's own means or by the hand of a client.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, PropagationPolicy};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 use crate::checks::{Address, Host};
 use crate::complaint;
 use crate::kinds::{Kind, endpoint};
 use crate::prove::{Deed, Object, Storm, Whose};
-use crate::rehearsal::{Fault, Gust, Rehearsal, Target};
+use crate::rehearsal::{Fault, Rehearsal, Streams, Target};
 use crate::watch::Hub;
 
 /// The longest that the consequences of a deed are waited for, and of one whose consequences never end.
 const CONSEQUENCES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(400));
 
-/// When connections are cut, after a check has begun: at once it would have none.
-const CUTS: [Duration; 3] = [Duration::from_millis(15), Duration::from_millis(60), Duration::from_millis(150)];
+/// What is waited for once something was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// All that comes of it has come.
+    Over,
+    /// Somebody who watches has been told something.
+    Told,
+    /// Nothing: it is to be seen to come.
+    Done,
+}
+
+/// How often connections are cut while something lasts.
+const CUTS: usize = 2;
 
 /// Kinds whose end is seen only when what they have made is gone as well.
 const MAKERS: [&str; 4] = ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"];
@@ -37,53 +49,91 @@ impl<'a> Hand<'a> {
         Self { rehearsal, hub: Hub::new(client), namespace }
     }
 
-    /// Does all that is to be done before a check begins, and waits for its consequences.
+    /// Does all this, and waits for what comes of it.
     ///
     /// # Errors
     /// Why it cannot be done.
-    pub(super) async fn prepare(&self, deeds: &[Deed]) -> Result<(), String> {
+    pub(super) async fn prepare(&self, deeds: &[Deed], until: Until) -> Result<(), String> {
+        if deeds.is_empty() {
+            return Ok(());
+        }
+        let mut streams = self.rehearsal.streams();
+        streams.mark_unchanged();
+        let so_far = streams.borrow().watches;
         for deed in deeds {
             self.act(deed).await?;
         }
-        if !deeds.is_empty() {
-            let is_endless = deeds.iter().any(|deed| matches!(deed, Deed::Life { .. }));
-            self.rehearsal.rest(if is_endless { CONSEQUENCES.1 } else { CONSEQUENCES.0 }).await;
+        let is_endless = deeds.iter().any(|deed| matches!(deed, Deed::Life { .. }));
+        match until {
+            Until::Over => self.rehearsal.rest(if is_endless { CONSEQUENCES.1 } else { CONSEQUENCES.0 }).await,
+            Until::Told => drop(timeout(CONSEQUENCES.0, streams.wait_for(|now| now.watches > so_far)).await),
+            Until::Done => {}
         }
         Ok(())
     }
 
-    /// Does what befalls a check that is under way.
-    pub(super) async fn interfere(&self, storm: Option<Storm>) {
+    /// Does what befalls a check that is under way, and counts how often it did. A gust is counted by the rehearsal.
+    ///
+    /// # Errors
+    /// Why it cannot be done.
+    pub(super) async fn interfere(&self, storm: &Storm, done: &AtomicUsize) -> Result<(), String> {
+        let mut streams = self.rehearsal.streams();
+        let lasting = |streams: &Streams| streams.watches + streams.forwards;
         match storm {
-            Some(Storm::Gust(gust, requests)) => {
-                for _ in 0..requests {
-                    self.rehearsal.gust(gust, 1);
-                    self.rehearsal.gust(Gust::Calm, 1);
+            Storm::Gust(gust, at_most) => self.rehearsal.storm(*gust, *at_most),
+            Storm::Cut | Storm::Forget => {
+                if *storm == Storm::Cut {
+                    // Once in the middle of a request, and then of what lasts.
+                    more(&mut streams, |streams| streams.requests).await;
+                    self.break_off(storm, done);
+                }
+                for _ in 0..CUTS {
+                    more(&mut streams, lasting).await;
+                    self.break_off(storm, done);
                 }
             }
-            Some(Storm::Cut) => self.cut(false).await,
-            Some(Storm::Forget) => self.cut(true).await,
-            None => {}
+            Storm::Replace(at) => {
+                let (namespace, pods) = self.behind(at).await?;
+                self.rehearsal.hold(true);
+                more(&mut streams, |streams| streams.forwards).await;
+                self.replace(&namespace, &pods).await?;
+                self.rehearsal.hold(false);
+                done.fetch_add(1, Ordering::Relaxed);
+            }
         }
+        Ok(())
     }
 
-    async fn cut(&self, forgets: bool) {
-        let mut before = Duration::ZERO;
-        for at in CUTS {
-            // Nothing announces how far a check has come.
-            sleep(at - before).await;
-            before = at;
-            if forgets {
-                self.rehearsal.forget();
-            }
-            self.rehearsal.cut();
+    /// Does what befalls somebody who has all open that he needs: he must ask again. Waits until he does.
+    pub(super) async fn interrupt(&self, storm: &Storm, done: &AtomicUsize) {
+        let mut streams = self.rehearsal.streams();
+        if let Storm::Gust(gust, at_most) = storm {
+            self.rehearsal.storm(*gust, *at_most);
         }
+        let expects = |streams: &Streams| if *storm == Storm::Forget { streams.expired } else { streams.requests };
+        let so_far = expects(&streams.borrow_and_update());
+        self.break_off(storm, done);
+        drop(timeout(CONSEQUENCES.0, streams.wait_for(|streams| expects(streams) > so_far)).await);
+    }
+
+    /// Breaks every connection, and forgets what has happened if that is it.
+    fn break_off(&self, storm: &Storm, done: &AtomicUsize) {
+        if *storm == Storm::Forget {
+            self.rehearsal.forget();
+        }
+        self.rehearsal.cut();
+        done.fetch_add(1, Ordering::Relaxed);
     }
 
     async fn act(&self, deed: &Deed) -> Result<(), String> {
         match deed {
             Deed::Server { at, fault } => self.afflict(at, fault).await,
-            Deed::DnsServer { fault } => self.afflict_dns(fault).await,
+            Deed::DnsServer { fault, all } => self.afflict_dns(fault, *all).await,
+            Deed::Words(text) => {
+                self.rehearsal.let_say(text);
+                Ok(())
+            }
+            Deed::Unserve(definition) => self.rehearsal.unserve(definition),
             Deed::Life { whose, fault } => {
                 self.strike(whose, *fault);
                 Ok(())
@@ -94,7 +144,6 @@ impl<'a> Hand<'a> {
                 let patch = json!({ "spec": { "template": { "metadata": { "annotations": notes } } } });
                 self.merge(object, &patch).await
             }
-            Deed::Replace(at) => self.replace(at).await,
             Deed::Merge { object, patch } => self.merge(object, patch).await,
             Deed::Status { object, patch } => {
                 let (api, names) = self.find(object).await?;
@@ -129,13 +178,16 @@ impl<'a> Hand<'a> {
         Ok(())
     }
 
-    async fn afflict_dns(&self, fault: &str) -> Result<(), String> {
+    async fn afflict_dns(&self, fault: &str, all: bool) -> Result<(), String> {
         let pods = self.pods("kube-system", "k8s-app=kube-dns").await?;
-        let last = pods.last().map(|pod| self.rehearsal.afflict_server("kube-system", &pod.name_any(), Some(fault)));
-        match last {
-            Some(1..) => Ok(()),
-            Some(0) | None => Err(format!("no DNS server can be made to show `{fault}`")),
+        let meant = if all { pods.len() } else { 1 };
+        let strike =
+            |pod: &DynamicObject| self.rehearsal.afflict_server("kube-system", &pod.name_any(), Some(fault)).min(1);
+        let struck: usize = pods.iter().rev().take(meant).map(strike).sum();
+        if struck == 0 || struck < meant {
+            return Err(format!("{struck} of {meant} DNS servers can be made to show `{fault}`"));
         }
+        Ok(())
     }
 
     /// The pods that serve an address, and their namespace.
@@ -164,15 +216,14 @@ impl<'a> Hand<'a> {
         pods.map(|list| list.items).map_err(|error| format!("cannot list pods: {}", complaint::chain(&error)))
     }
 
-    async fn replace(&self, at: &Address) -> Result<(), String> {
-        let (namespace, pods) = self.behind(at).await?;
-        if pods.is_empty() {
-            return Err(format!("no pod is behind {at}"));
+    /// Deletes pods, and waits until they are gone.
+    async fn replace(&self, namespace: &String, pods: &[DynamicObject]) -> Result<(), String> {
+        let names: Vec<String> = pods.iter().map(|pod| pod.name_any()).collect();
+        for name in &names {
+            self.delete(&named("Pod", Some(namespace), name)).await?;
         }
-        for pod in pods {
-            self.delete(&named("Pod", Some(&namespace), &pod.name_any())).await?;
-        }
-        Ok(())
+        self.gone(&named("Pod", Some(namespace), "*"), &pods.iter().filter_map(|pod| pod.uid()).collect::<Vec<_>>())
+            .await
     }
 
     async fn merge(&self, object: &Object, patch: &Value) -> Result<(), String> {
@@ -189,20 +240,22 @@ impl<'a> Hand<'a> {
         let makes = MAKERS.contains(&object.kind.as_str());
         let policy = if makes { PropagationPolicy::Foreground } else { PropagationPolicy::Background };
         let how = DeleteParams { propagation_policy: Some(policy), ..DeleteParams::default() };
+        let mut uids = Vec::new();
         for name in &names {
-            api.delete(name, &how).await.map_err(|error| cannot("delete", object, &error))?;
+            let deleted = api.delete(name, &how).await.map_err(|error| cannot("delete", object, &error))?;
+            uids.extend(deleted.left().and_then(|object| object.uid()));
         }
         if makes {
-            self.gone(object, &names).await?;
+            self.gone(object, &uids).await?;
         }
         Ok(())
     }
 
-    async fn gone(&self, object: &Object, names: &[String]) -> Result<(), String> {
+    /// Waits until none of these objects is there, by their uids: who makes them anew may call them the same.
+    async fn gone(&self, object: &Object, uids: &[String]) -> Result<(), String> {
         let kind = self.kind(&object.kind).await?;
-        let gone = |objects: &[std::sync::Arc<DynamicObject>]| {
-            objects.iter().all(|one| !names.contains(&one.name_any())).then_some(())
-        };
+        let is_one = |one: &std::sync::Arc<DynamicObject>| one.uid().is_some_and(|uid| uids.contains(&uid));
+        let gone = |objects: &[std::sync::Arc<DynamicObject>]| (!objects.iter().any(is_one)).then_some(());
         let waited = self.hub.until(&kind.resource, self.place(&kind, object).as_deref(), gone).await;
         waited.map_err(|error| complaint::chain(&error))
     }
@@ -211,7 +264,7 @@ impl<'a> Hand<'a> {
         let (api, _) = self.find(object).await?;
         let found = api.get(&object.name).await.map_err(|error| cannot("read", object, &error))?;
         self.delete(object).await?;
-        self.gone(object, std::slice::from_ref(&object.name)).await?;
+        self.gone(object, &found.uid().into_iter().collect::<Vec<_>>()).await?;
         let mut fresh =
             DynamicObject { data: found.data, types: found.types, metadata: kube::api::ObjectMeta::default() };
         fresh.metadata.name = found.metadata.name;
@@ -256,6 +309,13 @@ impl<'a> Hand<'a> {
     async fn kind(&self, kind: &str) -> Result<Kind, String> {
         self.hub.resource(kind).await.map_err(|error| complaint::chain(&error))
     }
+}
+
+/// Waits until more has come to be open than was so far.
+async fn more(streams: &mut tokio::sync::watch::Receiver<Streams>, count: impl Fn(&Streams) -> usize) {
+    let so_far = count(&streams.borrow_and_update());
+    // The sender is the rehearsal's, which is there as long as its hand.
+    streams.wait_for(|streams| count(streams) > so_far).await.ok();
 }
 
 fn named(kind: &str, namespace: Option<&String>, name: &str) -> Object {

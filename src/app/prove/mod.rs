@@ -21,6 +21,7 @@ use crate::events::{Ending, Event, EventKind};
 use crate::number::count;
 use crate::plan::{Plan, Selection, Step, StepId, Suites, Work};
 use crate::prove::{self, Installed, Object, Proof};
+use crate::rehearsal::is_operated;
 use crate::report;
 use crate::secrets::Secrets;
 
@@ -83,7 +84,14 @@ async fn proven(cli: &Cli, arguments: &ProveArgs) -> Result<u8, u8> {
 /// A step that does not hold while nothing is wrong: of that nothing can be shown by making it red.
 fn undone(step: StepId, why: &str) -> Proof {
     let why = format!("on a rehearsal it does not hold while nothing is wrong: {why}");
-    Proof { step, fault: "nothing".to_owned(), outcome: prove::Outcome::Undone { why }, took_ms: 0, tries: 1 }
+    Proof {
+        step,
+        fault: "nothing".to_owned(),
+        outcome: prove::Outcome::Undone { why },
+        took_ms: 0,
+        tries: 1,
+        before: None,
+    }
 }
 
 /// Says that no case has such a name, and which there are.
@@ -165,7 +173,9 @@ fn trials(plan: &Plan, memory: &Memory, faults: &globset::GlobSet, red: &Red) ->
         let (cases, steps, namespace) = match &step.work {
             Work::Check(work) => {
                 let namespace = work.namespace.as_str();
-                (prove::of_check(&work.spec.check, namespace), vec![step.clone()], namespace)
+                let release = work.release.as_deref();
+                let setting = prove::Setting { namespace, release, in_a_row: work.spec.patience.in_a_row };
+                (prove::of_check(&work.spec.check, setting), vec![step.clone()], namespace)
             }
             // What dies a moment after it was ready is seen by the last look: both are one claim.
             Work::Settle(work) => {
@@ -207,7 +217,11 @@ fn are_of_one(settle: &Step, endure: &Step) -> bool {
 fn objects(memory: &Memory, key: &crate::plan::ComponentKey) -> Vec<Object> {
     let installed = memory.installed(key).into_iter();
     installed
-        .map(|object| Object { kind: object.resource.kind, namespace: object.namespace, name: object.name })
+        .map(|object| {
+            let (version, kind) = (object.resource.api_version, object.resource.kind);
+            let kind = if is_operated(&version, &kind) { format!("{version}/{kind}") } else { kind };
+            Object { kind, namespace: object.namespace, name: object.name }
+        })
         .collect()
 }
 
@@ -226,7 +240,8 @@ async fn prove_all(trials: Vec<Trial>, ground: &Ground, arguments: &ProveArgs) -
         let failed: Vec<usize> = all.iter().copied().filter(|at| !proofs[*at].outcome.is_well()).collect();
         let again = attempt(&trials, &failed, ground, AGAIN, &bar).await;
         for (at, proof) in failed.into_iter().zip(again) {
-            proofs[at] = Proof { tries, ..proof };
+            let before = proofs[at].outcome.complaint();
+            proofs[at] = Proof { tries, before, ..proof };
         }
     }
     bar.finish_and_clear();
@@ -253,7 +268,8 @@ async fn attempt(
             });
             bar.inc(u64::from(ease == 1));
             let outcome = outcome.map(|text| secrets.mask(&text));
-            Proof { step, fault, outcome, took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX), tries: 1 }
+            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            Proof { step, fault, outcome, took_ms, tries: 1, before: None }
         }
     });
     futures::stream::iter(proving).buffered(jobs).collect().await

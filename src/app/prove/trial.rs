@@ -1,15 +1,18 @@
 //! One check, or one component's readiness, looked at while something goes wrong, on a cluster of its own.
 
 use std::num::NonZeroUsize;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::future::Either;
 use indexmap::IndexMap;
 use tokio::time::{Instant, timeout};
 
 use super::super::site::{About, Site};
 use super::super::world::{Memory, Platform};
-use super::deeds::Hand;
+use super::deeds::{Hand, Until};
 use crate::checks::{Check, Pace, Verdict};
 use crate::cluster::{Ownership, Raised};
 use crate::complaint;
@@ -18,7 +21,7 @@ use crate::events::{Ending, Event, EventKind, Evidence, Fault, REHEARSAL};
 use crate::k8s::Access;
 use crate::plan::{CheckWork, Plan, Step, StepId, Work};
 use crate::ports::{Done, Notes, Trouble, World};
-use crate::prove::{Case, Deed, Expected, Outcome};
+use crate::prove::{Case, Expected, Outcome, Storm};
 use crate::rehearsal::{Rehearsal, TEMPO};
 use crate::span::Span;
 
@@ -93,7 +96,8 @@ impl Trial {
         let site = Site::open(&raised, about).await.map_err(|trouble| trouble.headline)?;
         if !self.later {
             let hand = Hand::new(&rehearsal, site.target.client.clone(), &self.namespace);
-            hand.prepare(&self.case.deeds).await?;
+            let until = if self.is_weather() { Until::Done } else { Until::Over };
+            hand.prepare(&self.case.deeds, until).await?;
         }
         Ok((rehearsal, site))
     }
@@ -102,9 +106,15 @@ impl Trial {
         let client = site.target.client.clone();
         let plan =
             Plan { steps: self.hastened(ease), omissions: Vec::new(), written: std::collections::BTreeMap::new() };
-        let later = if self.later { self.case.deeds.clone() } else { Vec::new() };
         let (rehearsed, namespace) = (Arc::clone(&rehearsal), self.namespace.clone());
-        let world = Arc::new(Scene { memory: ground.platform.memory.on(site), rehearsal: rehearsed, namespace, later });
+        let done = Arc::new(AtomicUsize::new(0));
+        let world = Arc::new(Scene {
+            memory: ground.platform.memory.on(site),
+            rehearsal: rehearsed,
+            namespace,
+            later: self.later.then(|| (self.case.clone(), Arc::clone(&done))),
+            is_weather: self.is_weather(),
+        });
         let options = RunOptions {
             jobs: NonZeroUsize::MIN,
             run: ground.platform.run.clone(),
@@ -122,8 +132,23 @@ impl Trial {
             }
         };
         let run = Box::pin(engine::run(&plan, world, options, futures::stream::pending(), sink));
-        let hand = Hand::new(&rehearsal, client, &self.namespace);
-        tokio::join!(hand.interfere(self.case.storm), run);
+        match self.case.storm.as_ref().filter(|_| !self.later) {
+            Some(storm) => {
+                let hand = Hand::new(&rehearsal, client, &self.namespace);
+                // A storm that comes too late is none.
+                match futures::future::select(pin!(hand.interfere(storm, &done)), run).await {
+                    Either::Left((interfered, run)) => {
+                        interfered?;
+                        run.await;
+                    }
+                    Either::Right(_) => {}
+                }
+            }
+            None => run.await,
+        }
+        if self.case.storm.as_ref().is_some_and(|storm| hits(storm, &rehearsal, &done) == 0) {
+            return Err("it was over before anything could befall it".to_owned());
+        }
         let red = endings.iter().position(|ending| !matches!(ending, Ending::Held { .. }));
         match red {
             Some(0) if self.later => Err("it did not hold before anything went wrong".to_owned()),
@@ -132,10 +157,14 @@ impl Trial {
         }
     }
 
+    fn is_weather(&self) -> bool {
+        self.case.expected == Expected::Held && !self.case.is_control()
+    }
+
     /// The steps with their times as a rehearsal has them. What must hold in bad weather has all the time that it has on
     /// a real cluster: it ends as soon as it holds.
     fn hastened(&self, ease: u32) -> IndexMap<StepId, Step> {
-        let is_weather = self.case.expected == Expected::Held && !self.case.is_control();
+        let is_weather = self.is_weather();
         let steps = self.steps.iter().map(|step| {
             let mut step = step.clone();
             if let Work::Check(work) = &mut step.work {
@@ -147,6 +176,16 @@ impl Trial {
             (step.id.clone(), step)
         });
         steps.collect()
+    }
+}
+
+/// How often a storm has hit something.
+fn hits(storm: &Storm, rehearsal: &Rehearsal, done: &AtomicUsize) -> usize {
+    let done = done.load(Ordering::Relaxed);
+    match storm {
+        Storm::Gust(..) => rehearsal.blows(),
+        Storm::Forget => done.min(rehearsal.streams().borrow().expired),
+        Storm::Cut | Storm::Replace(_) => done,
     }
 }
 
@@ -180,8 +219,9 @@ struct Scene {
     memory: Memory,
     rehearsal: Arc<Rehearsal>,
     namespace: String,
-    /// What goes wrong once everything is ready.
-    later: Vec<Deed>,
+    /// What goes wrong once everything is ready, and how often it did.
+    later: Option<(Case, Arc<AtomicUsize>)>,
+    is_weather: bool,
 }
 
 impl World for Scene {
@@ -189,10 +229,14 @@ impl World for Scene {
         match &step.work {
             Work::Settle(work) => {
                 let done = self.memory.settle(work, notes).await?;
-                if !self.later.is_empty() {
+                if let Some((case, hits)) = &self.later {
                     let client = self.memory.site()?.target.client.clone();
                     let hand = Hand::new(&self.rehearsal, client, &self.namespace);
-                    hand.prepare(&self.later).await.map_err(Trouble::environment)?;
+                    let until = if self.is_weather { Until::Told } else { Until::Over };
+                    hand.prepare(&case.deeds, until).await.map_err(Trouble::environment)?;
+                    if let Some(storm) = &case.storm {
+                        hand.interrupt(storm, hits).await;
+                    }
                 }
                 Ok(done)
             }

@@ -51,11 +51,20 @@ pub enum Fault {
     Mute,
     /// Commands in the containers end with 1.
     ExecFails,
+    /// Commands in the containers do not end.
+    ExecHangs,
+    /// What is to be run as a command in the containers is not in their image.
+    ExecMissing,
+    /// The containers, and commands in them, say something else than they should: what a [`super::super::Rehearsal`] is given
+    /// to say.
+    OtherWords,
+    /// A namespace gets no ConfigMap `kube-root-ca.crt`.
+    NoRootAuthority,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 27] = [
         Self::ImagePull,
         Self::CrashLoop,
         Self::NeverReady,
@@ -79,6 +88,10 @@ impl Fault {
         Self::NoDefaultServiceAccount,
         Self::Mute,
         Self::ExecFails,
+        Self::ExecHangs,
+        Self::ExecMissing,
+        Self::OtherWords,
+        Self::NoRootAuthority,
     ];
 
     /// Its stable name.
@@ -107,6 +120,10 @@ impl Fault {
             Self::NoDefaultServiceAccount => "no-default-service-account",
             Self::Mute => "mute",
             Self::ExecFails => "exec-fails",
+            Self::ExecHangs => "exec-hangs",
+            Self::ExecMissing => "exec-missing",
+            Self::OtherWords => "other-words",
+            Self::NoRootAuthority => "no-root-authority",
         }
     }
 

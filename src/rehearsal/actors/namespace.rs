@@ -13,7 +13,7 @@ pub(super) fn live(scene: &mut Scene<'_>, ca: &str) {
     let name = &*scene.key.name;
     let missing = |resource, wanted| scene.view.get(&super::super::object::Key::new(resource, name, wanted)).is_none();
     let (no_account, no_ca) = (missing("/serviceaccounts", "default"), missing("/configmaps", "kube-root-ca.crt"));
-    if no_ca {
+    if no_ca && !scene.faults.strike(name, name, Fault::NoRootAuthority) {
         let metadata = json!({
             "name": "kube-root-ca.crt", "namespace": name,
             "annotations": {

@@ -86,7 +86,7 @@ fn operators() -> &'static HashMap<String, Operator> {
 }
 
 /// The collection of a kind that an operator looks after.
-pub(super) fn resource(version: &str, kind: &str) -> Option<&'static str> {
+pub(crate) fn resource(version: &str, kind: &str) -> Option<&'static str> {
     let group = version.split_once('/')?.0;
     let mut all = operators().values();
     let found = all.find(|operator| operator.kind == kind && operator.resource.split('/').next() == Some(group));

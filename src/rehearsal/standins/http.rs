@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Interval, interval};
 
 use super::switch::Switch;
+use super::words::Words;
 
 /// How often a body that drips gets its next byte.
 const DRIP: Duration = Duration::from_millis(200);
@@ -27,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) routes: Vec<Route>,
     /// Whether a path without a page of its own is not found; otherwise it gets a small page with the server's name.
     pub(crate) is_strict: bool,
+    /// What it says where it says something else.
+    pub(crate) words: Words,
 }
 
 /// What is sent for a path.
@@ -77,6 +80,10 @@ pub(crate) enum Fault {
     WrongContentType,
     /// Nobody is let in.
     Unauthorized,
+    /// Everybody is let in: every page is there for whoever asks.
+    LetsIn,
+    /// No page has a header but those that HTTP itself needs.
+    WithoutHeaders,
 }
 
 impl Fault {
@@ -93,6 +100,8 @@ impl Fault {
         Self::NotHttp,
         Self::WrongContentType,
         Self::Unauthorized,
+        Self::LetsIn,
+        Self::WithoutHeaders,
     ];
 
     /// Its name in kebab case.
@@ -109,6 +118,8 @@ impl Fault {
             Self::NotHttp => "not-http",
             Self::WrongContentType => "wrong-content-type",
             Self::Unauthorized => "unauthorized",
+            Self::LetsIn => "lets-in",
+            Self::WithoutHeaders => "without-headers",
         }
     }
 }
@@ -153,7 +164,7 @@ impl Server {
         match self.faults.on() {
             Some(Fault::EmptyReply | Fault::NotHttp) => Err(io::Error::other("no answer is to be given")),
             Some(Fault::WrongBody) => {
-                *response.body_mut() = Page::of("It works!\n");
+                *response.body_mut() = Page::of(&self.config.words.text());
                 Ok(response)
             }
             Some(Fault::WrongContentType) => {
@@ -164,6 +175,11 @@ impl Server {
             Some(Fault::SlowDrip) => Ok(response.map(|_| Page::Drip(Box::new(interval(DRIP))))),
             Some(Fault::ClosesMidBody) => {
                 Ok(response.map(|whole| Page::Half { bytes: whole.beginning(), step: Step::Send }))
+            }
+            Some(Fault::LetsIn) => plain(200, "Welcome.\n"),
+            Some(Fault::WithoutHeaders) => {
+                response.headers_mut().clear();
+                Ok(response)
             }
             Some(Fault::Status500) => plain(500, "Internal Server Error\n"),
             Some(Fault::Status503) => plain(503, "Service Unavailable\n"),
@@ -315,7 +331,7 @@ mod tests {
             ..Route::page("/here", "")
         };
         let routes = vec![Route::page("/", "welcome"), secret, moved];
-        Arc::new(Server::new(Config { name: "web-0".to_owned(), routes, is_strict: false }))
+        Arc::new(Server::new(Config { name: "web-0".to_owned(), routes, ..Config::default() }))
     }
 
     async fn got(server: &Arc<Server>, path: &str, headers: &str) -> String {
@@ -356,6 +372,8 @@ mod tests {
             (Fault::NotHttp, "ssh-2.0-", "identification string.\r\n"),
             (Fault::WrongContentType, "http/1.1 200 ok\r\ncontent-type: application/octet-stream\r\n", "welcome"),
             (Fault::Unauthorized, "http/1.1 401 unauthorized\r\n", "unauthorized\n"),
+            (Fault::LetsIn, "http/1.1 200 ok\r\n", "welcome.\n"),
+            (Fault::WithoutHeaders, "http/1.1 200 ok\r\nconnection: close\r\ncontent-length: 7\r\n\r\n", "welcome"),
         ] {
             server.inject(Some(fault));
             // The date differs from one answer to the next, and stands before the body.

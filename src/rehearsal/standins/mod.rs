@@ -9,6 +9,7 @@
 //! - [`dns`]: names over TCP.
 //! - [`echo`]: any other port.
 //! - [`switch`]: the fault that is on.
+//! - [`words`]: what is said instead of what should be.
 //!
 //! What is true of a stand-in is held against the real server's client by `conformance`, whose claims hold of the real
 //! server as well.
@@ -24,6 +25,7 @@ pub(crate) mod http;
 pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod switch;
+pub(crate) mod words;
 
 #[cfg(test)]
 pub(crate) mod conformance;

@@ -59,7 +59,7 @@ where
             socket.feed(message(*channel, chunk)).await.map_err(|_| Gone)?;
         }
     }
-    let status = status(said.code).to_string();
+    let status = status(said).to_string();
     socket.feed(message(STATUS, status.as_bytes())).await.map_err(|_| Gone)?;
     socket.send(goodbye()).await.map_err(|_| Gone)
 }

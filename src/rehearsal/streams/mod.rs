@@ -49,6 +49,8 @@ pub(super) struct Said {
     pub(super) stderr: Vec<u8>,
     /// Its exit code.
     pub(super) code: i32,
+    /// The program of one that could not be started, as it is not in the image.
+    pub(super) missing: Option<String>,
     /// Whether the client has asked for what it wrote.
     pub(super) wants_stdout: bool,
     /// Whether the client has asked for its complaints.
@@ -123,7 +125,22 @@ where
 }
 
 /// How a command ended, as a `Status` (`k8s.io/apiserver/pkg/util/proxy/streamtranslator.go`).
-fn status(code: i32) -> Value {
+fn status(said: &Said) -> Value {
+    if let Some(program) = &said.missing {
+        return json!({
+            "metadata": {},
+            "status": "Failure",
+            "message": format!(
+                "Internal error occurred: error executing command in container: failed to exec in container: failed to start \
+                 exec: OCI runtime exec failed: exec failed: unable to start container process: exec: \"{program}\": \
+                 executable file not found in $PATH: unknown"
+            ),
+            "reason": "InternalError",
+            "details": { "causes": [{ "message": "executable file not found in $PATH" }] },
+            "code": 500,
+        });
+    }
+    let code = said.code;
     if code == 0 {
         return json!({ "metadata": {}, "status": "Success" });
     }

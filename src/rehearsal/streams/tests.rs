@@ -80,8 +80,11 @@ fn a_request_that_asks_for_no_switch_is_refused() {
 
 #[test]
 fn an_exit_code_is_told_in_the_causes_of_a_status() {
-    assert_eq!(status(0), serde_json::json!({ "metadata": {}, "status": "Success" }));
-    assert_eq!(status(3)["details"]["causes"][0], serde_json::json!({ "reason": "ExitCode", "message": "3" }));
+    assert_eq!(status(&Said::default()), serde_json::json!({ "metadata": {}, "status": "Success" }));
+    assert_eq!(
+        status(&Said { code: 3, ..Said::default() })["details"]["causes"][0],
+        serde_json::json!({ "reason": "ExitCode", "message": "3" })
+    );
 }
 
 /// At port 80 everything is sent back in capitals until the client writes no more; at port 82 something is said and the
@@ -109,7 +112,14 @@ async fn greet(mut stream: DuplexStream) {
 }
 
 fn said() -> Said {
-    Said { stdout: b"out\n".repeat(30_000), stderr: b"err\n".to_vec(), code: 3, wants_stdout: true, wants_stderr: true }
+    Said {
+        stdout: b"out\n".repeat(30_000),
+        stderr: b"err\n".to_vec(),
+        code: 3,
+        wants_stdout: true,
+        wants_stderr: true,
+        ..Said::default()
+    }
 }
 
 /// A client of a server that plays one pod.
@@ -181,7 +191,7 @@ async fn on_channels_a_command_ends_with_its_status_and_a_close_that_is_normal()
     while let Some(Ok(message)) = socket.next().await {
         heard.push(message);
     }
-    let status = [b"\x03", status(0).to_string().as_bytes()].concat();
+    let status = [b"\x03", status(&Said::default()).to_string().as_bytes()].concat();
     let normal = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
     assert_eq!(
         heard,

@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     Hangs,
     /// It speaks HTTP.
     NotPostgres,
+    /// It has none of the databases that it is asked for.
+    NoDatabase,
 }
 
 impl Fault {
@@ -50,6 +52,7 @@ impl Fault {
         Self::ClosesMidReply,
         Self::Hangs,
         Self::NotPostgres,
+        Self::NoDatabase,
     ];
 
     /// Its name in kebab case.
@@ -69,6 +72,7 @@ impl Fault {
             Self::ClosesMidReply => "closes-mid-reply",
             Self::Hangs => "hangs",
             Self::NotPostgres => "not-postgres",
+            Self::NoDatabase => "no-database",
         }
     }
 }

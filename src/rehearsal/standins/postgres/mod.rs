@@ -259,7 +259,7 @@ impl Server {
             return Ok(Err(Complaint::new("28000", format!("role \"{user}\" does not exist"))));
         }
         ask(stream, 0, &[]).await?;
-        if !self.lock().contains_key(&login.database) {
+        if self.faults.is(Fault::NoDatabase) || !self.lock().contains_key(&login.database) {
             let words = format!("database \"{}\" does not exist", login.database);
             return Ok(Err(Complaint::new("3D000", words)));
         }

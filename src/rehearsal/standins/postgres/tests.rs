@@ -28,6 +28,7 @@ async fn a_login_fails_with_the_words_of_its_fault_and_succeeds_after_it() {
         (Fault::RejectsLogin, "FATAL 28P01 password authentication failed for user \"app\""),
         (Fault::StartingUp, "FATAL 57P03 the database system is starting up"),
         (Fault::TooManyConnections, "FATAL 53300 sorry, too many clients already"),
+        (Fault::NoDatabase, "FATAL 3D000 database \"app\" does not exist"),
     ] {
         server.inject(Some(fault));
         assert_eq!(client(&server, LOGIN).await.err().as_deref(), Some(words));

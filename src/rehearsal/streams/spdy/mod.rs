@@ -110,7 +110,7 @@ where
         let Some(begun) = session.next().await else { return };
         streams.insert(begun.headers.get("streamtype").to_owned(), begun);
     }
-    let status = status(said.code).to_string();
+    let status = status(&said).to_string();
     for (kind, text) in [("stdout", said.stdout.as_slice()), ("stderr", &said.stderr), ("error", status.as_bytes())] {
         if let Some(stream) = streams.get(kind)
             && tell(&stream.outgoing, text).await.is_err()

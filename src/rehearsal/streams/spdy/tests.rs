@@ -155,6 +155,7 @@ async fn a_command_is_told_on_the_streams_that_the_client_begins() {
         code: 2,
         wants_stdout: true,
         wants_stderr: true,
+        ..Said::default()
     };
     drop(tokio::spawn(exec_over(Wire::Spdy, theirs, said)));
     let mut client = Client::new(ours);
