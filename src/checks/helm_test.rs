@@ -60,11 +60,17 @@ impl Claim for HelmTest {
 
 #[cfg(test)]
 mod tests {
+    use super::super::job::Launch;
     use super::*;
     use crate::span::Span;
 
     fn ran(end: Result<(), Vec<String>>) -> Ran {
-        Ran { end, launched_after: Some(Span::secs(1)), log: Some("PONG".to_owned()), cut: None }
+        Ran {
+            end,
+            launch: Some(Launch { starting: Span::secs(1), ..Launch::default() }),
+            log: Some("PONG".to_owned()),
+            cut: None,
+        }
     }
 
     fn answer(ends: &[(&str, Result<(), Vec<String>>)]) -> HelmTestAnswer {
@@ -98,8 +104,8 @@ mod tests {
         assert_eq!(
             claim(&[]).judge(&answer(&[("a", Ok(())), ("b", Ok(()))])),
             Verdict::held(
-                "test hook a succeeded, launched after 1s; its log ends: PONG; \
-                 test hook b succeeded, launched after 1s; its log ends: PONG"
+                "test hook a succeeded, launched after 1s (starting 1s); its log ends: PONG; \
+                 test hook b succeeded, launched after 1s (starting 1s); its log ends: PONG"
             )
         );
     }

@@ -38,12 +38,49 @@ const fn launch() -> Span {
 pub struct Ran {
     /// How it ended; `Err` has the lowest cause in its first line and more of what is known in the others.
     pub end: Result<(), Vec<String>>,
-    /// From its creation to its first container running, by our clock; `None` where none ever ran.
-    pub launched_after: Option<Span>,
+    /// From its creation to its first container running; `None` where none ever ran.
+    pub launch: Option<Launch>,
     /// Its log, as far as it was heard; `None` where nothing could be had of it.
     pub log: Option<String>,
     /// Why a log is incomplete.
     pub cut: Option<String>,
+}
+
+/// Where the time of a launch went, from the creation to the first container running, by our clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Launch {
+    /// Until its pod was there: the API server, admission, and whoever makes the pod.
+    pub admission: Span,
+    /// From then until a node had taken it.
+    pub scheduling: Span,
+    /// How long the node pulled images, by the kubelet's own account, waiting included; nothing where they were there.
+    pub pulling: Span,
+    /// The rest: volumes, network, and the start itself.
+    pub starting: Span,
+}
+
+impl Launch {
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> Span {
+        Span::from(self.parts().into_iter().map(|(_, part)| part.duration()).sum::<std::time::Duration>())
+    }
+
+    /// Each part that took any time, and how long.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let parts = self.parts().into_iter().filter(|(_, part)| *part > Span::default());
+        parts.map(|(name, part)| format!("{name} {part}")).collect::<Vec<_>>().join(", ")
+    }
+
+    const fn parts(&self) -> [(&'static str, Span); 4] {
+        [
+            ("admission", self.admission),
+            ("scheduling", self.scheduling),
+            ("pulling", self.pulling),
+            ("starting", self.starting),
+        ]
+    }
 }
 
 /// What was seen.
@@ -60,7 +97,8 @@ impl Ran {
 
     fn summary(&self, what: &str) -> String {
         let last = self.log.as_deref().and_then(|log| log.lines().rev().find(|line| !line.trim().is_empty()));
-        let launched = self.launched_after.map_or_else(String::new, |after| format!(", launched after {after}"));
+        let launched = |launch: Launch| format!(", launched after {} ({})", launch.total(), launch.told());
+        let launched = self.launch.map_or_else(String::new, launched);
         format!("{what} succeeded{launched}{}", last.map_or_else(String::new, |line| format!("; its log ends: {line}")))
     }
 
@@ -71,7 +109,7 @@ impl Ran {
             (Some(_), Some(why)) => Some(format!("its log is incomplete: {why}")),
             (Some(_), None) => None,
         };
-        let launch = self.launched_after.is_none().then(|| "its pod was gone before its launch was seen".to_owned());
+        let launch = self.launch.is_none().then(|| "its pod was gone before its launch was seen".to_owned());
         log.into_iter().chain(launch).collect()
     }
 }
@@ -84,8 +122,12 @@ impl Claim for Job {
         if ran.end.is_err() {
             return verdict;
         }
-        if let Some(late) = ran.launched_after.filter(|after| *after > self.launch) {
-            return Verdict::doomed(format!("launched within {}", self.launch), format!("launched after {late}"));
+        if let Some(late) = ran.launch.filter(|launch| launch.total() > self.launch) {
+            let (total, parts) = (late.total(), late.told());
+            return Verdict::doomed(
+                format!("launched within {}", self.launch),
+                format!("launched after {total}: {parts}"),
+            );
         }
         match (&self.log, &ran.log) {
             (Some(wanted), Some(log)) => match wanted.holds(log, ran.cut.is_none()) {
@@ -123,14 +165,27 @@ mod tests {
         Job { manifest: "job.yaml".into(), images: BTreeMap::new(), launch: Span::secs(30), log }
     }
 
+    const LAUNCH: Launch = Launch {
+        admission: Span::millis(200),
+        scheduling: Span::millis(100),
+        pulling: Span::millis(1_500),
+        starting: Span::millis(200),
+    };
+
     fn ran() -> Ran {
-        Ran { end: Ok(()), launched_after: Some(Span::secs(2)), log: Some("a\nmigrated 3\n".to_owned()), cut: None }
+        Ran { end: Ok(()), launch: Some(LAUNCH), log: Some("a\nmigrated 3\n".to_owned()), cut: None }
     }
 
     #[test]
     fn a_job_that_succeeded_in_time_holds_and_says_what_it_said() {
         let verdict = claim(Some(Text::Contains("migrated".to_owned()))).judge(&ran());
-        assert_eq!(verdict, Verdict::held("the Job succeeded, launched after 2s; its log ends: migrated 3"));
+        assert_eq!(
+            verdict,
+            Verdict::held(
+                "the Job succeeded, launched after 2s (admission 200ms, scheduling 100ms, pulling 1s500ms, starting 200ms); \
+                 its log ends: migrated 3"
+            )
+        );
     }
 
     #[test]
@@ -171,8 +226,9 @@ mod tests {
 
     #[test]
     fn a_late_launch_and_a_wrong_log_are_broken() {
-        let late = Ran { launched_after: Some(Span::secs(31)), ..ran() };
-        assert!(matches!(claim(None).judge(&late), Verdict::Broken { .. }));
+        let late = Ran { launch: Some(Launch { pulling: Span::secs(31), ..LAUNCH }), ..ran() };
+        let Verdict::Broken { actual, .. } = claim(None).judge(&late) else { panic!("not broken") };
+        assert_eq!(actual, "launched after 31s500ms: admission 200ms, scheduling 100ms, pulling 31s, starting 200ms");
         assert!(matches!(claim(Some(Text::Lacks("migrated".to_owned()))).judge(&ran()), Verdict::Broken { .. }));
     }
 }

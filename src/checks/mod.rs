@@ -40,7 +40,7 @@ pub use self::exec::{Exec, ExecAnswer, ExecEnd};
 pub use self::expect::{Absence, Access, Text};
 pub use self::helm_test::{HelmTest, HelmTestAnswer};
 pub use self::http::{BodyEnd, BodyNeed, Http, HttpAnswer, HttpResponse, Trust};
-pub use self::job::{Job, JobAnswer, Ran};
+pub use self::job::{Job, JobAnswer, Launch, Ran};
 pub use self::namespace::{Namespace, NamespaceAnswer, NamespaceFound};
 pub use self::operator::{Operator, OperatorAnswer};
 pub use self::postgres::{Guard, Postgres, PostgresAnswer, PostgresFacts, PostgresRole};

@@ -48,7 +48,7 @@ pub(super) async fn observe(claim: &HelmTest, site: &Site<'_>) -> Result<HelmTes
         let ran = match end {
             Ok(None) => continue,
             Ok(Some(ran)) => ran,
-            Err(why) => Ran { end: Err(vec![why]), launched_after: None, log: None, cut: None },
+            Err(why) => Ran { end: Err(vec![why]), launch: None, log: None, cut: None },
         };
         let failed = ran.end.is_err();
         answer.ran.insert(name, ran);

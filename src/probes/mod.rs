@@ -11,6 +11,7 @@ mod exec;
 mod helm_test;
 mod http;
 mod job;
+mod launch;
 mod namespace;
 mod operator;
 mod postgres;

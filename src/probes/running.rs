@@ -2,7 +2,7 @@
 
 use std::hash::Hasher as _;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::OptionFuture;
@@ -11,8 +11,9 @@ use kube::{Resource as _, ResourceExt as _};
 use serde_json::Value;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::launch::{self, Stopwatch};
 use super::{Site, Unseen};
-use crate::checks::{Admission, Ran, Verdict};
+use crate::checks::{Admission, Launch, Ran, Verdict};
 use crate::complaint;
 use crate::k8s::{CHECK_LABEL, RUN_LABEL};
 use crate::kinds;
@@ -27,6 +28,9 @@ const LOG_TAIL: Duration = Duration::from_secs(5);
 
 /// How long the start of something may be heard after its end.
 const LAUNCH_HEARD: Duration = Duration::from_secs(1);
+
+/// How long what was said of a start may be heard after the start.
+const EVENTS_HEARD: Duration = Duration::from_millis(500);
 
 /// How long the cause of a failure may come after the failure.
 const CAUSE: Duration = Duration::from_secs(3);
@@ -83,7 +87,7 @@ impl<'a> Running<'a> {
         let made = match self.api.create(&PostParams::default(), &self.object).await {
             Ok(made) => made,
             Err(error) => match refusal(&error) {
-                Some(why) => return Ok(Ran { end: Err(vec![why]), launched_after: None, log: None, cut: None }),
+                Some(why) => return Ok(Ran { end: Err(vec![why]), launch: None, log: None, cut: None }),
                 None => return Err(self.cannot("create", &error)),
             },
         };
@@ -93,13 +97,13 @@ impl<'a> Running<'a> {
         self.site
             .notes
             .stands(Verdict::broken(format!("{kind} {name} runs to success"), format!("{kind} {name} has not ended")));
-        let (launched_after, end) = self.watch(&made, begun, launch).await?;
+        let (launch, end) = self.watch(&made, begun, launch).await?;
         let (log, cut) = self.log(&made).await;
         if end.is_ok() {
             self.delete(&made).await?;
             prober.forget(&self.reference(&made));
         }
-        Ok(Ran { end, launched_after, log, cut })
+        Ok(Ran { end, launch, log, cut })
     }
 
     /// When it was launched, and how it ended. What ends without a container that ran was never launched, and what is
@@ -108,33 +112,60 @@ impl<'a> Running<'a> {
         &self,
         made: &DynamicObject,
         begun: Instant,
-        launch: Option<Span>,
-    ) -> Result<(Option<Span>, End), Unseen> {
-        let (mut launched, mut end) = (pin!(self.launched(made, begun)), pin!(self.end(made)));
-        let late = OptionFuture::from(launch.map(|limit| sleep_until(begun + limit.duration())));
+        limit: Option<Span>,
+    ) -> Result<(Option<Launch>, End), Unseen> {
+        let stopwatch = Mutex::default();
+        let (mut launched, mut end) = (pin!(self.launched(made, begun, &stopwatch)), pin!(self.end(made)));
+        let late = OptionFuture::from(limit.map(|limit| sleep_until(begun + limit.duration())));
         let end = tokio::select! {
             biased;
-            after = &mut launched => return Ok((after, end.await?)),
+            // One that is deleted as soon as it has ended must be seen to end meanwhile.
+            pods = &mut launched => {
+                let (launch, end) = tokio::join!(self.account(pods, begun, &stopwatch), end);
+                return Ok((launch, end?));
+            }
             end = &mut end => end?,
-            Some(()) = late => return Ok((None, Err(vec![self.unlaunched(launch)]))),
+            Some(()) = late => return Ok((None, Err(vec![self.unlaunched(limit, begun, &stopwatch)]))),
         };
         // Jobs and pods are watched apart: the end of one may be heard before the start of the other.
         let late = if end.is_ok() { timeout(LAUNCH_HEARD, launched).await.ok().flatten() } else { None };
-        Ok((late, end))
+        Ok((self.account(late, begun, &stopwatch).await, end))
     }
 
-    fn unlaunched(&self, launch: Option<Span>) -> String {
-        let limit = launch.map_or_else(String::new, |limit| format!(" within its `launch` of {limit}"));
+    fn unlaunched(&self, limit: Option<Span>, begun: Instant, stopwatch: &Mutex<Stopwatch>) -> String {
+        let limit = limit.map_or_else(String::new, |limit| format!(" within its `launch` of {limit}"));
         let last = self.site.notes.last().note.map_or_else(String::new, |last| format!(": {last}"));
-        format!("it was not launched{limit}{last}")
+        let spent = locked(stopwatch).parts(Duration::ZERO, begun.elapsed()).told();
+        format!("it was not launched{limit} ({spent}){last}")
     }
 
-    /// When its first container was seen running, or to have run.
-    async fn launched(&self, made: &DynamicObject, begun: Instant) -> Option<Span> {
+    /// Its pods, by uid, once a first container was seen running, or to have run.
+    async fn launched(
+        &self,
+        made: &DynamicObject,
+        begun: Instant,
+        stopwatch: &Mutex<Stopwatch>,
+    ) -> Option<Vec<String>> {
         let started = |pods: &[Arc<DynamicObject>]| {
-            pods.iter().any(|pod| belongs(pod, made) && has_started(pod)).then(|| Span::from(begun.elapsed()))
+            let own = || pods.iter().filter(|pod| belongs(pod, made)).map(AsRef::as_ref);
+            locked(stopwatch).look(own(), begun.elapsed()).then(|| launch::uids(own()))
         };
         self.site.prober.hub.until(&pods(), Some(self.site.namespace()), started).await.ok()
+    }
+
+    /// Where the time went of a launch with these pods.
+    async fn account(&self, pods: Option<Vec<String>>, begun: Instant, stopwatch: &Mutex<Stopwatch>) -> Option<Launch> {
+        let pods = pods?;
+        // What was said of the image is read with what was said of the start, which comes after it and is told apart.
+        let told = |events: &[Arc<DynamicObject>]| {
+            let is_told = events.iter().any(|event| launch::is_start(event, &pods));
+            is_told.then(|| launch::pulled(events.iter().map(AsRef::as_ref), &pods))
+        };
+        let events = events();
+        let hub = &self.site.prober.hub;
+        let told = timeout(EVENTS_HEARD, hub.until(&events, Some(self.site.namespace()), told)).await;
+        let pulling = told.ok().and_then(Result::ok).unwrap_or_default();
+        Some(locked(stopwatch).parts(pulling, begun.elapsed()))
     }
 
     /// How it ended; what is doomed ends at once.
@@ -267,18 +298,20 @@ pub fn mark(check: &CheckWork) -> String {
     format!("{}-{:08x}", mark[..54].trim_end_matches(['.', '-']), sum.finish() >> 32)
 }
 
+fn events() -> ApiResource {
+    ApiResource::erase::<k8s_openapi::api::core::v1::Event>(&())
+}
+
+fn locked(stopwatch: &Mutex<Stopwatch>) -> MutexGuard<'_, Stopwatch> {
+    stopwatch.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn pods() -> ApiResource {
     ApiResource::erase::<k8s_openapi::api::core::v1::Pod>(&())
 }
 
 fn belongs(pod: &DynamicObject, made: &DynamicObject) -> bool {
     pod.uid() == made.uid() || pod.owner_references().iter().any(|owner| Some(&owner.uid) == made.meta().uid.as_ref())
-}
-
-fn has_started(pod: &DynamicObject) -> bool {
-    let statuses = ["initContainerStatuses", "containerStatuses"].map(|list| pod.data["status"][list].as_array());
-    let started = |state: &Value| !state["running"].is_null() || !state["terminated"]["containerID"].is_null();
-    statuses.into_iter().flatten().flatten().any(|status| started(&status["state"]))
 }
 
 /// How a Job or a pod says it ended. A Job's interim conditions (`SuccessCriteriaMet`, `FailureTarget`) are no end.
@@ -386,12 +419,5 @@ mod tests {
             ended(&object(&json!({ "phase": "Failed", "reason": "Evicted" }))),
             Some(Err("the pod failed: Evicted".to_owned()))
         );
-    }
-
-    #[test]
-    fn a_container_that_is_being_created_has_not_started() {
-        let waiting = json!({ "containerStatuses": [{ "state": { "waiting": { "reason": "ContainerCreating" } } }] });
-        let running = json!({ "containerStatuses": [{ "state": { "running": {} } }] });
-        assert!(!has_started(&object(&waiting)) && has_started(&object(&running)));
     }
 }

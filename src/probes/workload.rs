@@ -97,7 +97,7 @@ async fn absent(claim: &Workload, object: &ObjectRef, site: &Site<'_>) -> Result
     let gone = |objects: &[_]| match found(objects) {
         None => Some(WorkloadAnswer::Gone),
         Some(found) => {
-            site.notes.stands(claim.judge(&WorkloadAnswer::There { how: hold(&found) }));
+            site.notes.stands(claim.judge(&WorkloadAnswer::There { name: found.name_any(), how: hold(&found) }));
             None
         }
     };
