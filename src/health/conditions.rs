@@ -144,12 +144,18 @@ fn by_conditions(object: Object<'_>, conditions: &[Value]) -> Option<Health> {
         None => POSITIVE.into_iter().filter_map(all).collect(),
     };
     let lacking = asked.iter().find_map(|condition| Some((condition, lack(object, condition)?)));
-    match lacking {
-        Some((condition, lack)) => {
+    let attempt = all("Issuing").filter(|attempt| text(attempt, "/reason") == "Failed");
+    match (lacking, attempt) {
+        // A Certificate is not ready since it has no Secret; why it has none says the last attempt to issue it (cert-manager
+        // `pkg/apis/certmanager/v1`, `CertificateConditionIssuing`).
+        (Some(_), Some(attempt)) => {
+            Some(Health::waiting(format!("{} {}: Issuing has failed: {}", object.kind, object.name(), said(attempt))))
+        }
+        (Some((condition, lack)), None) => {
             let kind = text(condition, "/type");
             Some(Health::waiting(format!("{} {}: {kind} is {lack}", object.kind, object.name())))
         }
-        None => asked.first().map(|condition| Health::ready(format!("{} is True", text(condition, "/type")))),
+        (None, _) => asked.first().map(|condition| Health::ready(format!("{} is True", text(condition, "/type")))),
     }
 }
 
@@ -200,6 +206,17 @@ fn said(condition: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::literal::{doomed, ready, waiting};
+
+    #[test]
+    fn a_certificate_that_could_not_be_issued_says_why_and_not_what_it_lacks() {
+        let conditions = |more: &str| {
+            let ready = "{ type: Ready, status: 'False', reason: DoesNotExist, message: the Secret does not exist }";
+            resource("cert-manager.io/Certificate", &format!("conditions: [{more}{ready}]"))
+        };
+        let failed = conditions("{ type: Issuing, status: 'False', reason: Failed, message: no account }, ");
+        waiting(&failed, "Certificate x: Issuing has failed: no account (Failed)");
+        waiting(&conditions(""), "Certificate x: Ready is False: the Secret does not exist (DoesNotExist)");
+    }
 
     fn resource(kind: &str, status: &str) -> String {
         let (group, kind) = kind.split_once('/').unwrap_or(("example.org", kind));

@@ -107,12 +107,23 @@ fn makers<'a>(selector: &Map<String, Value>, around: &Surroundings<'a>) -> Vec<O
     workloads.filter(would_match).collect()
 }
 
-/// What keeps a workload from making pods, where that does not pass by itself.
-fn barren(workload: Object<'_>, around: &Surroundings<'_>) -> Option<Health> {
-    let health = match workload.kind {
+/// How a workload stands that makes pods.
+fn maker(workload: Object<'_>, around: &Surroundings<'_>) -> Health {
+    match workload.kind {
         "Deployment" => workloads::deployment(workload, around),
         _ => workloads::stateful_set(workload, around),
-    };
+    }
+}
+
+/// A workload that is still to make the pods that it wants: as long as it is waited for, so is what they are for.
+fn making(workload: Object<'_>, around: &Surroundings<'_>) -> Option<Health> {
+    let health = maker(workload, around);
+    (workloads::wanted(workload) > 0 && matches!(health, Health::Waiting { .. })).then_some(health)
+}
+
+/// What keeps a workload from making pods, where that does not pass by itself.
+fn barren(workload: Object<'_>, around: &Surroundings<'_>) -> Option<Health> {
+    let health = maker(workload, around);
     matches!(health, Health::Doomed(_) | Health::Waiting { patience: Some(_), .. }).then_some(health)
 }
 
@@ -125,6 +136,9 @@ fn unserved(service: Object<'_>, selector: &Map<String, Value>, around: &Surroun
         let makers = makers(selector, around);
         if let Some(lowest) = makers.iter().find_map(|maker| barren(*maker, around)) {
             return lowest.below(service);
+        }
+        if let Some(making) = makers.iter().find_map(|maker| making(*maker, around)) {
+            return making.below(service);
         }
         let labels: Vec<_> =
             selector.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
@@ -190,6 +204,14 @@ mod tests {
                      involvedObject: { uid: s1 }\nreason: FailedCreate\nmessage: 'forbidden: exceeded quota: q'";
         let line = "StatefulSet db cannot create its pods: forbidden: exceeded quota: q (FailedCreate)";
         stuck(&(service("selector: { app: web }") + set + event), line, QUOTA);
+    }
+
+    #[test]
+    fn a_service_waits_for_a_workload_that_is_still_to_make_its_pods() {
+        let set = "\n---\napiVersion: apps/v1\nkind: StatefulSet\nmetadata: { name: db, uid: s1, generation: 2 }\n\
+                   spec: { replicas: 1, template: { metadata: { labels: { app: web } } } }\nstatus: { observedGeneration: 1 }";
+        let line = "StatefulSet db: its controller has not seen the newest specification";
+        waiting(&(service("selector: { app: web }") + set), line);
     }
 
     #[test]
