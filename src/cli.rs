@@ -68,7 +68,7 @@ pub enum Command {
     /// The suites are brought up once on an embedded cluster. Then, each on a cluster forked from that one, every fault that
     /// a check claims to see is brought about, and must turn it red with the cause named; and so is weather that it must
     /// bear: an API server that throttles, fails or breaks off, a pod that is replaced, an endpoint that is late. Exit code
-    /// 1 where a fault is missed or weather turns a check red, 3 where nothing could be shown.
+    /// 1 where a fault is missed or weather turns a check red, 3 where something could not be shown, 4 where nothing was proven.
     Prove(Box<ProveArgs>),
     /// Check every suite and environment file; all mistakes at once.
     Validate,

@@ -16,8 +16,8 @@ use crate::secrets::Secrets;
 const ROOM: usize = 1 << 20;
 
 /// Removes the reports of an earlier run: a run that does not come to its own must not leave another one's green.
-pub(super) fn remove_former(arguments: &SuiteArgs) {
-    for path in [&arguments.junit, &arguments.transcript].into_iter().flatten().filter(|path| path.is_file()) {
+pub(super) fn remove_former<'a>(reports: impl IntoIterator<Item = &'a std::path::PathBuf>) {
+    for path in reports.into_iter().filter(|path| path.is_file()) {
         // What cannot be removed cannot be written either, and that is said.
         std::fs::remove_file(path).ok();
     }

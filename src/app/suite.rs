@@ -31,7 +31,7 @@ pub(super) fn dry_run(cli: &Cli, arguments: &SuiteArgs) -> u8 {
 
 /// Runs the plan.
 pub(super) async fn run(cli: &Cli, arguments: &SuiteArgs) -> u8 {
-    reports::remove_former(arguments);
+    reports::remove_former(arguments.junit.iter().chain(&arguments.transcript));
     match prepare(cli, arguments).await {
         Ok((ready, reports)) => ready.run(arguments, reports).await,
         Err(code) => code,
@@ -96,7 +96,7 @@ async fn prepare(cli: &Cli, arguments: &SuiteArgs) -> Result<(Ready, Reports), u
     let equipment = equipped(&toolbox, &kind, &plan, &catalog).await?;
     let cannot = |why: String| {
         // A report that was opened and will hold nothing.
-        reports::remove_former(arguments);
+        reports::remove_former(arguments.junit.iter().chain(&arguments.transcript));
         output::complain(&why, &[]);
         ENVIRONMENT
     };

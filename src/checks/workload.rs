@@ -51,6 +51,8 @@ pub enum WorkloadAnswer {
     },
     /// It is there although it should be gone.
     There {
+        /// Its name: where all of a kind are to be gone, that of one.
+        name: String,
         /// What keeps it: `being deleted, held by the finalizer x`.
         how: String,
     },
@@ -73,7 +75,7 @@ impl Claim for Workload {
             }
             WorkloadAnswer::Ready { saw, .. } => saw.clone(),
             WorkloadAnswer::Waiting { on } => on.clone(),
-            WorkloadAnswer::There { how } => format!("{} {} is still there, {how}", self.kind, self.name),
+            WorkloadAnswer::There { name, how } => format!("{} {name} is still there, {how}", self.kind),
             WorkloadAnswer::Gone => format!("{} {} is not there", self.kind, self.name),
         };
         Verdict::broken(self.expected(), actual)
@@ -166,7 +168,7 @@ mod tests {
     fn gone_is_held_only_when_claimed() {
         for expect in [Absence::Absent, Absence::AbsentWithItsKind] {
             assert_eq!(claim(None, expect).judge(&WorkloadAnswer::Gone), Verdict::held("it is not there"));
-            let there = WorkloadAnswer::There { how: "not being deleted".to_owned() };
+            let there = WorkloadAnswer::There { name: "web".to_owned(), how: "not being deleted".to_owned() };
             let actual = "Deployment web is still there, not being deleted";
             assert_eq!(claim(None, expect).judge(&there), Verdict::broken("Deployment web is gone", actual));
         }

@@ -51,7 +51,7 @@ fn anew(when: Installed, object: &Object) -> Option<Deed> {
     }
 }
 
-fn settling(object: &Object) -> Cases {
+pub(super) fn settling(object: &Object) -> Cases {
     let whose = Whose::within(object.namespace.as_deref(), &object.name);
     let anew = |fault| vec![Deed::Life { whose: whose.clone(), fault }, Deed::Recreate(object.clone())];
     let mut cases = Cases::default();
@@ -70,12 +70,17 @@ fn settling(object: &Object) -> Cases {
             );
         }
         "PersistentVolumeClaim" => {
-            cases.broken(Fault::PvcPending.name(), anew(Fault::PvcPending), ["PersistentVolumeClaim", &object.name]);
+            cases.broken(
+                Fault::PvcPending.name(),
+                anew(Fault::PvcPending),
+                [format!("PersistentVolumeClaim {}", object.name)],
+            );
         }
         kind if kind.contains('/') => {
             let silent = [object.name.as_str(), "no controller has written a status"];
             cases.broken(Fault::OperatorSilent.name(), anew(Fault::OperatorSilent), silent);
-            cases.broken(Fault::OperatorRefuses.name(), anew(Fault::OperatorRefuses), [&object.name]);
+            let refused = [object.name.as_str(), "the operator refuses this object"];
+            cases.broken(Fault::OperatorRefuses.name(), anew(Fault::OperatorRefuses), refused);
         }
         _ => return cases,
     }

@@ -16,10 +16,11 @@ pub(super) fn cases(claim: &Crd) -> Cases {
             Absence::Present => {
                 let mut own = definition(name);
                 for version in &claim.versions {
-                    // In place of the one that is claimed another is served.
-                    let deeds = Deed::Merge { object: Object::new(KIND, None, name), patch: renamed(version) };
-                    let words = [name.as_str(), "not", version];
-                    own.broken(format!("without-version-{version}"), deeds, words);
+                    // The others are served as before.
+                    let patch = without(version, &claim.versions);
+                    let words = [format!("{name} serves"), format!("not {version}")];
+                    let deed = Deed::Merge { object: Object::new(KIND, None, name), patch };
+                    own.broken(format!("without-version-{version}"), deed, words);
                 }
                 own.broken("not-served", Deed::Unserve(name.clone()), [name.as_str(), "is not in discovery"]);
                 for case in &mut own.0 {
@@ -48,15 +49,13 @@ pub(super) fn definition(name: &str) -> Cases {
     cases
 }
 
-/// The definition with one version of another name, which the server takes as its only one.
-fn renamed(version: &str) -> Value {
+/// The definition with all versions that are claimed, of which this one is not served, and another in its place.
+fn without(version: &str, claimed: &[String]) -> Value {
     let schema = json!({ "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } });
-    let other = if version == "v9" { "v8" } else { "v9" };
-    let all = json!([
-        { "name": version, "served": false, "storage": true, "schema": schema },
-        { "name": other, "served": true, "storage": false, "schema": schema },
-    ]);
-    json!({ "spec": { "versions": all } })
+    let other = if claimed.iter().any(|claimed| claimed == "v9") { "v99" } else { "v9" };
+    let names = claimed.iter().map(String::as_str).chain([other]);
+    let written = |name: &str| json!({ "name": name, "served": name != version, "storage": name == claimed[0], "schema": schema });
+    json!({ "spec": { "versions": names.map(written).collect::<Vec<_>>() } })
 }
 
 /// A definition of this name.

@@ -12,6 +12,17 @@ pub(super) fn servers() -> Object {
     Object::new("Deployment", Some(SERVERS.0), SERVERS.1)
 }
 
+/// The Service that a name of the cluster is for, and its namespace where that is said.
+fn place(name: &str) -> Option<(&str, Option<&str>)> {
+    let name = name.strip_suffix('.').map_or(Some(name), |full| full.strip_suffix(".svc.cluster.local"))?;
+    let name = name.strip_suffix(".svc.cluster.local").or_else(|| name.strip_suffix(".svc")).unwrap_or(name);
+    match name.split_once('.') {
+        None => Some((name, None)),
+        Some((_, namespace)) if namespace.contains('.') => None,
+        Some((name, namespace)) => Some((name, Some(namespace))),
+    }
+}
+
 pub(super) fn cases(claim: &Dns, in_a_row: u32) -> Cases {
     let mut cases = Cases::default();
     let servers = servers();
@@ -37,14 +48,13 @@ pub(super) fn cases(claim: &Dns, in_a_row: u32) -> Cases {
             cases.broken("no-server", Deed::Delete(servers), ["no ready DNS pod"]);
         }
         Absence::Absent | Absence::AbsentWithItsKind => {
-            match claim.name.contains('.') {
-                // Which of its parts is a namespace is known to the probe alone.
-                true => cases.unclaimed("appears", "only a name of one label is made to appear"),
-                false => {
+            match place(&claim.name) {
+                None => cases.unclaimed("appears", "only a name of the cluster is made to appear"),
+                Some((name, namespace)) => {
                     let spec = json!({ "ports": [{ "port": 80 }] });
-                    let metadata = json!({ "name": claim.name });
+                    let metadata = json!({ "name": name, "namespace": namespace });
                     let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec });
-                    cases.broken("appears", Deed::Create(service), [claim.name.as_str(), " is 10."]);
+                    cases.broken("appears", Deed::Create(service), [name, " is 10."]);
                 }
             }
             cases.unclear("servfail", one("servfail"), ["SERVFAIL", SERVERS.1]);

@@ -196,6 +196,8 @@ pub enum Expected {
     Unclear(Vec<String>),
     /// It holds: this is weather.
     Held,
+    /// It holds with a warning that has this in it.
+    Warned(&'static str),
     /// It claims nothing of it, because of this; nothing is done.
     Unclaimed(&'static str),
 }
@@ -224,11 +226,19 @@ pub fn of_check(check: &Check, setting: Setting<'_>) -> Vec<Case> {
 
 /// By this deed another text comes than the one that is claimed: one that is not it, or one that it must lack.
 fn other_text(cases: &mut Cases, name: &str, wanted: Option<&Text>, deed: &Deed, words: &str, field: &'static str) {
-    match wanted {
-        Some(Text::Lacks(text)) => cases.broken(name, vec![Deed::Words(text.clone()), deed.clone()], [words]),
-        Some(Text::Contains(_) | Text::Equals(_)) => cases.broken(name, deed.clone(), [words]),
-        None => cases.unclaimed(name, field),
-    }
+    let other = match wanted {
+        None => return cases.unclaimed(name, field),
+        Some(Text::Lacks(text)) => text.clone(),
+        Some(wanted) => {
+            ["It works!", "Nothing to see."].into_iter().find(|text| !wanted.matches(text)).unwrap_or("-").to_owned()
+        }
+    };
+    cases.broken(name, vec![Deed::Words(other), deed.clone()], [words]);
+}
+
+/// Whether silence is not what is claimed.
+fn wants_words(wanted: Option<&Text>) -> bool {
+    matches!(wanted, Some(Text::Contains(_) | Text::Equals(_))) && wanted.is_some_and(|wanted| !wanted.matches(""))
 }
 
 /// Cases in the making.

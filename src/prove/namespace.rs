@@ -30,7 +30,7 @@ pub(super) fn cases(claim: &Namespace, own: &str) -> Cases {
         }
         Absence::Absent | Absence::AbsentWithItsKind => {
             let made = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
-            cases.broken("appears", Deed::Create(made), ["Active"]);
+            cases.broken("appears", Deed::Create(made), ["it is Active"]);
         }
     }
     cases
@@ -45,7 +45,8 @@ fn labels(claim: &Namespace, name: &str, cases: &mut Cases) {
         let words = |what: &str| [format!("label {label} {what}")];
         cases.broken(format!("without-label-{label}"), set(Value::Null), words("is missing"));
         // A value that every label may have, those that admission reads too.
-        cases.broken(format!("other-label-{label}"), set(json!("privileged")), words("is privileged"));
+        let other = if claim.labels[label] == "privileged" { "baseline" } else { "privileged" };
+        cases.broken(format!("other-label-{label}"), set(json!(other)), words(&format!("is {other}")));
     }
 }
 

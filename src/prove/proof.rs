@@ -14,6 +14,8 @@ pub enum Outcome {
     Seen {
         /// What was said.
         said: String,
+        /// Whether that was that it could not look.
+        unclear: bool,
     },
     /// It was not, or something else was named.
     Missed {
@@ -61,7 +63,7 @@ impl Outcome {
     #[must_use]
     pub fn map(self, words: impl FnOnce(String) -> String) -> Self {
         match self {
-            Self::Seen { said } => Self::Seen { said: words(said) },
+            Self::Seen { said, unclear } => Self::Seen { said: words(said), unclear },
             Self::Missed { why } => Self::Missed { why: words(why) },
             Self::FalseAlarm { said } => Self::FalseAlarm { said: words(said) },
             Self::Undone { why } => Self::Undone { why: words(why) },
@@ -148,10 +150,19 @@ impl Expected {
         match (self, ending) {
             (Self::Unclaimed(why), _) => Outcome::Unclaimed { why: (*why).to_owned() },
             (Self::Held, Ending::Held { .. }) => Outcome::Borne,
+            (Self::Warned(words), Ending::Held { warnings, .. }) => {
+                match warnings.iter().find(|line| line.contains(words)) {
+                    Some(said) => Outcome::Seen { said: format!("warned: {said}"), unclear: true },
+                    None => Outcome::Missed { why: format!("held without a warning of `{words}`") },
+                }
+            }
+            (Self::Warned(_), _) => {
+                Outcome::Missed { why: format!("not held with a warning, but {}: {said}", word(ending)) }
+            }
             (Self::Held, _) => Outcome::FalseAlarm { said },
             (Self::Broken(words), Ending::Broken { .. }) | (Self::Unclear(words), Ending::Unclear { .. }) => {
                 match words.iter().find(|words| !said.contains(words.as_str())) {
-                    None => Outcome::Seen { said },
+                    None => Outcome::Seen { said, unclear: matches!(self, Self::Unclear(_)) },
                     Some(lacking) => Outcome::Missed { why: format!("red without naming `{lacking}`: {said}") },
                 }
             }
@@ -202,7 +213,10 @@ mod tests {
     #[test]
     fn a_fault_is_seen_where_its_cause_is_named_and_the_kind_of_red_is_right() {
         let expected = Expected::Broken(vec!["READONLY".to_owned()]);
-        assert_eq!(expected.judge(&broken("said: READONLY")), Outcome::Seen { said: "said: READONLY".to_owned() });
+        assert_eq!(
+            expected.judge(&broken("said: READONLY")),
+            Outcome::Seen { said: "said: READONLY".to_owned(), unclear: false }
+        );
         for other in [broken("said: LOADING"), unclear("READONLY"), held()] {
             assert!(matches!(expected.judge(&other), Outcome::Missed { .. }), "{other:?}");
         }
@@ -216,6 +230,11 @@ mod tests {
     #[test]
     fn weather_that_turns_a_check_red_is_a_false_alarm() {
         assert_eq!(Expected::Held.judge(&held()), Outcome::Borne);
+        let warned = Ending::Held { saw: String::new(), warnings: vec!["the password was not tested: x".to_owned()] };
+        let expected = Expected::Warned("not tested");
+        assert!(matches!(expected.judge(&warned), Outcome::Seen { .. }));
+        assert!(matches!(expected.judge(&held()), Outcome::Missed { .. }));
+        assert!(matches!(expected.judge(&broken("not tested")), Outcome::Missed { .. }));
         for red in [broken("x"), unclear("x"), Ending::NotRun { why: "x".to_owned() }] {
             assert!(matches!(Expected::Held.judge(&red), Outcome::FalseAlarm { .. }), "{red:?}");
         }

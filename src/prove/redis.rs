@@ -70,11 +70,14 @@ fn let_in(claim: &Redis) -> Cases {
 fn kept_out(claim: &Redis) -> Cases {
     let mut cases = Cases::default();
     let at = |fault| Deed::Server { at: claim.at.clone(), fault };
-    cases.broken(
-        "no-password",
-        at("no-password"),
-        [if claim.password.is_some() { "wants no password" } else { "let us in" }],
-    );
+    match (&claim.user, &claim.password) {
+        // A server without passwords knows nobody else (redis `ACLAuthenticateUser`).
+        (Some(user), _) if user != "default" => {
+            cases.unclaimed("no-password", "it comes as another user than `default`");
+        }
+        (_, Some(_)) => cases.broken("no-password", at("no-password"), ["wants no password"]),
+        (_, None) => cases.broken("no-password", at("no-password"), ["let us in"]),
+    }
     match claim.password {
         Some(_) => cases.broken("accepts-any-password", at("accepts-any-password"), ["let us in"]),
         None => cases.unclaimed("accepts-any-password", "it comes without a password"),

@@ -76,7 +76,8 @@ pub(super) fn of_check(check: &Check) -> Cases {
 fn addresses(check: &Check) -> Vec<&Address> {
     match check {
         Check::Http(claim) if claim.expect == Access::Allowed => vec![&claim.at],
-        Check::Tcp(claim) if claim.expect == Access::Allowed => vec![&claim.at],
+        // Who only knocks is gone before anything could befall the conversation.
+        Check::Tcp(claim) if claim.expect == Access::Allowed && claim.answers.is_some() => vec![&claim.at],
         Check::Redis(claim) => std::iter::once(&claim.at).chain(&claim.replica).collect(),
         Check::Postgres(claim) => vec![&claim.at],
         Check::Http(_)

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::pods::DOOMS;
-use super::{Cases, Deed, Object, Whose};
+use super::{Cases, Deed, Object, Whose, component};
 use crate::checks::{Absence, Workload};
 use crate::rehearsal::{Fault, NODE};
 
@@ -12,6 +12,12 @@ pub(super) fn cases(claim: &Workload) -> Cases {
     match claim.expect {
         Absence::Absent | Absence::AbsentWithItsKind => appears(&object),
         Absence::Present if claim.kind == "Node" => node(claim),
+        Absence::Present if claim.replicas == Some(0) && object.makes_pods() => {
+            let mut cases = Cases::default();
+            cases.unclaimed("doomed", "it claims no replica");
+            cases.broken("gone", Deed::Delete(object.clone()), [format!("{} is not there", object.name)]);
+            cases
+        }
         Absence::Present => present(&object, claim.replicas),
     }
 }
@@ -80,7 +86,6 @@ pub(super) fn present(object: &Object, replicas: Option<u32>) -> Cases {
                     cases.unclaimed("scaled-to-zero", "of all that are there some may be meant to run nothing");
                 }
                 None => cases.broken("scaled-to-zero", deed, ["nothing of it runs"]),
-                Some(0) => cases.unclaimed("scaled-to-zero", "it claims no replica"),
                 Some(_) => cases.broken("scaled-to-zero", deed, ["0 ready replicas"]),
             }
             if let Some(claimed @ 2..) = replicas {
@@ -90,7 +95,14 @@ pub(super) fn present(object: &Object, replicas: Option<u32>) -> Cases {
                 cases.broken("one-replica-short", short, [words.as_str(), "and all that it wants"]);
             }
         }
+        "DaemonSet" if replicas.is_some() => {
+            cases.unclaimed("scaled-to-zero", "it is the nodes that say how many there are");
+        }
         "DaemonSet" => {}
+        "Job" | "PersistentVolumeClaim" if name != "*" => {
+            let own = component::settling(object).0.into_iter().filter(|case| case.name != "gone");
+            cases.0.extend(own);
+        }
         _ => cases.unclaimed("doomed", "only of Deployments, StatefulSets and DaemonSets it is known what dooms them"),
     }
     cases

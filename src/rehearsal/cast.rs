@@ -1,7 +1,7 @@
 //! Who answers behind which port: a stand-in for each running container, of the kind that its image and its command
 //! name, told what they tell the real server.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -191,7 +191,7 @@ impl Cast {
             }
             Trade::Http => {
                 let (name, words) = (pod.name.to_string(), self.words.clone());
-                let config = http::Config { name, words, ..http::Config::default() };
+                let config = http::Config { name, words, routes: pages(object), ..http::Config::default() };
                 StandIn::Http(Arc::new(http::Server::new(config)))
             }
             Trade::Unknown => StandIn::Echo(Arc::new(echo::Server::new())),
@@ -378,6 +378,19 @@ fn monitored(words: &[String]) -> Option<(String, String)> {
     Some((words.get(at + 1)?.clone(), words.get(at + 2)?.clone()))
 }
 
+/// What a pod is annotated with that stands in for a web server: a list of pages in YAML, each with its `path` and, where it is
+/// not as any, `status`, `headers`, `body` and the `bearer` token that it wants.
+const PAGES: &str = "rehearsal.seaworthy.dev/pages";
+
+/// The pages of a web server. Where they cannot be read its first page says so.
+fn pages(pod: &Value) -> Vec<http::Route> {
+    let Some(text) = pod["metadata"]["annotations"][PAGES].as_str() else { return Vec::new() };
+    serde_saphyr::from_str(text).unwrap_or_else(|error| {
+        let body = format!("the annotation {PAGES} cannot be read: {error}\n");
+        vec![http::Route { path: "/".to_owned(), status: 500, body, bearer: None, headers: BTreeMap::new() }]
+    })
+}
+
 fn redis_config(told: &Started, address: &str) -> redis::Config {
     let environment = |name: &str| told.environment.get(name).filter(|value| !value.is_empty()).cloned();
     redis::Config {
@@ -395,6 +408,8 @@ fn postgres_config(told: &Started) -> postgres::Config {
     let database = environment(["POSTGRES_DB", "POSTGRESQL_DATABASE"]).unwrap_or_else(|| user.clone());
     let password = environment(["POSTGRES_PASSWORD", "POSTGRESQL_PASSWORD"]);
     postgres::Config {
+        // As Bitnami's image is told.
+        is_in_recovery: told.environment.get("POSTGRESQL_REPLICATION_MODE").is_some_and(|mode| mode == "slave"),
         asks_password: password.is_some(),
         users: vec![postgres::User { name: user, password: password.unwrap_or_default() }],
         databases: vec![database, "postgres".to_owned()],

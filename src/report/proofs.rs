@@ -98,7 +98,7 @@ fn block(step: &str, proofs: &[&Proof], voice: Voice) -> Vec<String> {
     for proof in proofs {
         let fault = &proof.fault;
         let (word, text) = match &proof.outcome {
-            Outcome::Seen { said } if voice == Voice::Verbose => ("seen", format!("{fault}: {said}")),
+            Outcome::Seen { said, .. } if voice == Voice::Verbose => ("seen", format!("{fault}: {said}")),
             Outcome::Borne if voice == Voice::Verbose => ("borne", fault.clone()),
             Outcome::Unclaimed { why } if voice != Voice::Quiet => ("not claimed", format!("{fault}: {why}")),
             Outcome::Missed { why } => ("MISSED", format!("{fault}: {why}")),
@@ -134,7 +134,7 @@ pub fn proofs_junit(all: &[Proof], took: Duration) -> Result<String, quick_junit
         for proof in proofs {
             let mut case = TestCase::new(plain(&proof.fault), status(&proof.outcome));
             case.set_classname(step).set_time(Duration::from_millis(proof.took_ms));
-            if let Outcome::Seen { said } = &proof.outcome {
+            if let Outcome::Seen { said, .. } = &proof.outcome {
                 case.set_system_out(plain(said));
             }
             suite.add_test_case(case);
@@ -173,7 +173,7 @@ mod tests {
         };
         let text = || "redis r:1 is a replica".to_owned();
         vec![
-            proof("wrong-role", Outcome::Seen { said: text() }),
+            proof("wrong-role", Outcome::Seen { said: text(), unclear: false }),
             proof("hangs", Outcome::Missed { why: "not broken, but held".to_owned() }),
             proof("api-429", Outcome::Borne),
             proof("api-500", Outcome::FalseAlarm { said: text() }),

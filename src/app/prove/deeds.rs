@@ -18,6 +18,21 @@ use crate::watch::Hub;
 /// The longest that the consequences of a deed are waited for, and of one whose consequences never end.
 const CONSEQUENCES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(400));
 
+/// Why something is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Hindrance {
+    /// It cannot be done here.
+    Cannot(String),
+    /// It would do nothing to an object like this one, so that nothing is claimed of it.
+    Idle(&'static str),
+}
+
+impl From<String> for Hindrance {
+    fn from(why: String) -> Self {
+        Self::Cannot(why)
+    }
+}
+
 /// What is waited for once something was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {
@@ -27,6 +42,13 @@ pub(super) enum Until {
     Told,
     /// Nothing: it is to be seen to come.
     Done,
+}
+
+/// Who is struck by a storm.
+#[derive(Debug, Default)]
+pub(super) struct Aim {
+    namespace: String,
+    pods: Vec<DynamicObject>,
 }
 
 /// How often connections are cut while something lasts.
@@ -53,7 +75,7 @@ impl<'a> Hand<'a> {
     ///
     /// # Errors
     /// Why it cannot be done.
-    pub(super) async fn prepare(&self, deeds: &[Deed], until: Until) -> Result<(), String> {
+    pub(super) async fn prepare(&self, deeds: &[Deed], until: Until) -> Result<(), Hindrance> {
         if deeds.is_empty() {
             return Ok(());
         }
@@ -72,11 +94,28 @@ impl<'a> Hand<'a> {
         Ok(())
     }
 
+    /// Gets ready for what is to befall a check that has not begun: who is to be replaced, none of whom answers yet.
+    ///
+    /// # Errors
+    /// Why it cannot be done.
+    pub(super) async fn aim(&self, storm: &Storm) -> Result<Aim, Hindrance> {
+        let Storm::Replace(at) = storm else { return Ok(Aim::default()) };
+        let (namespace, pods) = self.behind(at).await?;
+        if pods.is_empty() {
+            return Err(Hindrance::Cannot(format!("no pod is behind {at}")));
+        }
+        if !pods.iter().all(|pod| pod.owner_references().iter().any(|owner| owner.controller == Some(true))) {
+            return Err(Hindrance::Idle("nobody makes its pods anew"));
+        }
+        self.rehearsal.hold(true);
+        Ok(Aim { namespace, pods })
+    }
+
     /// Does what befalls a check that is under way, and counts how often it did. A gust is counted by the rehearsal.
     ///
     /// # Errors
     /// Why it cannot be done.
-    pub(super) async fn interfere(&self, storm: &Storm, done: &AtomicUsize) -> Result<(), String> {
+    pub(super) async fn interfere(&self, storm: &Storm, aim: &Aim, done: &AtomicUsize) -> Result<(), String> {
         let mut streams = self.rehearsal.streams();
         let lasting = |streams: &Streams| streams.watches + streams.forwards;
         match storm {
@@ -92,11 +131,9 @@ impl<'a> Hand<'a> {
                     self.break_off(storm, done);
                 }
             }
-            Storm::Replace(at) => {
-                let (namespace, pods) = self.behind(at).await?;
-                self.rehearsal.hold(true);
+            Storm::Replace(_) => {
                 more(&mut streams, |streams| streams.forwards).await;
-                self.replace(&namespace, &pods).await?;
+                self.replace(&aim.namespace, &aim.pods).await?;
                 self.rehearsal.hold(false);
                 done.fetch_add(1, Ordering::Relaxed);
             }
@@ -125,8 +162,8 @@ impl<'a> Hand<'a> {
         done.fetch_add(1, Ordering::Relaxed);
     }
 
-    async fn act(&self, deed: &Deed) -> Result<(), String> {
-        match deed {
+    async fn act(&self, deed: &Deed) -> Result<(), Hindrance> {
+        let done = match deed {
             Deed::Server { at, fault } => self.afflict(at, fault).await,
             Deed::DnsServer { fault, all } => self.afflict_dns(fault, *all).await,
             Deed::Words(text) => {
@@ -138,25 +175,35 @@ impl<'a> Hand<'a> {
                 self.strike(whose, *fault);
                 Ok(())
             }
-            Deed::Restart(object) => {
-                let now = jiff::Timestamp::now().to_string();
-                let notes = json!({ "kubectl.kubernetes.io/restartedAt": now });
-                let patch = json!({ "spec": { "template": { "metadata": { "annotations": notes } } } });
-                self.merge(object, &patch).await
-            }
+            Deed::Restart(object) => return self.restart(object).await,
             Deed::Merge { object, patch } => self.merge(object, patch).await,
-            Deed::Status { object, patch } => {
-                let (api, names) = self.find(object).await?;
-                for name in names {
-                    let patched = api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
-                    patched.map_err(|error| cannot("change the status of", object, &error))?;
-                }
-                Ok(())
-            }
+            Deed::Status { object, patch } => self.change_status(object, patch).await,
             Deed::Delete(object) => self.delete(object).await,
             Deed::Recreate(object) => self.recreate(object).await,
             Deed::Create(manifest) => self.create(manifest).await,
+        };
+        done.map_err(Hindrance::Cannot)
+    }
+
+    /// Lets a workload make its pods anew, if it does and there are any.
+    async fn restart(&self, object: &Object) -> Result<(), Hindrance> {
+        let (api, names) = self.find(object).await?;
+        let (mut idle, mut manual) = (true, false);
+        for name in &names {
+            let spec = api.get(name).await.map_err(|error| cannot("read", object, &error))?.data["spec"].take();
+            idle &= spec["replicas"] == 0;
+            manual |= spec["updateStrategy"]["type"] == "OnDelete";
         }
+        if idle {
+            return Err(Hindrance::Idle("it is meant to have no pods"));
+        }
+        if manual {
+            return Err(Hindrance::Idle("it makes its pods anew only where somebody deletes them (`OnDelete`)"));
+        }
+        let now = jiff::Timestamp::now().to_string();
+        let notes = json!({ "kubectl.kubernetes.io/restartedAt": now });
+        let patch = json!({ "spec": { "template": { "metadata": { "annotations": notes } } } });
+        Ok(self.merge(object, &patch).await?)
     }
 
     fn strike(&self, whose: &Whose, fault: Fault) {
@@ -204,6 +251,9 @@ impl<'a> Hand<'a> {
             return Ok((namespace, vec![found]));
         }
         let selector = found.data["spec"]["selector"].as_object().cloned().unwrap_or_default();
+        if selector.is_empty() {
+            return Err(format!("Service {name} selects no pods", name = object.name));
+        }
         let labels = selector.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
         let pods = self.pods(&namespace, &labels.collect::<Vec<_>>().join(",")).await?;
         Ok((namespace, pods))
@@ -231,6 +281,15 @@ impl<'a> Hand<'a> {
         for name in names {
             let patched = api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
             patched.map_err(|error| cannot("change", object, &error))?;
+        }
+        Ok(())
+    }
+
+    async fn change_status(&self, object: &Object, patch: &Value) -> Result<(), String> {
+        let (api, names) = self.find(object).await?;
+        for name in names {
+            let patched = api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
+            patched.map_err(|error| cannot("change the status of", object, &error))?;
         }
         Ok(())
     }

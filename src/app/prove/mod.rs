@@ -34,6 +34,12 @@ pub(super) async fn run(cli: &Cli, arguments: &ProveArgs) -> u8 {
 
 async fn proven(cli: &Cli, arguments: &ProveArgs) -> Result<u8, u8> {
     let begun = Instant::now();
+    reports::remove_former(&arguments.junit);
+    // From here on a signal is heard: what is made below is to be removed.
+    let mut requests = signals::requests(None).map_err(|error| {
+        output::complain(&format!("cannot listen for signals: {error}"), &[]);
+        OURS
+    })?;
     let selection = Selection {
         suites: Suites::of(&arguments.names),
         components: arguments.components.clone(),
@@ -49,10 +55,6 @@ async fn proven(cli: &Cli, arguments: &ProveArgs) -> Result<u8, u8> {
     let junit = arguments.junit.as_deref().map(reports::create).transpose().map_err(|why| {
         output::complain(&why, &[]);
         ENVIRONMENT
-    })?;
-    let mut requests = signals::requests(None).map_err(|error| {
-        output::complain(&format!("cannot listen for signals: {error}"), &[]);
-        OURS
     })?;
     let secrets = Secrets::default();
     let proving = async {
@@ -275,11 +277,12 @@ async fn attempt(
     futures::stream::iter(proving).buffered(jobs).collect().await
 }
 
-/// The checks of which nothing shows that they can fail.
+/// The checks of which nothing shows that they can be broken. That they can be unclear shows nothing of what they claim.
 fn unshown(proofs: &[Proof]) -> Vec<String> {
     let mut steps: std::collections::BTreeMap<&str, bool> = std::collections::BTreeMap::new();
     for proof in proofs {
-        *steps.entry(proof.step.as_str()).or_default() |= matches!(proof.outcome, prove::Outcome::Seen { .. });
+        *steps.entry(proof.step.as_str()).or_default() |=
+            matches!(proof.outcome, prove::Outcome::Seen { unclear: false, .. });
     }
     steps.into_iter().filter(|(_, is_shown)| !is_shown).map(|(step, _)| step.to_owned()).collect()
 }
@@ -309,7 +312,7 @@ fn tell(
     };
     let unshown = if arguments.faults.is_empty() { unshown(proofs) } else { Vec::new() };
     if !unshown.is_empty() {
-        output::complain("of these checks no fault was shown that they see", &unshown);
+        output::complain("of these checks no fault was shown that breaks them", &unshown);
     }
     let code = match counts.exit_code() {
         0 if !unshown.is_empty() => ENVIRONMENT,

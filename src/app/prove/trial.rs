@@ -2,8 +2,8 @@
 
 use std::num::NonZeroUsize;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::Either;
@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::super::site::{About, Site};
 use super::super::world::{Memory, Platform};
-use super::deeds::{Hand, Until};
+use super::deeds::{Hand, Hindrance, Until};
 use crate::checks::{Check, Pace, Verdict};
 use crate::cluster::{Ownership, Raised};
 use crate::complaint;
@@ -70,18 +70,18 @@ impl Trial {
         let prepared = timeout(PREPARATION, self.prepare(ground, number, ease)).await;
         let (rehearsal, site) = match prepared {
             Ok(Ok(prepared)) => prepared,
-            Ok(Err(why)) => return undone(why),
+            Ok(Err(hindrance)) => return (unreached(hindrance), Duration::ZERO),
             Err(_elapsed) => return undone(format!("not brought about within {} s", PREPARATION.as_secs())),
         };
         let begun = Instant::now();
         match self.look(ground, Arc::new(rehearsal), site, ease).await {
             Ok(ending) => (self.case.expected.judge(&ending), begun.elapsed()),
-            Err(why) => undone(why),
+            Err(hindrance) => (unreached(hindrance), Duration::ZERO),
         }
     }
 
-    async fn prepare(&self, ground: &Ground, number: usize, ease: u32) -> Result<(Rehearsal, Site), String> {
-        let rehearsal = ground.rehearsal.fork().await.map_err(|error| complaint::chain(&error))?;
+    async fn prepare(&self, ground: &Ground, number: usize, ease: u32) -> Result<(Rehearsal, Site), Hindrance> {
+        let rehearsal = ground.rehearsal.fork().await.map_err(|error| Hindrance::Cannot(complaint::chain(&error)))?;
         rehearsal.rest(PREPARATION / 10).await;
         let raised = Raised {
             access: Access::Kubeconfig { file: rehearsal.kubeconfig(), context: None },
@@ -93,7 +93,7 @@ impl Trial {
         let folder = platform.folder.join(number.to_string());
         let (helm, secrets) = (platform.helm.as_deref(), &platform.secrets);
         let about = About { run: &platform.run, folder: &folder, helm, secrets };
-        let site = Site::open(&raised, about).await.map_err(|trouble| trouble.headline)?;
+        let site = Site::open(&raised, about).await.map_err(|trouble| Hindrance::Cannot(trouble.headline))?;
         if !self.later {
             let hand = Hand::new(&rehearsal, site.target.client.clone(), &self.namespace);
             let until = if self.is_weather() { Until::Done } else { Until::Over };
@@ -102,7 +102,13 @@ impl Trial {
         Ok((rehearsal, site))
     }
 
-    async fn look(&self, ground: &Ground, rehearsal: Arc<Rehearsal>, site: Site, ease: u32) -> Result<Ending, String> {
+    async fn look(
+        &self,
+        ground: &Ground,
+        rehearsal: Arc<Rehearsal>,
+        site: Site,
+        ease: u32,
+    ) -> Result<Ending, Hindrance> {
         let client = site.target.client.clone();
         let plan =
             Plan { steps: self.hastened(ease), omissions: Vec::new(), written: std::collections::BTreeMap::new() };
@@ -114,6 +120,7 @@ impl Trial {
             namespace,
             later: self.later.then(|| (self.case.clone(), Arc::clone(&done))),
             is_weather: self.is_weather(),
+            hindrance: Mutex::default(),
         });
         let options = RunOptions {
             jobs: NonZeroUsize::MIN,
@@ -131,12 +138,13 @@ impl Trial {
                 endings.push(ending.clone());
             }
         };
-        let run = Box::pin(engine::run(&plan, world, options, futures::stream::pending(), sink));
+        let run = Box::pin(engine::run(&plan, Arc::clone(&world), options, futures::stream::pending(), sink));
         match self.case.storm.as_ref().filter(|_| !self.later) {
             Some(storm) => {
                 let hand = Hand::new(&rehearsal, client, &self.namespace);
+                let aim = hand.aim(storm).await?;
                 // A storm that comes too late is none.
-                match futures::future::select(pin!(hand.interfere(storm, &done)), run).await {
+                match futures::future::select(pin!(hand.interfere(storm, &aim, &done)), run).await {
                     Either::Left((interfered, run)) => {
                         interfered?;
                         run.await;
@@ -146,14 +154,16 @@ impl Trial {
             }
             None => run.await,
         }
-        if self.case.storm.as_ref().is_some_and(|storm| hits(storm, &rehearsal, &done) == 0) {
-            return Err("it was over before anything could befall it".to_owned());
+        if let Some(hindrance) = world.hindrance.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(hindrance);
         }
+        let is_spared = self.case.storm.as_ref().is_some_and(|storm| hits(storm, &rehearsal, &done) == 0);
         let red = endings.iter().position(|ending| !matches!(ending, Ending::Held { .. }));
         match red {
-            Some(0) if self.later => Err("it did not hold before anything went wrong".to_owned()),
+            Some(0) if self.later => Err(Hindrance::Cannot("it did not hold before anything went wrong".to_owned())),
             Some(first) => Ok(endings.swap_remove(first)),
-            None => endings.pop().ok_or_else(|| "it did not end".to_owned()),
+            None if is_spared => Err(Hindrance::Cannot("it was over before anything could befall it".to_owned())),
+            None => endings.pop().ok_or_else(|| Hindrance::Cannot("it did not end".to_owned())),
         }
     }
 
@@ -176,6 +186,14 @@ impl Trial {
             (step.id.clone(), step)
         });
         steps.collect()
+    }
+}
+
+/// What becomes of a case that was not brought about.
+fn unreached(hindrance: Hindrance) -> Outcome {
+    match hindrance {
+        Hindrance::Cannot(why) => Outcome::Undone { why },
+        Hindrance::Idle(why) => Outcome::Unclaimed { why: why.to_owned() },
     }
 }
 
@@ -222,6 +240,8 @@ struct Scene {
     /// What goes wrong once everything is ready, and how often it did.
     later: Option<(Case, Arc<AtomicUsize>)>,
     is_weather: bool,
+    /// Why that is not done.
+    hindrance: Mutex<Option<Hindrance>>,
 }
 
 impl World for Scene {
@@ -233,7 +253,11 @@ impl World for Scene {
                     let client = self.memory.site()?.target.client.clone();
                     let hand = Hand::new(&self.rehearsal, client, &self.namespace);
                     let until = if self.is_weather { Until::Told } else { Until::Over };
-                    hand.prepare(&case.deeds, until).await.map_err(Trouble::environment)?;
+                    if let Err(hindrance) = hand.prepare(&case.deeds, until).await {
+                        let why = Trouble::environment(format!("{hindrance:?}"));
+                        *self.hindrance.lock().unwrap_or_else(PoisonError::into_inner) = Some(hindrance);
+                        return Err(why);
+                    }
                     if let Some(storm) = &case.storm {
                         hand.interrupt(storm, hits).await;
                     }

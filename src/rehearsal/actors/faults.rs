@@ -170,9 +170,11 @@ impl Faults {
 /// Whether a name is this one, or was made from it by a controller: with a number, a hash, or five letters behind it, or two
 /// of these.
 fn is_of(name: &str, owner: &str) -> bool {
+    // Hashes of templates have up to ten letters, and hardly ever fewer than seven.
     let Some(rest) = name.strip_prefix(owner) else { return false };
     let made_up = |part: &str| {
-        !part.is_empty() && (part.bytes().all(|c| c.is_ascii_digit()) || part.bytes().all(|c| LETTERS.contains(&c)))
+        let is_hash = matches!(part.len(), 5 | 7..=10) && part.bytes().all(|c| LETTERS.contains(&c));
+        is_hash || (!part.is_empty() && part.bytes().all(|c| c.is_ascii_digit()))
     };
     owner.is_empty() || rest.is_empty() || rest.strip_prefix('-').is_some_and(|rest| rest.split('-').all(made_up))
 }
@@ -183,7 +185,14 @@ mod tests {
 
     #[test]
     fn a_name_that_only_begins_alike_is_another() {
-        for (name, is) in [("redis", true), ("redis-0", true), ("redis-5c9f-x4b2z", true), ("redis-replica-0", false)] {
+        for (name, is) in [
+            ("redis", true),
+            ("redis-0", true),
+            ("redis-5c9f8b7d2-x4b2z", true),
+            ("redis-replica-0", false),
+            ("redis-db", false),
+            ("redis-v2", false),
+        ] {
             assert_eq!(is_of(name, "redis"), is, "{name}");
         }
         assert!(is_of("anything", "") && !is_of("red", "redis") && !is_of("redis2", "redis"));
@@ -203,11 +212,11 @@ mod tests {
         let mut faults = Faults::default();
         let at = Target { namespace: Some("a".into()), name: "web".into() };
         faults.set(at.clone(), Some(Fault::CrashLoop));
-        assert!(faults.strike("a", "web-5c9f-x", Fault::CrashLoop));
-        assert!(!faults.strike("b", "web-5c9f-x", Fault::CrashLoop));
+        assert!(faults.strike("a", "web-5c9f8b7d2-x4b2z", Fault::CrashLoop));
+        assert!(!faults.strike("b", "web-5c9f8b7d2-x4b2z", Fault::CrashLoop));
         assert!(!faults.strike("a", "db-0", Fault::CrashLoop));
         assert!(!faults.strike("a", "web", Fault::ImagePull));
         faults.set(at, None);
-        assert!(!faults.strike("a", "web-5c9f-x", Fault::CrashLoop));
+        assert!(!faults.strike("a", "web-5c9f8b7d2-x4b2z", Fault::CrashLoop));
     }
 }

@@ -33,25 +33,40 @@ pub(crate) struct Config {
 }
 
 /// What is sent for a path.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Route {
     /// The path, without a query.
     pub(crate) path: String,
     /// The status.
+    #[serde(default = "ok")]
     pub(crate) status: u16,
     /// Headers by name; a `content-type` is added where there is none.
-    pub(crate) headers: Vec<(String, String)>,
+    #[serde(default)]
+    pub(crate) headers: std::collections::BTreeMap<String, String>,
     /// The body.
+    #[serde(default)]
     pub(crate) body: String,
     /// The bearer token without which it is not sent.
+    #[serde(default)]
     pub(crate) bearer: Option<String>,
+}
+
+const fn ok() -> u16 {
+    200
 }
 
 impl Route {
     /// A page that anybody may read.
     #[cfg(test)]
     pub(crate) fn page(path: &str, body: &str) -> Self {
-        Self { path: path.to_owned(), status: 200, headers: Vec::new(), body: body.to_owned(), bearer: None }
+        Self {
+            path: path.to_owned(),
+            status: 200,
+            headers: std::collections::BTreeMap::new(),
+            body: body.to_owned(),
+            bearer: None,
+        }
     }
 }
 
@@ -212,7 +227,7 @@ impl Server {
         for (name, value) in &route.headers {
             response = response.header(name, value);
         }
-        if !route.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+        if !route.headers.keys().any(|name| name.eq_ignore_ascii_case("content-type")) {
             response = response.header(CONTENT_TYPE, "text/plain; charset=utf-8");
         }
         response.body(Page::of(&route.body)).map_err(io::Error::other)
@@ -327,7 +342,9 @@ mod tests {
         let secret = Route { bearer: Some("token".to_owned()), ..Route::page("/secret", "inside") };
         let moved = Route {
             status: 301,
-            headers: vec![("Location".to_owned(), "/there".to_owned()), ("Content-Type".to_owned(), "a/b".to_owned())],
+            headers: [("Location", "/there"), ("Content-Type", "a/b")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
             ..Route::page("/here", "")
         };
         let routes = vec![Route::page("/", "welcome"), secret, moved];
@@ -347,7 +364,7 @@ mod tests {
             ("/?q", "", "http/1.1 200 ok\r\n", "\r\n\r\nwelcome"),
             ("/healthz", "", "http/1.1 200 ok\r\n", "\r\n\r\nok"),
             ("/other", "", "http/1.1 200 ok\r\n", "\r\n\r\nthis is web-0.\n"),
-            ("/here", "", "http/1.1 301 moved permanently\r\nlocation: /there\r\ncontent-type: a/b\r\n", "\r\n\r\n"),
+            ("/here", "", "http/1.1 301 moved permanently\r\ncontent-type: a/b\r\nlocation: /there\r\n", "\r\n\r\n"),
             ("/secret", "", "http/1.1 401 unauthorized\r\nwww-authenticate: bearer\r\n", "unauthorized\n"),
             ("/secret", "Authorization: Bearer nokey\r\n", "http/1.1 401 unauthorized\r\n", "unauthorized\n"),
             ("/secret", "Authorization: Bearer token\r\n", "http/1.1 200 ok\r\n", "\r\n\r\ninside"),

@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     Hangs,
     /// It speaks HTTP.
     NotPostgres,
+    /// It is no replica, though it was to be one.
+    Promoted,
     /// It has none of the databases that it is asked for.
     NoDatabase,
 }
@@ -52,6 +54,7 @@ impl Fault {
         Self::ClosesMidReply,
         Self::Hangs,
         Self::NotPostgres,
+        Self::Promoted,
         Self::NoDatabase,
     ];
 
@@ -72,6 +75,7 @@ impl Fault {
             Self::ClosesMidReply => "closes-mid-reply",
             Self::Hangs => "hangs",
             Self::NotPostgres => "not-postgres",
+            Self::Promoted => "promoted",
             Self::NoDatabase => "no-database",
         }
     }
