@@ -60,6 +60,9 @@ async fn show(claim: &Postgres, login: &Config, site: &Site<'_>) -> Result<Postg
     Ok(facts)
 }
 
+/// What the client says that is asked for a password and has none (tokio-postgres, `connect_raw.rs`).
+const WITHHELD: &str = "password missing";
+
 /// Whether a login without any password is let in as well.
 async fn guard(claim: &Postgres, site: &Site<'_>) -> Result<Guard, Unmet> {
     if claim.password.is_none() && claim.expect == Access::Allowed {
@@ -70,7 +73,10 @@ async fn guard(claim: &Postgres, site: &Site<'_>) -> Result<Guard, Unmet> {
     Ok(match Server::enter(&claim.at, &login(claim), stream).await {
         Ok(_) if is_forwarded => Guard::OpenToLoopback,
         Ok(_) => Guard::Open,
-        Err(_) => Guard::Asks,
+        Err(Failure::Said(_)) => Guard::Asks,
+        Err(failure) if failure.words().contains(WITHHELD) => Guard::Asks,
+        // Nothing was heard of what this server asks for.
+        Err(Failure::Unmet(unmet)) => return Err(unmet),
     })
 }
 

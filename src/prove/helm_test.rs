@@ -21,6 +21,12 @@ pub(super) fn cases(claim: &HelmTest, own: Option<&str>) -> Cases {
         Some(release) => {
             let kept = Object::new("Secret", None, &format!("sh.helm.release.v1.{release}.v1"));
             cases.unclear("release-gone", Deed::Delete(kept), ["release: not found"]);
+            let lose = |only: &[String]| Deed::Unhook { release: release.to_owned(), only: only.to_vec() };
+            cases.broken("without-tests", lose(&[]), ["it has none, so nothing would be tested"]);
+            match claim.only.as_slice() {
+                [] => cases.unclaimed("without-the-tests-named", "it names none (`only`)"),
+                only => cases.broken("without-the-tests-named", lose(only), ["the release has"]),
+            }
         }
         None => cases.unclaimed("release-gone", "it names no release, and its component is none"),
     }

@@ -13,11 +13,7 @@ pub(super) fn cases(claim: &Job) -> Cases {
     }
     cases.broken(Fault::JobFails.name(), strike(Fault::JobFails), ["exited with code 1"]);
     cases.broken(Fault::JobHangs.name(), strike(Fault::JobHangs), ["has not ended"]);
-    cases.broken(
-        Fault::SlowStart.name(),
-        strike(Fault::SlowStart),
-        ["it was not launched within its `launch`", "scheduling"],
-    );
+    cases.broken(Fault::SlowStart.name(), strike(Fault::SlowStart), ["it was not launched within its `launch`"]);
     let words = strike(Fault::OtherWords);
     let silent = "it claims nothing of its log (`log`)";
     other_text(&mut cases, Fault::OtherWords.name(), claim.log.as_ref(), &words, "its log ends", silent);

@@ -78,6 +78,13 @@ pub enum Deed {
         /// Whether all have it.
         all: bool,
     },
+    /// A release has lost these hooks, by their names, or all where none is named.
+    Unhook {
+        /// The release.
+        release: String,
+        /// The names.
+        only: Vec<String>,
+    },
     /// Who says something else than it should says this.
     Words(String),
     /// The kind of a definition, by its name, is served no more, whatever the definition says of itself.

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, PropagationPolicy};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
@@ -166,6 +168,7 @@ impl<'a> Hand<'a> {
         let done = match deed {
             Deed::Server { at, fault } => self.afflict(at, fault).await,
             Deed::DnsServer { fault, all } => self.afflict_dns(fault, *all).await,
+            Deed::Unhook { release, only } => self.unhook(release, only).await,
             Deed::Words(text) => {
                 self.rehearsal.let_say(text);
                 Ok(())
@@ -294,6 +297,15 @@ impl<'a> Hand<'a> {
         Ok(())
     }
 
+    async fn unhook(&self, release: &str, only: &[String]) -> Result<(), String> {
+        let kept = named("Secret", None, &format!("sh.helm.release.v1.{release}.v1"));
+        let (api, _) = self.find(&kept).await?;
+        let found = api.get(&kept.name).await.map_err(|error| cannot("read", &kept, &error))?;
+        let fewer = without_hooks(found.data["data"]["release"].as_str().unwrap_or_default(), only)
+            .ok_or_else(|| format!("Secret {} holds no release that can be read", kept.name))?;
+        self.merge(&kept, &json!({ "data": { "release": fewer } })).await
+    }
+
     async fn delete(&self, object: &Object) -> Result<(), String> {
         let (api, names) = self.find(object).await?;
         let makes = MAKERS.contains(&object.kind.as_str());
@@ -368,6 +380,15 @@ impl<'a> Hand<'a> {
     async fn kind(&self, kind: &str) -> Result<Kind, String> {
         self.hub.resource(kind).await.map_err(|error| complaint::chain(&error))
     }
+}
+
+/// A release as helm keeps it (`pkg/storage/driver/util.go`: gzip in base64, which the API puts into base64 once more; what is
+/// not packed is read as well), without these hooks or without any.
+fn without_hooks(kept: &str, only: &[String]) -> Option<String> {
+    let packed = STANDARD.decode(STANDARD.decode(kept).ok()?).ok()?;
+    let mut release: Value = serde_json::from_reader(flate2::read::GzDecoder::new(packed.as_slice())).ok()?;
+    release["hooks"].as_array_mut()?.retain(|hook| !only.is_empty() && !only.iter().any(|name| hook["name"] == **name));
+    Some(STANDARD.encode(STANDARD.encode(release.to_string())))
 }
 
 /// Waits until more has come to be open than was so far.

@@ -228,7 +228,8 @@ fn hasten(work: &mut CheckWork, is_weather: bool, ease: u32) {
     };
     patience.look = times(shorter(patience.look, LOOK), ease);
     if let Check::Job(job) = &mut work.spec.check {
-        job.launch = times(LAUNCH.min(job.launch), ease);
+        // Longer than this, and what starts late would be in time.
+        job.launch = times(LAUNCH.min(job.launch), ease.min(2));
     }
 }
 
