@@ -116,6 +116,24 @@ impl Check {
         }
     }
 
+    /// Whether something is run to its end for it, which takes as long as that does.
+    #[must_use]
+    pub const fn runs_something(&self) -> bool {
+        match self {
+            Self::Job(_) | Self::HelmTest(_) => true,
+            Self::Namespace(_)
+            | Self::Crd(_)
+            | Self::Workload(_)
+            | Self::Operator(_)
+            | Self::Dns(_)
+            | Self::Http(_)
+            | Self::Tcp(_)
+            | Self::Exec(_)
+            | Self::Redis(_)
+            | Self::Postgres(_) => false,
+        }
+    }
+
     /// Whether the claim is that we are kept out.
     #[must_use]
     pub fn is_denial(&self) -> bool {

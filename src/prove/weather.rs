@@ -44,19 +44,7 @@ pub(super) fn of_moment(before: &[Deed]) -> Cases {
 
 /// The weather that a check must bear: at the API server, and behind the address that it talks to.
 pub(super) fn of_check(check: &Check) -> Cases {
-    let mut cases = match check {
-        Check::Job(_) | Check::HelmTest(_) => of_api(&[]),
-        Check::Namespace(_)
-        | Check::Crd(_)
-        | Check::Workload(_)
-        | Check::Operator(_)
-        | Check::Dns(_)
-        | Check::Http(_)
-        | Check::Tcp(_)
-        | Check::Exec(_)
-        | Check::Redis(_)
-        | Check::Postgres(_) => of_moment(&[]),
-    };
+    let mut cases = if check.runs_something() { of_api(&[]) } else { of_moment(&[]) };
     for at in addresses(check) {
         let Host::Service { name, namespace } = &at.host else { continue };
         let whose = Whose::within(namespace.as_deref(), name);

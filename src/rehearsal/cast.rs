@@ -151,7 +151,7 @@ impl Cast {
     pub(super) fn faults(&self, namespace: &str, pod: &str) -> Vec<&'static str> {
         let parts = self.parts();
         let of_pod = parts.values().filter(|part| &*part.pod.namespace == namespace && &*part.pod.name == pod);
-        of_pod.flat_map(|part| part.stand_in.faults().into_iter().chain(Door::FAULTS)).collect()
+        of_pod.flat_map(|part| part.stand_in.faults().into_iter().chain(Door::FAULTS.map(|(name, _)| name))).collect()
     }
 
     /// Switches a fault of the servers of a pod on by its name, or off what is on. Says how many know it.
@@ -305,18 +305,13 @@ enum Door {
 }
 
 impl Door {
-    /// The names of what can be wrong with it.
-    const FAULTS: [&str; 4] = ["refuses", "flaps", "opens", "babbles"];
+    /// What can be wrong with it, each with the name of the fault.
+    const FAULTS: [(&str, Self); 4] =
+        [("refuses", Self::Shut), ("flaps", Self::Flapping), ("opens", Self::Wide), ("babbles", Self::Babbling)];
 
     /// The one that a fault makes.
     fn of(fault: &str) -> Option<Self> {
-        match fault {
-            "refuses" => Some(Self::Shut),
-            "flaps" => Some(Self::Flapping),
-            "opens" => Some(Self::Wide),
-            "babbles" => Some(Self::Babbling),
-            _ => None,
-        }
+        Self::FAULTS.iter().find(|(name, _)| *name == fault).map(|(_, door)| *door)
     }
 }
 

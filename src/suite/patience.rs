@@ -23,19 +23,7 @@ impl Patience {
     /// in a row, since a server that is just starting refuses everybody.
     #[must_use]
     pub fn of(check: &Check) -> Self {
-        let within = match check {
-            Check::Job(_) | Check::HelmTest(_) => Span::secs(120),
-            Check::Namespace(_)
-            | Check::Crd(_)
-            | Check::Workload(_)
-            | Check::Operator(_)
-            | Check::Dns(_)
-            | Check::Http(_)
-            | Check::Tcp(_)
-            | Check::Exec(_)
-            | Check::Redis(_)
-            | Check::Postgres(_) => Span::secs(30),
-        };
+        let within = Span::secs(if check.runs_something() { 120 } else { 30 });
         Self { within, in_a_row: if check.is_denial() { 2 } else { 1 }, ..Self::default() }
     }
 }

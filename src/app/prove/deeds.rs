@@ -46,6 +46,15 @@ pub(super) enum Until {
     Done,
 }
 
+/// What of an object is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// All but its status.
+    Itself,
+    /// Its status.
+    Status,
+}
+
 /// Who is struck by a storm.
 #[derive(Debug, Default)]
 pub(super) struct Aim {
@@ -82,7 +91,6 @@ impl<'a> Hand<'a> {
             return Ok(());
         }
         let mut streams = self.rehearsal.streams();
-        streams.mark_unchanged();
         let so_far = streams.borrow().watches;
         for deed in deeds {
             self.act(deed).await?;
@@ -179,8 +187,8 @@ impl<'a> Hand<'a> {
                 Ok(())
             }
             Deed::Restart(object) => return self.restart(object).await,
-            Deed::Merge { object, patch } => self.merge(object, patch).await,
-            Deed::Status { object, patch } => self.change_status(object, patch).await,
+            Deed::Merge { object, patch } => self.merge(object, patch, Part::Itself).await,
+            Deed::Status { object, patch } => self.merge(object, patch, Part::Status).await,
             Deed::Delete(object) => self.delete(object).await,
             Deed::Recreate(object) => self.recreate(object).await,
             Deed::Create(manifest) => self.create(manifest).await,
@@ -206,7 +214,7 @@ impl<'a> Hand<'a> {
         let now = jiff::Timestamp::now().to_string();
         let notes = json!({ "kubectl.kubernetes.io/restartedAt": now });
         let patch = json!({ "spec": { "template": { "metadata": { "annotations": notes } } } });
-        Ok(self.merge(object, &patch).await?)
+        Ok(self.merge(object, &patch, Part::Itself).await?)
     }
 
     fn strike(&self, whose: &Whose, fault: Fault) {
@@ -279,20 +287,16 @@ impl<'a> Hand<'a> {
             .await
     }
 
-    async fn merge(&self, object: &Object, patch: &Value) -> Result<(), String> {
+    /// Merges a patch into an object, or into what it says of itself.
+    async fn merge(&self, object: &Object, patch: &Value, part: Part) -> Result<(), String> {
         let (api, names) = self.find(object).await?;
+        let (how, patch) = (PatchParams::default(), Patch::Merge(patch));
         for name in names {
-            let patched = api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
+            let patched = match part {
+                Part::Itself => api.patch(&name, &how, &patch).await,
+                Part::Status => api.patch_status(&name, &how, &patch).await,
+            };
             patched.map_err(|error| cannot("change", object, &error))?;
-        }
-        Ok(())
-    }
-
-    async fn change_status(&self, object: &Object, patch: &Value) -> Result<(), String> {
-        let (api, names) = self.find(object).await?;
-        for name in names {
-            let patched = api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
-            patched.map_err(|error| cannot("change the status of", object, &error))?;
         }
         Ok(())
     }
@@ -303,7 +307,7 @@ impl<'a> Hand<'a> {
         let found = api.get(&kept.name).await.map_err(|error| cannot("read", &kept, &error))?;
         let fewer = without_hooks(found.data["data"]["release"].as_str().unwrap_or_default(), only)
             .ok_or_else(|| format!("Secret {} holds no release that can be read", kept.name))?;
-        self.merge(&kept, &json!({ "data": { "release": fewer } })).await
+        self.merge(&kept, &json!({ "data": { "release": fewer } }), Part::Itself).await
     }
 
     async fn delete(&self, object: &Object) -> Result<(), String> {
