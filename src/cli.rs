@@ -225,6 +225,10 @@ pub struct ProveArgs {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=9))]
     pub tries: u32,
 
+    /// The longest that all of it may take; what is not proven by then is told as undone.
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<Span>,
+
     /// Write a JUnit report: one case for each fault.
     #[arg(long, value_name = "FILE", help_heading = "Reports", value_hint = ValueHint::FilePath)]
     pub junit: Option<PathBuf>,

@@ -78,7 +78,7 @@ pub enum Deed {
         /// Whether all have it.
         all: bool,
     },
-    /// A release has lost these hooks, by their names, or all where none is named.
+    /// The hooks of a release that have these names are called something else; it has lost all where none is named.
     Unhook {
         /// The release.
         release: String,

@@ -1,7 +1,10 @@
 //! Twin of `checks/operator.rs`.
 
+use serde_json::json;
+
 use super::{Cases, Deed, Object, workload};
 use crate::checks::Operator;
+use crate::rehearsal::DENIES;
 
 pub(super) fn cases(claim: &Operator) -> Cases {
     let mut cases = Cases::default();
@@ -21,8 +24,26 @@ pub(super) fn cases(claim: &Operator) -> Cases {
         let unserved = [name.as_str(), "does not answer a list"];
         cases.broken(format!("{name}-not-served"), Deed::Unserve(name.clone()), unserved);
     }
-    if claim.accepts.is_some() || claim.denies.is_some() {
-        cases.unclaimed("webhook", "a rehearsal calls no webhooks");
-    }
+    admission(&mut cases, claim);
     cases
+}
+
+/// What its admission can come to. Which webhooks and pods are its own is known to the cluster alone: all are struck.
+fn admission(cases: &mut Cases, claim: &Operator) {
+    let all = |kind: &str| Object::new(kind, None, "*");
+    let (accepts, denies) = (claim.accepts.is_some(), claim.denies.is_some());
+    let silent = ["admission does not answer", "failed calling webhook"];
+    let unasked = "it claims nothing of its admission (`accepts`, `denies`)";
+    if accepts || denies {
+        cases.broken("webhook-unreachable", Deed::Delete(all("Service")), silent);
+    } else {
+        cases.unclaimed("webhook-unreachable", unasked);
+    }
+    let words = "nothing is let in";
+    let denied = json!([{ "where": {}, "says": words }]).to_string();
+    let patch = json!({ "metadata": { "annotations": { DENIES: denied } } });
+    let deny = Deed::Merge { object: all("Pod"), patch };
+    cases.broken_if(accepts, "webhook-denies-all", deny, words, "it claims no object that is accepted (`accepts`)");
+    let lost = Deed::Delete(all("ValidatingWebhookConfiguration"));
+    cases.broken_if(denies, "webhook-gone", lost, "it was accepted", "it claims no object that is denied (`denies`)");
 }

@@ -24,6 +24,10 @@ fn let_in(claim: &Postgres) -> Cases {
     cases.broken_if(keeps, "loses-commit", at("loses-commit"), "committed a row and then had", writes);
     cases.broken_if(keeps, "no-disk", at("no-disk"), "refused to write: 53100", writes);
     cases.broken_if(keeps, "no-permission", at("no-permission"), "refused to write: 42501", writes);
+    match keeps {
+        true => cases.add("keeps-tables", at("keeps-tables"), Expected::Warned("a table of ours was left behind")),
+        false => cases.unclaimed("keeps-tables", writes),
+    }
     match (claim.role, keeps) {
         (Some(PostgresRole::Primary), _) => cases.broken("in-recovery", at("in-recovery"), ["is a replica"]),
         (None, true) => cases.broken("in-recovery", at("in-recovery"), ["refused to write: 25006"]),

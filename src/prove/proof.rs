@@ -84,7 +84,7 @@ pub struct Proof {
     pub outcome: Outcome,
     /// From the fault to the verdict, at the last try.
     pub took_ms: u64,
-    /// How often it was tried.
+    /// How often it was tried; 0 where that came to no end.
     pub tries: u32,
     /// What became of it at the try before, where it was tried again.
     #[serde(skip_serializing_if = "Option::is_none")]

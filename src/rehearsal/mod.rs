@@ -44,6 +44,7 @@ mod table;
 mod tests;
 mod watch;
 mod weather;
+mod webhooks;
 mod wire;
 mod write;
 
@@ -72,6 +73,7 @@ use self::weather::Weather;
 pub use self::actors::{Fault, Target};
 pub use self::stage::Streams;
 pub use self::weather::Gust;
+pub use self::webhooks::DENIES;
 
 /// How many times faster than in a real cluster time passes in a rehearsal, as far as a client is concerned: what must last
 /// to be believed there must last that much less here.

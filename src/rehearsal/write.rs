@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::fields::{self, ApplyError, PatchError, Writer};
 use super::object::Key;
 use super::schema::{self, Schema};
+use super::webhooks;
 
 /// What is done with fields that a kind does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,6 +253,7 @@ impl State {
         admission::admit(self, resource, &mut object)?;
         write.default(&mut object);
         write.validate(None, &object)?;
+        webhooks::ask(self, write, None, &object)?;
         let key = write.key(object["metadata"]["name"].as_str().unwrap_or_default());
         if self.store.find(&key).is_some() {
             return Err(Failure::already_exists(resource, &key.name));
@@ -358,6 +360,7 @@ impl State {
             return Ok(Outcome { code: 200, text: stored.text.clone(), warnings });
         }
         write.validate(Some(&old), &new)?;
+        webhooks::ask(self, write, Some(&old), &new)?;
         let code = 200;
         let ends = !new["metadata"]["deletionTimestamp"].is_null() && has_no_finalizers(&new);
         if ends && !write.dry_run && admission::ends_without_finalizers(&write.resource) {

@@ -278,3 +278,46 @@ pub(crate) async fn the_server_says_that_it_is_well(w: &World) {
     let version = w.get("/version").await;
     w.say(format!("/version: {} {}.{}", version.code, version.body["major"], version.body["minor"]));
 }
+
+const WEBHOOKS: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+
+pub(crate) async fn a_webhook_that_cannot_be_reached_refuses_what_it_is_asked_about(w: &World) {
+    let name = w.namespace.as_str();
+    let rule = json!({ "operations": ["CREATE", "UPDATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"] });
+    let webhook = json!({
+        "name": "maps.example.com", "rules": [rule], "sideEffects": "None", "admissionReviewVersions": ["v1"],
+        "clientConfig": { "service": { "namespace": name, "name": "reviewer", "path": "/review" } }, "timeoutSeconds": 5,
+        "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": name } },
+        "objectSelector": { "matchExpressions": [{ "key": "asked", "operator": "Exists" }] },
+    });
+    let configuration = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": { "name": name }, "webhooks": [webhook],
+    });
+    w.create(WEBHOOKS, configuration).await;
+    let map = |name: &str, labels: &Value| json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "labels": labels } });
+    let asked = map("asked", &json!({ "asked": "yes" }));
+    // The server learns of webhooks and Services a moment after it has stored them.
+    let told = async |wanted: &str| loop {
+        let answer = w.post("v1/configmaps?dryRun=All", asked.clone()).await;
+        if answer.text.contains(wanted) {
+            break answer;
+        }
+        tokio::task::yield_now().await;
+    };
+    w.show("no service", &told("not found").await);
+    w.say(format!("others: {}", w.post("v1/configmaps", map("other", &json!({}))).await.code));
+    let patch = json!({ "metadata": { "labels": { "asked": "now" } } });
+    w.show("an update", &w.patch(MERGE, "v1/configmaps/other", patch).await);
+    let service = |port: u16| json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "reviewer" }, "spec": { "ports": [{ "port": port }] } });
+    w.create("v1/services", service(80)).await;
+    w.show("another port", &told("no service port").await);
+    w.delete("v1/services/reviewer", Value::Null).await;
+    let made = w.create("v1/services", service(443)).await;
+    let refused = told("refused").await.told();
+    w.say(format!("no endpoint: {}", refused.replace(made["spec"]["clusterIP"].as_str().unwrap(), "<address>")));
+    let ignore = json!([{ "op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore" }]);
+    w.say(format!("ignored: {}", w.patch(JSON_PATCH, &format!("{WEBHOOKS}/{name}"), ignore).await.code));
+    told("\"kind\":\"ConfigMap\"").await;
+    w.delete(&format!("{WEBHOOKS}/{name}"), Value::Null).await;
+}

@@ -153,6 +153,14 @@ fn nothing_is_proven_of_what_does_not_hold_to_begin_with() {
 }
 
 #[test]
+fn a_proving_that_is_over_its_time_says_so_and_that_nothing_was_proven() {
+    let run = Run::with(&["prove", "shop", "--timeout", "1ms"]);
+    let said = run.unwrapped();
+    assert_eq!(run.output.status.code(), Some(130), "{said}");
+    assert!(said.contains("interrupted by the time limit of the run before anything was proven"), "{said}");
+}
+
+#[test]
 fn a_pattern_that_no_fault_has_proves_nothing() {
     let run = Run::with(&["prove", "shop", "--component", "namespace", "--fault", "no-such-fault"]);
     assert_eq!(run.output.status.code(), Some(4), "{}", run.said());

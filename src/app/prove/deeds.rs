@@ -305,7 +305,7 @@ impl<'a> Hand<'a> {
         let kept = named("Secret", None, &format!("sh.helm.release.v1.{release}.v1"));
         let (api, _) = self.find(&kept).await?;
         let found = api.get(&kept.name).await.map_err(|error| cannot("read", &kept, &error))?;
-        let fewer = without_hooks(found.data["data"]["release"].as_str().unwrap_or_default(), only)
+        let fewer = with_other_hooks(found.data["data"]["release"].as_str().unwrap_or_default(), only)
             .ok_or_else(|| format!("Secret {} holds no release that can be read", kept.name))?;
         self.merge(&kept, &json!({ "data": { "release": fewer } }), Part::Itself).await
     }
@@ -387,11 +387,19 @@ impl<'a> Hand<'a> {
 }
 
 /// A release as helm keeps it (`pkg/storage/driver/util.go`: gzip in base64, which the API puts into base64 once more; what is
-/// not packed is read as well), without these hooks or without any.
-fn without_hooks(kept: &str, only: &[String]) -> Option<String> {
+/// not packed is read as well), in which these hooks make something of another name, or without any.
+fn with_other_hooks(kept: &str, only: &[String]) -> Option<String> {
     let packed = STANDARD.decode(STANDARD.decode(kept).ok()?).ok()?;
     let mut release: Value = serde_json::from_reader(flate2::read::GzDecoder::new(packed.as_slice())).ok()?;
-    release["hooks"].as_array_mut()?.retain(|hook| !only.is_empty() && !only.iter().any(|name| hook["name"] == **name));
+    let hooks = release["hooks"].as_array_mut()?;
+    hooks.retain(|_| !only.is_empty());
+    for hook in hooks {
+        if let Some(name) = only.iter().find(|name| hook["name"] == ***name) {
+            let other = format!("other-than-{name}");
+            let manifest = hook["manifest"].as_str().unwrap_or_default().replace(name.as_str(), &other);
+            hook["manifest"] = json!(manifest);
+        }
+    }
     Some(STANDARD.encode(STANDARD.encode(release.to_string())))
 }
 

@@ -4,7 +4,8 @@
 mod deeds;
 mod trial;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -36,7 +37,8 @@ async fn proven(cli: &Cli, arguments: &ProveArgs) -> Result<u8, u8> {
     let begun = Instant::now();
     reports::remove_former(&arguments.junit);
     // From here on a signal is heard: what is made below is to be removed.
-    let mut requests = signals::requests(None).map_err(|error| {
+    let limit = arguments.timeout.map(crate::span::Span::duration);
+    let mut requests = signals::requests(limit).map_err(|error| {
         output::complain(&format!("cannot listen for signals: {error}"), &[]);
         OURS
     })?;
@@ -57,30 +59,74 @@ async fn proven(cli: &Cli, arguments: &ProveArgs) -> Result<u8, u8> {
         ENVIRONMENT
     })?;
     let secrets = Secrets::default();
-    let proving = async {
-        let (plan, ground, red) = filled(ready, arguments, &secrets).await?;
-        for omission in plan.omissions.iter().filter(|omission| !omission.asked) {
-            output::remark(&format!("left out: {}: {}", omission.place, omission.reason));
-        }
-        let trials = trials(&plan, &ground.platform.memory, &faults, &red);
-        if trials.is_empty() && red.is_empty() && !arguments.faults.is_empty() {
-            return Err(unmatched(&plan, &ground.platform.memory, arguments));
-        }
-        let mut proofs = prove_all(trials, &ground, arguments).await;
-        proofs.extend(red.into_iter().map(|(step, why)| undone(step, &secrets.mask(&why))));
-        Ok(proofs)
-    };
     // Dropped with all that is under way, folders included.
-    let proofs = tokio::select! {
-        proofs = proving => proofs?,
+    let (trials, ground, red) = tokio::select! {
+        prepared = prepare(ready, arguments, &faults, &secrets) => prepared?,
         Some(signal) = requests.next() => {
             drop(junit);
             arguments.junit.iter().for_each(|path| drop(std::fs::remove_file(path)));
-            output::complain(&format!("interrupted by {signal}; nothing is reported"), &[]);
+            output::complain(&format!("interrupted by {signal} before anything was proven; nothing is reported"), &[]);
             return Err(signals::INTERRUPTED);
         }
     };
-    tell(cli, arguments, &proofs, begun.elapsed(), junit)
+    let proven = Proven::default();
+    let interrupted = tokio::select! {
+        () = prove_all(&trials, &ground, arguments, &proven) => None,
+        Some(signal) = requests.next() => Some(signal),
+    };
+    let mut proofs = proven.of(&trials, interrupted.as_deref());
+    proofs.extend(red.into_iter().map(|(step, why)| undone(step, &secrets.mask(&why))));
+    let code = tell(cli, arguments, &proofs, begun.elapsed(), junit)?;
+    match interrupted {
+        Some(signal) => {
+            output::complain(&format!("interrupted by {signal}; what was not proven by then is told as undone"), &[]);
+            Err(signals::INTERRUPTED)
+        }
+        None => Ok(code),
+    }
+}
+
+/// The cases to try and where, and what does not hold to begin with.
+async fn prepare(
+    ready: Ready,
+    arguments: &ProveArgs,
+    faults: &globset::GlobSet,
+    secrets: &Secrets,
+) -> Result<(Vec<Arc<Trial>>, Ground, Red), u8> {
+    let (plan, ground, red) = filled(ready, arguments, secrets).await?;
+    for omission in plan.omissions.iter().filter(|omission| !omission.asked) {
+        output::remark(&format!("left out: {}: {}", omission.place, omission.reason));
+    }
+    let trials = trials(&plan, &ground.platform.memory, faults, &red);
+    if trials.is_empty() && red.is_empty() && !arguments.faults.is_empty() {
+        return Err(unmatched(&plan, &ground.platform.memory, arguments));
+    }
+    Ok((trials.into_iter().map(Arc::new).collect(), ground, red))
+}
+
+/// What was proven so far, by the number of the trial.
+#[derive(Default)]
+struct Proven(Mutex<BTreeMap<usize, Proof>>);
+
+impl Proven {
+    /// What has become of each trial; of those that did not come to their end, that they were interrupted.
+    fn of(self, trials: &[Arc<Trial>], interrupted: Option<&str>) -> Vec<Proof> {
+        let mut proofs = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let why = format!("not proven: interrupted by {}", interrupted.unwrap_or("its end"));
+        let undone = |trial: &Trial| Proof {
+            step: trial.of.clone(),
+            fault: trial.case.name.clone(),
+            outcome: prove::Outcome::Undone { why: why.clone() },
+            took_ms: 0,
+            tries: 0,
+            before: None,
+        };
+        trials.iter().enumerate().map(|(at, trial)| proofs.remove(&at).unwrap_or_else(|| undone(trial))).collect()
+    }
+
+    fn proofs(&self) -> MutexGuard<'_, BTreeMap<usize, Proof>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A step that does not hold while nothing is wrong: of that nothing can be shown by making it red.
@@ -111,7 +157,7 @@ fn bare(name: &str) -> &str {
 }
 
 /// What does not hold, and why.
-type Red = std::collections::BTreeMap<StepId, String>;
+type Red = BTreeMap<StepId, String>;
 
 fn patterns(globs: &[String]) -> Result<globset::GlobSet, u8> {
     let wrong = |error: globset::Error| {
@@ -230,34 +276,38 @@ fn objects(memory: &Memory, key: &crate::plan::ComponentKey) -> Vec<Object> {
 /// How many cases are under way at once where they are tried again, and how much longer each has.
 const AGAIN: (usize, u32) = (4, 4);
 
-async fn prove_all(trials: Vec<Trial>, ground: &Ground, arguments: &ProveArgs) -> Vec<Proof> {
-    let trials: Vec<Arc<Trial>> = trials.into_iter().map(Arc::new).collect();
+async fn prove_all(trials: &[Arc<Trial>], ground: &Ground, arguments: &ProveArgs, proven: &Proven) {
     let bar = ProgressBar::new(u64::try_from(trials.len()).unwrap_or(u64::MAX));
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} cases, {elapsed}") {
         bar.set_style(style);
     }
     let all: Vec<usize> = (0..trials.len()).collect();
-    let mut proofs = attempt(&trials, &all, ground, (usize::from(arguments.jobs), 1), &bar).await;
+    attempt(trials, &all, ground, (usize::from(arguments.jobs), 1), |at, proof| {
+        proven.proofs().insert(at, proof);
+        bar.inc(1);
+    })
+    .await;
     for tries in 2..=arguments.tries {
-        let failed: Vec<usize> = all.iter().copied().filter(|at| !proofs[*at].outcome.is_well()).collect();
-        let again = attempt(&trials, &failed, ground, AGAIN, &bar).await;
-        for (at, proof) in failed.into_iter().zip(again) {
-            let before = proofs[at].outcome.complaint();
-            proofs[at] = Proof { tries, before, ..proof };
-        }
+        let failed: Vec<usize> =
+            proven.proofs().iter().filter(|(_, proof)| !proof.outcome.is_well()).map(|(at, _)| *at).collect();
+        attempt(trials, &failed, ground, AGAIN, |at, proof| {
+            let mut proofs = proven.proofs();
+            let before = proofs.get(&at).and_then(|proof| proof.outcome.complaint());
+            proofs.insert(at, Proof { tries, before, ..proof });
+        })
+        .await;
     }
     bar.finish_and_clear();
-    proofs
 }
 
-/// Tries these cases, so many at once.
+/// Tries these cases, so many at once, each with so many times its time.
 async fn attempt(
     trials: &[Arc<Trial>],
     which: &[usize],
     ground: &Ground,
     (jobs, ease): (usize, u32),
-    bar: &ProgressBar,
-) -> Vec<Proof> {
+    mut done: impl FnMut(usize, Proof),
+) {
     let proving = which.iter().map(|at| {
         let (trial, number, ground) = (Arc::clone(&trials[*at]), *at, ground.clone());
         async move {
@@ -268,18 +318,20 @@ async fn attempt(
             let (outcome, took) = joined.unwrap_or_else(|error| {
                 (prove::Outcome::Undone { why: format!("the trial panicked: {error}") }, Duration::ZERO)
             });
-            bar.inc(u64::from(ease == 1));
             let outcome = outcome.map(|text| secrets.mask(&text));
             let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            Proof { step, fault, outcome, took_ms, tries: 1, before: None }
+            (number, Proof { step, fault, outcome, took_ms, tries: 1, before: None })
         }
     });
-    futures::stream::iter(proving).buffered(jobs).collect().await
+    let mut proving = futures::stream::iter(proving).buffer_unordered(jobs);
+    while let Some((at, proof)) = proving.next().await {
+        done(at, proof);
+    }
 }
 
 /// The checks of which nothing shows that they can be broken. That they can be unclear shows nothing of what they claim.
 fn unshown(proofs: &[Proof]) -> Vec<String> {
-    let mut steps: std::collections::BTreeMap<&str, bool> = std::collections::BTreeMap::new();
+    let mut steps: BTreeMap<&str, bool> = BTreeMap::new();
     for proof in proofs {
         *steps.entry(proof.step.as_str()).or_default() |=
             matches!(proof.outcome, prove::Outcome::Seen { unclear: false, .. });
@@ -310,7 +362,9 @@ fn tell(
     } else {
         report::proofs(proofs, took, reports::voice(cli))
     };
-    let unshown = if arguments.faults.is_empty() { unshown(proofs) } else { Vec::new() };
+    // A check of which not everything was tried may be shown to be able to fail by the rest.
+    let is_whole = arguments.faults.is_empty() && proofs.iter().all(|proof| proof.tries > 0);
+    let unshown = if is_whole { unshown(proofs) } else { Vec::new() };
     if !unshown.is_empty() {
         output::complain("of these checks no fault was shown that breaks them", &unshown);
     }

@@ -32,6 +32,7 @@ pub(crate) use prepare::prepare;
 pub(crate) use prune::prune;
 pub(crate) use tree::{List, Merge, Schema, Type, anything};
 pub(crate) use validate::validate;
+pub(crate) use workloads::selects;
 
 #[cfg(test)]
 mod tests;

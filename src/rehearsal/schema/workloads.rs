@@ -155,7 +155,7 @@ fn not_matched(labels: &Value, errors: &mut Vec<FieldError>) {
 }
 
 /// Whether a selector selects these labels.
-fn selects(selector: &Value, labels: &Value) -> bool {
+pub(crate) fn selects(selector: &Value, labels: &Value) -> bool {
     let wanted = selector["matchLabels"].as_object();
     wanted.into_iter().flatten().all(|(key, value)| labels.get(key) == Some(value))
         && selector["matchExpressions"].as_array().into_iter().flatten().all(|rule| {

@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     Promoted,
     /// It has none of the databases that it is asked for.
     NoDatabase,
+    /// Somebody holds a lock on every table: none can be dropped.
+    KeepsTables,
 }
 
 impl Fault {
@@ -56,6 +58,7 @@ impl Fault {
         Self::NotPostgres,
         Self::Promoted,
         Self::NoDatabase,
+        Self::KeepsTables,
     ];
 
     /// Its name in kebab case.
@@ -77,6 +80,7 @@ impl Fault {
             Self::NotPostgres => "not-postgres",
             Self::Promoted => "promoted",
             Self::NoDatabase => "no-database",
+            Self::KeepsTables => "keeps-tables",
         }
     }
 }

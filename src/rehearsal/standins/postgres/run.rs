@@ -143,6 +143,9 @@ impl Session<'_> {
 
     fn drop_tables(&mut self, tables: &[String], if_there: bool) -> Ran<Outcome> {
         self.check_writes("DROP TABLE")?;
+        if self.server.faults.is(Fault::KeepsTables) {
+            return Err(Complaint::new("55P03", "canceling statement due to lock timeout"));
+        }
         let mut outcome = Outcome::done("DROP TABLE");
         for table in tables {
             let words = format!("table \"{table}\" does not exist");

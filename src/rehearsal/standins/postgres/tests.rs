@@ -96,6 +96,17 @@ async fn what_a_server_says_of_itself_changes_with_its_fault() {
 }
 
 #[tokio::test]
+async fn a_table_that_is_locked_cannot_be_dropped() {
+    let server = server();
+    let client = client(&server, LOGIN).await.unwrap();
+    run(&client, "CREATE TABLE t (value text)").await.unwrap();
+    server.inject(Some(Fault::KeepsTables));
+    let refused = run(&client, "DROP TABLE IF EXISTS t").await.err();
+    assert_eq!(refused.as_deref(), Some("ERROR 55P03 canceling statement due to lock timeout"));
+    assert_eq!(server.tables("app"), ["t"]);
+}
+
+#[tokio::test]
 async fn a_commit_that_is_lost_leaves_a_table_without_rows() {
     let server = server();
     let client = client(&server, LOGIN).await.unwrap();
