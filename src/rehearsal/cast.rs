@@ -47,8 +47,14 @@ struct Part {
     master: Option<String>,
     /// Of a Sentinel: under which name it watches it.
     watches: Option<String>,
-    /// The one that it follows.
-    follows: Weak<redis::Server>,
+}
+
+/// Whom Sentinels have chosen.
+struct Chosen {
+    namespace: Arc<str>,
+    /// The host name of the one that they were told to watch.
+    host: String,
+    leads: Arc<redis::Server>,
 }
 
 impl Cast {
@@ -79,7 +85,7 @@ impl Cast {
         let spec = &object["spec"];
         let of_name = |one: &&Value| one["name"] == container;
         let Some(found) = spec["containers"].as_array().into_iter().flatten().find(of_name) else { return };
-        let Some(told) = started(&object, container, &state.store) else { return };
+        let Some(told) = started(&object, container, &state.store).filter(|told| !told.waits) else { return };
         let part = self.assign(pod, &object, found, &told);
         self.parts().insert((uid.to_owned(), container.to_owned()), part);
         self.rewire(state);
@@ -204,28 +210,37 @@ impl Cast {
             ended: CancellationToken::new(),
             master,
             watches,
-            follows: Weak::new(),
         }
     }
 
-    /// Lets every Redis follow the one that it was told to, as soon as that one is on.
+    /// Lets every Redis follow the one that it was told to, as soon as that one is on; or whom the Sentinels have chosen in its
+    /// place.
     fn rewire(&self, state: &State) {
-        let mut parts = self.parts();
-        let leaders: Vec<_> = parts
-            .iter()
-            .filter_map(|(place, part)| {
-                let leader = leader(state, &parts, &part.pod.namespace, part.master.as_deref()?)?;
-                Some((place.clone(), leader))
-            })
-            .collect();
-        for (place, leader) in leaders {
-            let Some(part) = parts.get_mut(&place) else { continue };
+        let parts = self.parts();
+        let told = |part: &Part| leader(state, &parts, &part.pod.namespace, part.master.as_deref()?);
+        // Of Sentinels that were told to watch the same one, one speaks for all.
+        let mut chosen: Vec<(Chosen, Option<Arc<redis::Server>>)> = Vec::new();
+        for part in parts.values() {
+            let Some(choice) = part.chosen() else { continue };
+            let is_same = |(other, _): &(Chosen, _)| other.namespace == choice.namespace && other.host == choice.host;
+            if !chosen.iter().any(is_same) {
+                chosen.push((choice, told(part)));
+            }
+        }
+        for part in parts.values() {
             let Some(server) = part.redis() else { continue };
-            if let Some(name) = &part.watches {
-                server.watch(name, &leader, QUORUM, SENTINELS);
-            } else if !Arc::ptr_eq(server, &leader) && !std::ptr::eq(part.follows.as_ptr(), Arc::as_ptr(&leader)) {
-                server.follow(&leader);
-                part.follows = Arc::downgrade(&leader);
+            let is_meant = |(choice, first): &&(Chosen, Option<Arc<redis::Server>>)| {
+                choice.namespace == part.pod.namespace
+                    && (part.master.as_ref() == Some(&choice.host)
+                        || first.as_ref().is_some_and(|first| Arc::ptr_eq(first, server)))
+            };
+            let choice = chosen.iter().find(is_meant).map(|(choice, _)| Arc::clone(&choice.leads));
+            let Some(leads) = choice.or_else(|| told(part)) else { continue };
+            match &part.watches {
+                Some(name) if server.leader(name).is_none() => server.watch(name, &leads, QUORUM, SENTINELS),
+                Some(_) => {}
+                None if Arc::ptr_eq(server, &leads) || server.is_following(&leads) || leads.is_stopped() => {}
+                None => server.follow(&leads),
             }
         }
     }
@@ -244,6 +259,12 @@ impl Cast {
 }
 
 impl Part {
+    /// Of a Sentinel: who leads by now.
+    fn chosen(&self) -> Option<Chosen> {
+        let leads = self.redis()?.leader(self.watches.as_ref()?)?;
+        Some(Chosen { namespace: Arc::clone(&self.pod.namespace), host: self.master.clone()?, leads })
+    }
+
     fn leave(self) {
         self.silence();
     }
@@ -390,7 +411,7 @@ fn redis_config(told: &Started, address: &str) -> redis::Config {
     let environment = |name: &str| told.environment.get(name).filter(|value| !value.is_empty()).cloned();
     redis::Config {
         password: option(&told.words, "--requirepass").or_else(|| environment("REDIS_PASSWORD")),
-        ip: address.to_owned(),
+        ip: option(&told.words, "--replica-announce-ip").unwrap_or_else(|| address.to_owned()),
         port: option(&told.words, "--port").and_then(|port| port.parse().ok()).unwrap_or(6379),
         sentinel: told.words.iter().any(|word| word.contains("sentinel")),
         ..redis::Config::default()

@@ -148,6 +148,7 @@ fn perform(state: &mut State, stage: &Stage, act: Act) -> Result<(), WasRefused>
             stage.logs.open(&uid, &container, restart);
             stage.cast.start(state, &pod, &uid, &container);
         }
+        Act::Serve { pod, uid, container } => stage.cast.start(state, &pod, &uid, &container),
         Act::Stop { uid, container, restart, .. } => {
             stage.logs.open(&uid, &container, restart).end();
             stage.cast.stop(&uid, &container);

@@ -122,6 +122,15 @@ pub(crate) enum Act {
         /// What.
         line: String,
     },
+    /// What a container's script has waited for has answered, and it serves from now on.
+    Serve {
+        /// Its pod.
+        pod: Key,
+        /// The pod's uid.
+        uid: String,
+        /// Its name.
+        container: String,
+    },
     /// A container runs from now on: its log begins and its ports answer.
     Start {
         /// The pod.

@@ -2,19 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::super::object::View;
+use super::play;
 use super::pod::{Surroundings, expand};
 use super::scene::list;
 
 /// The words of its command, and its environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Started {
-    /// Command and arguments, with `$(NAME)` replaced; without a command of its own the arguments alone.
+    /// Command and arguments, with `$(NAME)` replaced; without a command of its own the arguments alone. Of a script that comes to a
+    /// server those of the server.
     pub(crate) words: Vec<String>,
     /// Its environment, with what Secrets and ConfigMaps give to it.
     pub(crate) environment: BTreeMap<String, String>,
+    /// Whether its script still waits for what does not answer: it serves nobody yet.
+    pub(crate) waits: bool,
 }
 
 /// What a container of a pod is told; none where there is no such container.
@@ -24,6 +29,9 @@ pub(crate) fn started(pod: &Value, container: &str, view: &dyn View) -> Option<S
     let environment = around.environment().unwrap_or_default();
     let texts =
         ["/command", "/args"].into_iter().flat_map(|part| list(around.container, part)).filter_map(Value::as_str);
-    let words = texts.map(|text| expand(text, &environment)).collect();
-    Some(Started { words, environment: environment.into_iter().collect() })
+    let written: Vec<String> = texts.map(|text| expand(text, &environment)).collect();
+    // What a script comes to, as the server is told it.
+    let plot = play::perform(&around, false, Timestamp::UNIX_EPOCH);
+    let words = if plot.server.is_empty() { written } else { plot.server };
+    Some(Started { words, environment: environment.into_iter().collect(), waits: plot.waits })
 }

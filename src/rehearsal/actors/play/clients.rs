@@ -1,5 +1,7 @@
 //! Clients of servers, as scripts and exec probes run them: they reach who is there, and fail where nobody is.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::super::super::object::Key;
@@ -7,14 +9,29 @@ use super::super::pod::Surroundings;
 use super::super::scene::{list, text};
 
 /// What a client prints and how it ends; none where the program is no client that is known.
-pub(super) fn play(program: &str, args: &[String], around: &Surroundings<'_>) -> Option<(String, i32)> {
+///
+/// Who answers does not change while a script is played, and is looked up once.
+pub(super) fn play(
+    program: &str,
+    args: &[String],
+    around: &Surroundings<'_>,
+    known: &mut BTreeMap<String, bool>,
+) -> Option<(String, i32)> {
     let host = host(program, args)?;
-    let there = host.is_none_or(|host| answers(host, around));
+    let there = host.is_none_or(|host| *known.entry(host.to_owned()).or_insert_with(|| answers(host, around)));
     let named = host.unwrap_or("localhost");
     Some(match (program, there) {
         ("redis-cli" | "valkey-cli", true) => {
-            let pings = args.iter().any(|word| word.eq_ignore_ascii_case("ping"));
-            ((if pings { "PONG\n" } else { "OK\n" }).to_owned(), 0)
+            let has = |wanted: &str| args.iter().any(|word| word.eq_ignore_ascii_case(wanted));
+            // Whom Sentinels watch is not known here: they answer that they know nobody.
+            let said = if has("ping") {
+                "PONG\n"
+            } else if has("sentinel") {
+                "\n"
+            } else {
+                "OK\n"
+            };
+            (said.to_owned(), 0)
         }
         ("redis-cli" | "valkey-cli", false) => {
             (format!("Could not connect to Redis at {named}:6379: Connection refused\n"), 1)

@@ -19,7 +19,7 @@ use super::scene::{list, text};
 use player::{Flow, Player};
 
 /// What a container will do once it has started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Plot {
     /// Its lines, with their times since the start.
     pub(super) lines: Vec<(Duration, String)>,
@@ -27,6 +27,8 @@ pub(super) struct Plot {
     pub(super) end: Option<(Duration, i32)>,
     /// Whether it waits, without an end, for something that does not answer yet: then it is to be played again.
     pub(super) waits: bool,
+    /// The words of the server that it comes to; empty where that is none that is known.
+    pub(super) server: Vec<String>,
 }
 
 /// What a command in a container said.
@@ -73,7 +75,7 @@ pub(super) fn perform(around: &Surroundings<'_>, init: bool, wall: Timestamp) ->
     let serves = server_by_nature(around, init);
     if entry && args.first().is_none_or(|first| first.starts_with('-') || !is_known(first)) {
         let end = (!serves).then_some((Duration::ZERO, 0));
-        return Plot { lines: Vec::new(), end, waits: false };
+        return Plot { end, ..Plot::default() };
     }
     words.extend(args);
     let mut player = Player::new(around, env, wall);
@@ -90,7 +92,7 @@ pub(super) fn perform(around: &Surroundings<'_>, init: bool, wall: Timestamp) ->
         Flow::Forever => None,
     };
     let waits = player.unanswered && player.steps > player::MOST_STEPS;
-    Plot { lines: player.lines, end, waits }
+    Plot { lines: player.lines, end, waits, server: player.server }
 }
 
 /// Whether a container of which nothing is known is a server: one of a pod that is always started again.

@@ -54,6 +54,10 @@ pub(super) struct Player<'a> {
     pub(super) unknown_last: bool,
     /// Whether something runs in the background for ever.
     pub(super) background: bool,
+    /// The server that it came to, with its arguments.
+    pub(super) server: Vec<String>,
+    /// Who of those that were asked answers.
+    pub(super) known: BTreeMap<String, bool>,
 }
 
 impl<'a> Player<'a> {
@@ -77,6 +81,8 @@ impl<'a> Player<'a> {
             vague: false,
             unknown_last: false,
             background: false,
+            server: Vec::new(),
+            known: BTreeMap::new(),
         }
     }
 

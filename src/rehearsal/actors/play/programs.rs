@@ -54,8 +54,17 @@ impl Player<'_> {
             "id" => self.say("uid=0(root) gid=0(root) groups=0(root)"),
             "seq" => self.count(rest),
             "nc" if rest.iter().any(|word| word.starts_with("-l") || word.starts_with("-kl")) => Flow::Forever,
-            name if is_server(name) => Flow::Forever,
-            name => match super::clients::play(name, rest, self.around) {
+            name if is_server(name) => {
+                self.server = words.to_vec();
+                Flow::Forever
+            }
+            name => match super::clients::play(name, rest, self.around, &mut self.known) {
+                // What a client cannot reach it says beside its output; `pg_isready` alone answers with it.
+                Some((said, code)) if code != 0 && matches!(name, "redis-cli" | "valkey-cli") => {
+                    self.unanswered = true;
+                    self.complain(said.trim_end());
+                    Flow::Code(code)
+                }
                 Some((said, code)) => {
                     self.write(&said);
                     self.unanswered |= code != 0;

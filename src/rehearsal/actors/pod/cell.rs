@@ -81,6 +81,8 @@ pub(super) struct Cell {
     end: Option<(Duration, i32, &'static str)>,
     /// When it is played again, because it waits for what did not answer.
     replay: Option<Duration>,
+    /// How often it was played again: less and less often.
+    replays: u32,
     /// When its readiness probe is asked next.
     probe: Option<Duration>,
     /// How often its image could not be pulled.
@@ -104,6 +106,7 @@ impl Cell {
             lines: VecDeque::new(),
             end: None,
             replay: None,
+            replays: 0,
             probe: None,
             pulls: 0,
             ends: 0,
@@ -219,6 +222,7 @@ impl Cell {
         scene.act(Act::Start { pod, uid, container, restart: self.restarts });
         self.id = scene.dice.hex(64);
         self.state = State::Running { since: scene.stamp() };
+        self.replays = 0;
         self.script(scene, plot, reason);
         self.due = None;
         let wait = |probe: &str| number(spec, &format!("{probe}/initialDelaySeconds")).unwrap_or_default();
@@ -242,15 +246,19 @@ impl Cell {
             let jitter = if after.is_zero() { after } else { scene.dice.delay(0, 5) };
             (now + after + jitter, code, reason)
         });
-        self.replay = plot.waits.then(|| now + Duration::from_millis(40));
+        self.replay = plot.waits.then(|| now + Duration::from_millis(40 << self.replays.min(3)));
     }
 
     /// Plays it again from where it waits.
     fn play_on(&mut self, scene: &mut Scene<'_>, spec: &Value) {
         let around = Surroundings { pod: scene.object, container: spec, view: scene.view };
         let mut plot = perform(&around, self.part != Part::Main, scene.wall);
+        self.replays += 1;
         if plot.waits {
             plot.lines.clear();
+        } else if plot.end.is_none() {
+            let (pod, uid, container) = (scene.key.clone(), scene.uid().to_owned(), text(spec, "/name").to_owned());
+            scene.act(Act::Serve { pod, uid, container });
         }
         self.script(scene, plot, "Error");
     }
@@ -258,7 +266,7 @@ impl Cell {
     /// What it will do, and what it is called if it ends badly.
     fn plot(&self, scene: &mut Scene<'_>, around: &Surroundings<'_>) -> (Plot, &'static str) {
         let soon = scene.dice.delay(2, 15);
-        let short = |code| Plot { lines: Vec::new(), end: Some((soon, code)), waits: false };
+        let short = |code| Plot { end: Some((soon, code)), ..Plot::default() };
         if self.part == Part::Main {
             if scene.strikes(Fault::CrashLoop) || scene.strikes(Fault::JobFails) {
                 let mut plot = short(1);
@@ -269,7 +277,7 @@ impl Cell {
                 return (short(137), "OOMKilled");
             }
             if scene.strikes(Fault::JobHangs) {
-                return (Plot { lines: Vec::new(), end: None, waits: false }, "Error");
+                return (Plot::default(), "Error");
             }
             if scene.strikes(Fault::RestartsOnce) && self.restarts == 0 {
                 return (short(1), "Error");

@@ -236,6 +236,7 @@ impl World {
             | Act::Delete { .. }
             | Act::Reap { .. }
             | Act::Start { .. }
+            | Act::Serve { .. }
             | Act::Stop { .. } => {}
         }
     }

@@ -43,6 +43,24 @@ pub(crate) enum Fault {
     OtherValue,
     /// It speaks HTTP.
     NotRedis,
+    /// As a Sentinel it names itself as the master.
+    NamesAnother,
+    /// As a Sentinel it names its own loopback, as it is told to before anybody knows better.
+    NamesLoopback,
+    /// As a Sentinel it watches nobody.
+    KnowsNoMaster,
+    /// As a Sentinel it does not reach the master.
+    SeesItDown,
+    /// As a Sentinel it reaches too few others.
+    NoQuorum,
+    /// As a Sentinel it has not heard of the others.
+    KnowsFewer,
+    /// As a Sentinel it lets nobody lead in place of a master that is gone.
+    NeverElects,
+    /// As a Sentinel it takes long until it believes that a master is gone.
+    ElectsLate,
+    /// Where it is to lead in place of another it has none of the keys.
+    LeadsEmpty,
 }
 
 impl Fault {
@@ -68,6 +86,15 @@ impl Fault {
         Self::ReplicasWait,
         Self::OtherValue,
         Self::NotRedis,
+        Self::NamesAnother,
+        Self::NamesLoopback,
+        Self::KnowsNoMaster,
+        Self::SeesItDown,
+        Self::NoQuorum,
+        Self::KnowsFewer,
+        Self::NeverElects,
+        Self::ElectsLate,
+        Self::LeadsEmpty,
     ];
 
     /// Its name in kebab case.
@@ -93,6 +120,15 @@ impl Fault {
             Self::ReplicasWait => "replicas-wait",
             Self::OtherValue => "other-value",
             Self::NotRedis => "not-redis",
+            Self::NamesAnother => "names-another",
+            Self::NamesLoopback => "names-loopback",
+            Self::KnowsNoMaster => "knows-no-master",
+            Self::SeesItDown => "sees-it-down",
+            Self::NoQuorum => "no-quorum",
+            Self::KnowsFewer => "knows-fewer",
+            Self::NeverElects => "never-elects",
+            Self::ElectsLate => "elects-late",
+            Self::LeadsEmpty => "leads-empty",
         }
     }
 }

@@ -100,6 +100,8 @@ struct State {
     replicas: Vec<Weak<Server>>,
     /// Of a Sentinel: the masters that it watches.
     watched: Vec<Watched>,
+    /// Since when it is stopped.
+    stopped: Option<Instant>,
 }
 
 /// A server's way to its master.
@@ -137,6 +139,7 @@ impl Server {
 
     /// Ends every connection and answers no more. Servers that follow it see that it is gone.
     pub(crate) fn stop(&self) {
+        self.state().stopped.get_or_insert_with(Instant::now);
         self.stopped.send_replace(true);
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::keys::Change;
+use super::keys::{Change, Keys};
 use super::resp::Reply;
 use super::{Fault, Link, Server};
 
@@ -47,10 +47,37 @@ impl Server {
     }
 
     /// Follows nobody from now on, and takes writes.
-    #[cfg(test)]
     pub(crate) fn lead(&self) {
         self.settle();
-        self.state().link = None;
+        let mut state = self.state();
+        state.link = None;
+        if self.faults.is(Fault::LeadsEmpty) {
+            state.keys = Keys::default();
+        }
+    }
+
+    /// Whether it follows this server.
+    pub(crate) fn is_following(&self, master: &Arc<Self>) -> bool {
+        self.state().link.as_ref().is_some_and(|link| std::ptr::eq(link.master.as_ptr(), Arc::as_ptr(master)))
+    }
+
+    /// Who leads in place of this server, which is gone: of those that followed it one that leads already, else the one that has
+    /// most of its stream, whom the others follow from then on. `None` where nobody is left.
+    pub(super) fn succeed(&self) -> Option<Arc<Self>> {
+        let known: Vec<Weak<Self>> = self.state().replicas.clone();
+        let alive = known.iter().filter_map(Weak::upgrade).filter(|server| !server.is_stopped());
+        // Whoever follows somebody else is not its own any more.
+        let (own, others): (Vec<_>, Vec<_>) = alive.partition(|server| {
+            let link = server.state().link.clone();
+            link.is_some_and(|link| std::ptr::eq(link.master.as_ptr(), self))
+        });
+        if let Some(leads) = others.into_iter().find(|server| server.state().link.is_none()) {
+            return Some(leads);
+        }
+        let next = own.iter().max_by_key(|server| server.offset())?.clone();
+        next.lead();
+        own.iter().filter(|server| !Arc::ptr_eq(server, &next)).for_each(|server| server.follow(&next));
+        Some(next)
     }
 
     /// Applies what has arrived from the master by now.

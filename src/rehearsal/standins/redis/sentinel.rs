@@ -1,10 +1,17 @@
 //! A Sentinel: which server leads, as it sees it.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::Server;
+use tokio::time::Instant;
+
 use super::commands::text;
 use super::resp::Reply;
+use super::{Fault, Server};
+
+/// How long a master must be gone until another leads: five seconds, at a rehearsal's pace; and where that takes long.
+const DOWN_AFTER: Duration = Duration::from_millis(250);
+const LATE: Duration = Duration::from_secs(3);
 
 /// A master that is watched.
 #[derive(Clone, Debug)]
@@ -12,15 +19,24 @@ pub(super) struct Watched {
     name: String,
     ip: String,
     port: u16,
-    master: Weak<Server>,
+    master: Arc<Server>,
     quorum: u32,
     /// How many Sentinels watch it, with this one.
     sentinels: u32,
+    /// Whether its master does not answer it.
+    is_down: bool,
+    /// How many of them it reaches.
+    usable: u32,
 }
 
 impl Watched {
     fn is_up(&self) -> bool {
-        self.master.upgrade().is_some_and(|master| !master.is_stopped())
+        !self.is_down && !self.master.is_stopped()
+    }
+
+    fn turn_to(&mut self, master: Arc<Server>) {
+        (self.ip, self.port) = (master.config.ip.clone(), master.config.port);
+        self.master = master;
     }
 }
 
@@ -28,21 +44,74 @@ impl Server {
     /// Watches this master under a name, in place of whom it has watched under it: with so many Sentinels in all, of whom
     /// so many must agree that it is gone.
     pub(crate) fn watch(&self, name: &str, master: &Arc<Self>, quorum: u32, sentinels: u32) {
-        let (ip, port) = (master.config.ip.clone(), master.config.port);
-        let master = Arc::downgrade(master);
         let mut state = self.state();
         state.watched.retain(|watched| watched.name != name);
-        state.watched.push(Watched { name: name.to_owned(), ip, port, master, quorum, sentinels });
+        state.watched.push(Watched {
+            name: name.to_owned(),
+            ip: master.config.ip.clone(),
+            port: master.config.port,
+            master: Arc::clone(master),
+            quorum,
+            sentinels,
+            is_down: false,
+            usable: sentinels,
+        });
+    }
+
+    /// Who leads under a name that it watches, whoever did before; `None` where that one is gone and nobody can lead in its place.
+    /// Somebody has come who is to follow: another is chosen at once where the one that led is gone.
+    pub(crate) fn leader(&self, name: &str) -> Option<Arc<Self>> {
+        self.elect(Duration::ZERO);
+        let state = self.state();
+        let watched = state.watched.iter().find(|watched| watched.name == name)?;
+        let waits = self.faults.is(Fault::NeverElects) || self.faults.is(Fault::ElectsLate);
+        Some(Arc::clone(&watched.master)).filter(|master| waits || !master.is_stopped())
+    }
+
+    /// Turns to another where a master has been gone for so long.
+    fn elect(&self, after: Duration) {
+        let after = match self.faults.on() {
+            Some(Fault::NeverElects) => return,
+            Some(Fault::ElectsLate) => LATE,
+            Some(_) | None => after,
+        };
+        let now = Instant::now();
+        for watched in &mut self.state().watched {
+            let gone = watched.master.state().stopped;
+            if gone.is_some_and(|gone| now.duration_since(gone) >= after)
+                && let Some(next) = watched.master.succeed()
+            {
+                watched.turn_to(next);
+            }
+        }
+    }
+
+    /// Whom it watches, as it says that it does.
+    fn watched(&self) -> Vec<Watched> {
+        self.elect(DOWN_AFTER);
+        let mut all = self.state().watched.clone();
+        for watched in &mut all {
+            match self.faults.on() {
+                Some(Fault::NamesAnother) => watched.ip.clone_from(&self.config.ip),
+                Some(Fault::NamesLoopback) => "127.0.0.1".clone_into(&mut watched.ip),
+                Some(Fault::SeesItDown) => watched.is_down = true,
+                Some(Fault::NoQuorum) => watched.usable = watched.quorum.saturating_sub(1),
+                Some(Fault::KnowsFewer) => watched.sentinels = 1,
+                Some(_) | None => {}
+            }
+        }
+        all.retain(|_| !self.faults.is(Fault::KnowsNoMaster));
+        all
     }
 
     /// The names of the masters that are watched.
     pub(super) fn watched_names(&self) -> Vec<Reply> {
-        self.state().watched.iter().map(|watched| Reply::bulk(watched.name.clone())).collect()
+        self.watched().iter().map(|watched| Reply::bulk(watched.name.clone())).collect()
     }
 
     /// The lines of `INFO sentinel`.
     pub(super) fn sentinel_section(&self) -> Vec<String> {
-        let all = self.state().watched.clone();
+        let all = self.watched();
         let mut lines = vec![format!("sentinel_masters:{}", all.len()), "sentinel_tilt:0".to_owned()];
         for (at, watched) in all.iter().enumerate() {
             let status = if watched.is_up() { "ok" } else { "odown" };
@@ -58,7 +127,7 @@ impl Server {
     /// `SENTINEL …`
     pub(super) fn sentinel(&self, words: &[Vec<u8>]) -> Reply {
         let sub = text(&words[0]).to_lowercase();
-        let all = self.state().watched.clone();
+        let all = self.watched();
         let of = |name: &[u8]| all.iter().find(|watched| watched.name.as_bytes() == name);
         match (sub.as_str(), &words[1..]) {
             ("masters", []) => Reply::Array(all.iter().map(master).collect()),
@@ -85,13 +154,12 @@ fn fields(pairs: Vec<(&str, String)>) -> Reply {
 }
 
 fn master(watched: &Watched) -> Reply {
-    let run_id = watched.master.upgrade().map(|master| master.run_id.clone()).unwrap_or_default();
     let flags = if watched.is_up() { "master" } else { "s_down,o_down,master,disconnected" };
     fields(vec![
         ("name", watched.name.clone()),
         ("ip", watched.ip.clone()),
         ("port", watched.port.to_string()),
-        ("runid", run_id),
+        ("runid", watched.master.run_id.clone()),
         ("flags", flags.to_owned()),
         ("down-after-milliseconds", "30000".to_owned()),
         ("role-reported", "master".to_owned()),
@@ -105,7 +173,7 @@ fn master(watched: &Watched) -> Reply {
 }
 
 fn replicas(watched: &Watched) -> Vec<Reply> {
-    let Some(master) = watched.master.upgrade() else { return Vec::new() };
+    let master = &watched.master;
     let one = |follower: &super::replication::Follower| {
         fields(vec![
             ("name", format!("{}:{}", follower.ip, follower.port)),
@@ -139,7 +207,7 @@ fn sentinels(watched: &Watched) -> Reply {
 }
 
 fn quorum(watched: &Watched) -> Reply {
-    let usable = watched.sentinels;
+    let usable = watched.usable;
     if usable < watched.quorum {
         let words = "Not enough available Sentinels to reach the specified quorum for this master";
         return Reply::error(format!("NOQUORUM {usable} usable Sentinels. {words}"));

@@ -264,3 +264,63 @@ async fn a_sentinel_says_who_leads_and_forgets_who_did() {
     sentinel.watch("main", &replica, 2, 3);
     assert_eq!(ask(&mut client, "SENTINEL get-master-addr-by-name main").await, address("2"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_a_master_is_gone_for_long_all_sentinels_let_the_one_lead_that_has_most_of_it() {
+    let (master, behind, ahead) = (open(1), open(2), open(3));
+    let sentinels = [(); 2].map(|()| Arc::new(Server::new(Config { sentinel: true, ..Config::default() })));
+    sentinels.iter().for_each(|sentinel| sentinel.watch("main", &master, 2, 3));
+    behind.follow(&master);
+    ahead.follow(&master);
+    behind.inject(Some(Fault::DoesNotReplicate));
+    said(&master, &["SET a 1"]).await;
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(said(&ahead, &["GET a"]).await, ["1"]);
+    master.stop();
+    let leads = async |sentinel: &Arc<Server>| {
+        let mut client = redis_client(dial(&StandIn::Redis(Arc::clone(sentinel)))).await;
+        ask::<(String, String)>(&mut client, "SENTINEL get-master-addr-by-name main").await.unwrap().1
+    };
+    assert_eq!(leads(&sentinels[0]).await, "1");
+    advance(Duration::from_secs(1)).await;
+    behind.inject(None);
+    for sentinel in &sentinels {
+        assert_eq!(leads(sentinel).await, "3");
+    }
+    assert!(behind.is_following(&ahead));
+    assert_eq!(said(&ahead, &["GET a", "SET b 2"]).await, ["1", "OK"]);
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(said(&behind, &["GET a", "GET b"]).await, ["1", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_fault_of_a_sentinel_is_in_what_it_says() {
+    let (master, replica) = (open(1), open(2));
+    replica.follow(&master);
+    let config = Config { sentinel: true, ip: "10.0.0.9".to_owned(), ..Config::default() };
+    let sentinel = Arc::new(Server::new(config));
+    sentinel.watch("main", &master, 2, 3);
+    let mut client = redis_client(dial(&StandIn::Redis(Arc::clone(&sentinel)))).await;
+    for (fault, name, said) in [
+        (Fault::NamesAnother, "ip", "10.0.0.9"),
+        (Fault::NamesLoopback, "ip", "127.0.0.1"),
+        (Fault::SeesItDown, "flags", "s_down,o_down,master,disconnected"),
+        (Fault::KnowsFewer, "num-other-sentinels", "0"),
+    ] {
+        sentinel.inject(Some(fault));
+        let fields: Vec<String> = ask(&mut client, "SENTINEL master main").await.unwrap();
+        let value = fields.chunks(2).find(|pair| pair[0] == name).map(|pair| pair[1].as_str());
+        assert_eq!(value, Some(said), "{fault:?}");
+    }
+    sentinel.inject(Some(Fault::KnowsNoMaster));
+    let nobody = Err("ERR No such master with that name".to_owned());
+    assert_eq!(ask::<Value>(&mut client, "SENTINEL master main").await, nobody);
+    sentinel.inject(Some(Fault::NoQuorum));
+    let few = ask::<Value>(&mut client, "SENTINEL ckquorum main").await.unwrap_err();
+    assert!(few.starts_with("NOQUORUM 1 usable Sentinels."), "{few}");
+    sentinel.inject(Some(Fault::NeverElects));
+    master.stop();
+    advance(Duration::from_secs(60)).await;
+    let fields: Vec<String> = ask(&mut client, "SENTINEL master main").await.unwrap();
+    assert!(fields.iter().any(|field| field == "1"), "{fields:?}");
+}
