@@ -106,6 +106,33 @@ impl Dialer {
         }
     }
 
+    /// Each ready pod behind a Service, at least one; of anything else that itself.
+    ///
+    /// # Errors
+    /// As for [`Dialer::dial`].
+    pub async fn each(&self, at: &Address, namespace: &str) -> Result<Vec<Address>, DialError> {
+        let Host::Service { name, namespace: own } = &at.host else { return Ok(vec![at.clone()]) };
+        let targets = self.behind(name, own.as_deref().unwrap_or(namespace), at.port).await?;
+        let pod = |Target { namespace, pod, port }| Address {
+            host: Host::Pod { name: pod, namespace: Some(namespace) },
+            port,
+        };
+        Ok(targets.into_iter().map(pod).collect())
+    }
+
+    /// Who is meant by a name or an address under which a server in this namespace makes itself known to its clients: a pod by its
+    /// address or by its name in a headless Service, else a Service.
+    ///
+    /// # Errors
+    /// `Missing` where that is nobody in this namespace, `Lost` where we could not look.
+    pub async fn known_as(&self, host: &str, port: u16, namespace: &str) -> Result<Address, DialError> {
+        let pods: Api<Pod> = Api::namespaced(self.hub.client().clone(), namespace);
+        let pods = asked(pods.list(&ListParams::default()), &format!("list the pods in {namespace}")).await?;
+        target::known_as(host, &pods.items, namespace)
+            .map(|host| Address { host, port })
+            .ok_or_else(|| DialError::Missing(format!("no pod in {namespace} has the address {host}")))
+    }
+
     async fn forward(&self, target: Target) -> Result<Forward, DialError> {
         let pods: Api<Pod> = Api::namespaced(self.hub.client().clone(), &target.namespace);
         let forwarder =

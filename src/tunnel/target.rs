@@ -1,12 +1,14 @@
 //! From a Service and its EndpointSlices to the pods behind one of its ports. Pure.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Pod, Service, ServicePort};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::DialError;
+use crate::checks::Host;
 
 /// A port of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +60,29 @@ pub(super) fn targets(service: &Service, slices: &[EndpointSlice], port: u16) ->
         )));
     }
     Ok(found)
+}
+
+/// Who is meant by a name or an address under which a server makes itself known; `None` for an address that no pod has. A name of
+/// three labels is that of a pod in its Service (`redis-0.redis.data.svc.cluster.local`), one of fewer that of a pod if there is
+/// one, else that of a Service.
+pub(super) fn known_as(host: &str, pods: &[Pod], namespace: &str) -> Option<Host> {
+    let pod = |name: &str, namespace: &str| Host::Pod { name: name.to_owned(), namespace: Some(namespace.to_owned()) };
+    let name_of = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
+    if host.parse::<IpAddr>().is_ok() {
+        return pods
+            .iter()
+            .find(|pod| address(pod).as_deref() == Some(host))
+            .map(|found| pod(&name_of(found), namespace));
+    }
+    let name = host.trim_end_matches('.').trim_end_matches(".cluster.local").trim_end_matches(".svc");
+    let mut labels = name.split('.');
+    let (first, second, third) = (labels.next()?, labels.next(), labels.next());
+    if let Some(third) = third {
+        return Some(pod(first, third));
+    }
+    let service = || Host::Service { name: first.to_owned(), namespace: Some(second.unwrap_or(namespace).to_owned()) };
+    let is_pod = pods.iter().any(|found| name_of(found) == first);
+    Some(if is_pod { pod(first, namespace) } else { service() })
 }
 
 /// Why a Service has no ready endpoint behind a port, from the pods that its selector matches.
@@ -204,6 +229,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::checks::Address;
 
     fn service(spec: &Value) -> Service {
         serde_json::from_value(json!({"metadata": {"name": "redis", "namespace": "data"}, "spec": spec})).unwrap()
@@ -273,6 +299,30 @@ mod tests {
         let foreign = service(&json!({"ports": [{"port": 80}]}));
         let slices = [slice(&json!({"port": 80}), &json!([{"addresses": ["192.0.2.1"]}]))];
         assert!(matches!(targets(&foreign, &slices, 80), Err(DialError::Lost(_))));
+    }
+
+    #[test]
+    fn a_server_is_known_by_its_pods_address_by_its_pods_name_or_by_a_service() {
+        let pods = [
+            pod("redis-0", &json!({"phase": "Running", "podIP": "10.0.0.1"})),
+            pod("redis-1", &json!({"phase": "Running", "podIP": "10.0.0.2"})),
+            pod("done", &json!({"phase": "Succeeded", "podIP": "10.0.0.3"})),
+        ];
+        let known = |host: &str| known_as(host, &pods, "data").map(|host| Address { host, port: 1 }.to_string());
+        for (host, address) in [
+            ("10.0.0.2", Some("pod/redis-1.data:1")),
+            ("10.0.0.3", None),
+            ("10.0.0.9", None),
+            ("redis-0.redis.data.svc.cluster.local", Some("pod/redis-0.data:1")),
+            ("redis-0.redis.data.svc.", Some("pod/redis-0.data:1")),
+            ("redis-0.redis", Some("pod/redis-0.data:1")),
+            ("redis-0", Some("pod/redis-0.data:1")),
+            ("redis-0.redis.other.svc", Some("pod/redis-0.other:1")),
+            ("redis.data.svc.cluster.local", Some("redis.data:1")),
+            ("redis", Some("redis.data:1")),
+        ] {
+            assert_eq!(known(host).as_deref(), address, "{host}");
+        }
     }
 
     #[test]
