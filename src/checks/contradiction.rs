@@ -3,7 +3,10 @@
 //! - Purpose: refuse it before anything runs. A green would seem to cover what was never looked at.
 //! - Never: taste. Each rule is about a part that the judge or the probe cannot take into account.
 
-use super::{Absence, Access, Check, Crd, Dns, Http, Namespace, Operator, Postgres, Redis, RedisRole, Tcp, Workload};
+use super::{
+    Absence, Access, Check, Crd, Dns, Host, Http, Namespace, Operator, Postgres, Redis, RedisRole, Sentinel, System,
+    Tcp, Workload,
+};
 
 /// One part of a claim that cannot be held against anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +39,12 @@ impl Check {
             Self::Tcp(claim) => tcp(claim),
             Self::Redis(claim) => redis(claim),
             Self::Postgres(claim) => postgres(claim),
+            Self::Sentinel(claim) => sentinel(claim),
+            Self::Failover(claim) => match &claim.of {
+                System::Sentinel(claim) => {
+                    sentinel(claim).into_iter().map(|found| Contradiction { key: "of", ..found }).collect()
+                }
+            },
             Self::Job(_) | Self::HelmTest(_) | Self::Exec(_) => Vec::new(),
         }
     }
@@ -164,6 +173,19 @@ fn redis(claim: &Redis) -> Vec<Contradiction> {
     if replica.is_some() && (is_replica || !claim.writes) {
         let what = "`replica` means nothing here: no key is written that could appear on it";
         found.push(Contradiction::new("replica", what, "claim it of a master, without `writes: false`"));
+    }
+    found
+}
+
+fn sentinel(claim: &Sentinel) -> Vec<Contradiction> {
+    let mut found = Vec::new();
+    if let Host::Outside(_) = claim.at.host {
+        let what = "Sentinels outside the cluster name servers that cannot be looked up in it";
+        found.push(Contradiction::new("at", what, "write their Service: `service:port` or `service.namespace:port`"));
+    }
+    if claim.sentinels == 0 {
+        let what = "no Sentinel names no master";
+        found.push(Contradiction::new("sentinels", what, "write 1 or more, or leave `sentinels` out"));
     }
     found
 }

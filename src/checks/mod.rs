@@ -7,12 +7,14 @@
 
 mod address;
 mod admission;
+mod continuity;
 mod contradiction;
 mod crd;
 mod credential;
 mod dns;
 mod exec;
 mod expect;
+mod failover;
 mod helm_test;
 mod http;
 mod job;
@@ -21,6 +23,7 @@ mod operator;
 mod postgres;
 mod reach;
 mod redis;
+mod sentinel;
 mod tcp;
 mod verdict;
 mod version;
@@ -32,12 +35,14 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::address::is_dns_label;
 pub use self::address::{Address, Host};
 pub use self::admission::Admission;
+pub use self::continuity::{Attempt, Gap, Timeline};
 pub use self::contradiction::Contradiction;
 pub use self::crd::{Crd, CrdAnswer, CrdState};
 pub use self::credential::{Credential, SecretKey};
 pub use self::dns::{Dns, DnsAnswer, DnsServer, Resolution};
 pub use self::exec::{Exec, ExecAnswer, ExecEnd};
 pub use self::expect::{Absence, Access, Text};
+pub use self::failover::{Failover, FailoverAnswer, Passage, System};
 pub use self::helm_test::{HelmTest, HelmTestAnswer};
 pub use self::http::{BodyEnd, BodyNeed, Http, HttpAnswer, HttpResponse, Trust};
 pub use self::job::{Job, JobAnswer, Launch, Ran};
@@ -46,6 +51,7 @@ pub use self::operator::{Operator, OperatorAnswer};
 pub use self::postgres::{Guard, Postgres, PostgresAnswer, PostgresFacts, PostgresRole};
 pub use self::reach::{Obstacle, Written};
 pub use self::redis::{Redis, RedisAnswer, RedisFacts, RedisInfo, RedisRole, Replicated};
+pub use self::sentinel::{Follower, Group, Leader, Opinion, Replica, Sentinel, SentinelAnswer, Watch};
 pub use self::tcp::{Tcp, TcpAnswer};
 pub use self::verdict::{Outlook, Verdict};
 pub use self::version::VersionRange;
@@ -86,6 +92,10 @@ pub enum Check {
     Exec(Exec),
     /// Redis answers, keeps what is written, and has the role claimed.
     Redis(Redis),
+    /// Sentinels agree on a Redis master, it leads, and its replicas have what is written to it.
+    Sentinel(Sentinel),
+    /// Whoever takes writes is deleted, another takes them, and nothing that was acknowledged is lost.
+    Failover(Failover),
     /// PostgreSQL answers, keeps what is committed, and has the role claimed.
     Postgres(Postgres),
 }
@@ -104,7 +114,7 @@ impl Check {
     #[must_use]
     pub const fn pace(&self) -> Pace {
         match self {
-            Self::Namespace(_) | Self::Workload(_) | Self::Job(_) | Self::HelmTest(_) => Pace::Once,
+            Self::Namespace(_) | Self::Workload(_) | Self::Job(_) | Self::HelmTest(_) | Self::Failover(_) => Pace::Once,
             Self::Crd(_)
             | Self::Operator(_)
             | Self::Dns(_)
@@ -112,6 +122,7 @@ impl Check {
             | Self::Tcp(_)
             | Self::Exec(_)
             | Self::Redis(_)
+            | Self::Sentinel(_)
             | Self::Postgres(_) => Pace::Repeated,
         }
     }
@@ -120,7 +131,7 @@ impl Check {
     #[must_use]
     pub const fn runs_something(&self) -> bool {
         match self {
-            Self::Job(_) | Self::HelmTest(_) => true,
+            Self::Job(_) | Self::HelmTest(_) | Self::Failover(_) => true,
             Self::Namespace(_)
             | Self::Crd(_)
             | Self::Workload(_)
@@ -130,8 +141,15 @@ impl Check {
             | Self::Tcp(_)
             | Self::Exec(_)
             | Self::Redis(_)
+            | Self::Sentinel(_)
             | Self::Postgres(_) => false,
         }
+    }
+
+    /// Whether something is taken from the component for it: it is looked at last, once all else that is claimed has held.
+    #[must_use]
+    pub const fn disrupts(&self) -> bool {
+        matches!(self, Self::Failover(_))
     }
 
     /// Whether the claim is that we are kept out.
@@ -149,7 +167,9 @@ impl Check {
             | Self::Job(_)
             | Self::HelmTest(_)
             | Self::Dns(_)
-            | Self::Exec(_) => return false,
+            | Self::Exec(_)
+            | Self::Sentinel(_)
+            | Self::Failover(_) => return false,
         };
         expect == Access::Denied
     }
@@ -169,6 +189,8 @@ impl Check {
             Self::Tcp(_) => "tcp",
             Self::Exec(_) => "exec",
             Self::Redis(_) => "redis",
+            Self::Sentinel(_) => "sentinel",
+            Self::Failover(_) => "failover",
             Self::Postgres(_) => "postgres",
         }
     }

@@ -6,6 +6,8 @@
 //! - What is not installed (off, provided, not asked for) is transparent: what needs it waits for what it would itself
 //!   have waited for. So a need of something that is off is met, and the order beyond it is kept; that it is off is an
 //!   omission, which the verdict tells of.
+//! - A check that takes something away from a component comes after its other checks, and not where others have filled the
+//!   cluster.
 //! - Filters on checks pick what the checks stand on, no more. The deploy budget is a claim about a whole suite: it is
 //!   judged only where the whole suite is installed.
 
@@ -23,6 +25,9 @@ use crate::suite::{Catalog, CheckSpec, Component, ComponentName, Install, Suite,
 
 /// The name of a suite's budget step, for patterns over checks.
 pub const DEPLOY_BUDGET: &str = "deploy-budget";
+
+/// Why a check that takes something away is left out where somebody else has filled the cluster.
+const DISRUPTS: &str = "it deletes a pod, and with --installed nothing is taken away";
 
 type Steps = BTreeSet<StepId>;
 
@@ -247,15 +252,22 @@ impl<'a> Graph<'a> {
         if !self.scope.asked.contains(&suite.name) {
             return Ok(());
         }
-        for check in component.checks.values() {
+        // What takes something away from a component that others look at comes last, one after the other.
+        let mut before = held.clone();
+        let (last, first): (Vec<_>, Vec<_>) = component.checks.values().partition(|check| check.check.disrupts());
+        for check in first.into_iter().chain(last) {
             let mut place = place(suite, component);
             place.check = Some(check.name.clone());
             let taken = self.scope.takes(suite, component, check);
             let reason = match &off {
                 _ if !taken => "not selected".to_owned(),
                 Some(reason) => reason.clone(),
+                None if check.check.disrupts() && self.scope.extent == Extent::Installed => DISRUPTS.to_owned(),
                 None => {
-                    self.add(check_step(suite, component, check, held))?;
+                    let stands_on = if check.check.disrupts() { &before } else { held };
+                    let step = check_step(suite, component, check, stands_on);
+                    before.insert(step.id.clone());
+                    self.add(step)?;
                     continue;
                 }
             };

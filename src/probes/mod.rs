@@ -8,6 +8,7 @@ mod crd;
 mod credential;
 mod dns;
 mod exec;
+mod failover;
 mod helm_test;
 mod http;
 mod job;
@@ -18,6 +19,7 @@ mod postgres;
 mod reach;
 mod redis;
 mod running;
+mod sentinel;
 #[cfg(test)]
 mod stand;
 mod tcp;
@@ -154,6 +156,8 @@ impl Prober {
             Check::Tcp(claim) => judged(claim, tcp::observe(claim, site).await),
             Check::Exec(claim) => judged(claim, exec::observe(claim, site).await),
             Check::Redis(claim) => judged(claim, redis::observe(claim, site).await),
+            Check::Sentinel(claim) => judged(claim, sentinel::observe(claim, site).await),
+            Check::Failover(claim) => judged(claim, failover::observe(claim, site).await),
             Check::Postgres(claim) => judged(claim, postgres::observe(claim, site).await),
         }
     }

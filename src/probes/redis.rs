@@ -1,5 +1,6 @@
 //! Twin of `checks/redis.rs`.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -59,27 +60,39 @@ async fn visit(claim: &Redis, site: &Site<'_>, follower: &Follower) -> Result<Re
     Ok(RedisAnswer::Open(facts))
 }
 
-struct Login<'a> {
-    user: Option<&'a str>,
-    password: Option<&'a str>,
+/// As whom we come.
+pub(super) struct Login<'a> {
+    pub(super) user: Option<&'a str>,
+    pub(super) password: Option<&'a str>,
 }
 
-struct Refusal {
-    command: String,
-    error: String,
+/// A command that got an error, in the server's words.
+pub(super) struct Refusal {
+    pub(super) command: String,
+    pub(super) error: String,
+}
+
+/// Whether a key was there, and how long after it was first asked for that was found out.
+pub(super) struct Appearance {
+    pub(super) is_there: bool,
+    pub(super) after_ms: u64,
 }
 
 /// A server that let us in. Its connection ends when it is dropped.
-struct Server<'a> {
-    at: &'a Address,
+pub(super) struct Server {
+    at: Address,
     connection: MultiplexedConnection,
     fate: Fate,
     _driver: AbortOnDropHandle<()>,
 }
 
-impl<'a> Server<'a> {
+impl Server {
     /// Logs in where there is a password, and asks for a PONG.
-    async fn enter(at: &'a Address, login: &Login<'_>, site: &Site<'_>) -> Result<Result<Self, Refusal>, Unmet> {
+    pub(super) async fn enter(
+        at: &Address,
+        login: &Login<'_>,
+        site: &Site<'_>,
+    ) -> Result<Result<Self, Refusal>, Unmet> {
         let stream = site.dial(at).await?;
         let fate = stream.fate();
         // Nothing is asked while connecting, so that each refusal arrives in the server's own words. The look is
@@ -89,7 +102,8 @@ impl<'a> Server<'a> {
         let (connection, driver) = MultiplexedConnection::new_with_config(&bare, stream, unbounded)
             .await
             .map_err(|error| broke(at, &fate, &error))?;
-        let mut server = Self { at, connection, fate, _driver: AbortOnDropHandle::new(tokio::spawn(driver)) };
+        let mut server =
+            Self { at: at.clone(), connection, fate, _driver: AbortOnDropHandle::new(tokio::spawn(driver)) };
         if let Some(password) = login.password {
             let mut auth = cmd("AUTH");
             if let Some(user) = login.user {
@@ -106,18 +120,18 @@ impl<'a> Server<'a> {
     }
 
     /// One command. The inner error is the server's: its code, then its words.
-    async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<Result<T, String>, Unmet> {
+    pub(super) async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<Result<T, String>, Unmet> {
         match command.query_async(&mut self.connection).await {
             Ok(answer) => Ok(Ok(answer)),
             Err(error) if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
                 Ok(Err(server_words(&error)))
             }
-            Err(error) => Err(broke(self.at, &self.fate, &error)),
+            Err(error) => Err(broke(&self.at, &self.fate, &error)),
         }
     }
 
     /// Writes a key and reads it back.
-    async fn write(&mut self, key: &str) -> Result<Written, Unmet> {
+    pub(super) async fn write(&mut self, key: &str) -> Result<Written, Unmet> {
         let mut set = cmd("SET");
         set.arg(key).arg(key).arg("EX").arg(KEY_LIVES_SECONDS);
         if let Err(error) = self.ask::<redis::Value>(&set).await? {
@@ -129,6 +143,29 @@ impl<'a> Server<'a> {
             Ok(None) => Written::Lost("no such key".to_owned()),
             Err(error) => Written::Lost(format!("an error in place of the key: {error}")),
         })
+    }
+
+    /// Waits until a key is there that was written elsewhere, no longer than this; meanwhile it is told how long it is missing.
+    pub(super) async fn awaits(
+        &mut self,
+        key: &str,
+        patience: Duration,
+        missing: impl Fn(u64) + Send,
+    ) -> Result<Result<Appearance, String>, Unmet> {
+        let since = Instant::now();
+        loop {
+            let found = self.ask::<Option<String>>(cmd("GET").arg(key)).await?;
+            let after_ms = whole_millis(since.elapsed());
+            match found {
+                Ok(Some(found)) if found == key => return Ok(Ok(Appearance { is_there: true, after_ms })),
+                Ok(_) if since.elapsed() >= patience => return Ok(Ok(Appearance { is_there: false, after_ms })),
+                Ok(_) => {
+                    missing(after_ms);
+                    sleep(ASK_EVERY).await;
+                }
+                Err(error) => return Ok(Err(error)),
+            }
+        }
     }
 }
 
@@ -158,27 +195,21 @@ impl Follower {
             Err(Unmet::Obstacle(obstacle)) => return Ok(Replicated::Unmet(obstacle)),
             Err(unseen) => return Err(unseen),
         };
-        let (since, patience) = (Instant::now(), site.prober.hub.here(REPLICATES));
-        loop {
-            match server.ask::<Option<String>>(cmd("GET").arg(key)).await? {
-                Ok(Some(found)) if found == key => {
-                    // A user who may not ask has seen the key all the same.
-                    let info = server.ask::<String>(&cmd("INFO")).await?.unwrap_or_default();
-                    let is_master = field(&info, "role") == Some("master");
-                    return Ok(if is_master { Replicated::OnMaster } else { Replicated::Appeared });
-                }
-                Ok(_) => {
-                    let absent = Replicated::Absent { after_ms: whole_millis(since.elapsed()) };
-                    if since.elapsed() >= patience {
-                        return Ok(absent);
-                    }
-                    if let Some((_, so_far)) = self.state().as_mut() {
-                        *so_far = Some(absent);
-                    }
-                    sleep(ASK_EVERY).await;
-                }
-                Err(error) => return Ok(Replicated::Refused(error)),
+        let patience = site.prober.hub.here(REPLICATES);
+        let missing = |after_ms| {
+            if let Some((_, so_far)) = self.state().as_mut() {
+                *so_far = Some(Replicated::Absent { after_ms });
             }
+        };
+        match server.awaits(key, patience, missing).await? {
+            Ok(Appearance { is_there: true, .. }) => {
+                // A user who may not ask has seen the key all the same.
+                let info = server.ask::<String>(&cmd("INFO")).await?.unwrap_or_default();
+                let is_master = field(&info, "role") == Some("master");
+                Ok(if is_master { Replicated::OnMaster } else { Replicated::Appeared })
+            }
+            Ok(Appearance { is_there: false, after_ms }) => Ok(Replicated::Absent { after_ms }),
+            Err(error) => Ok(Replicated::Refused(error)),
         }
     }
 
@@ -188,27 +219,20 @@ impl Follower {
 }
 
 /// One field of what `INFO` says, a text of `name:value` lines.
-fn field<'a>(info: &'a str, wanted: &str) -> Option<&'a str> {
+pub(super) fn field<'a>(info: &'a str, wanted: &str) -> Option<&'a str> {
     info.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| *name == wanted).map(|(_, value)| value)
 }
 
 /// What `INFO` says.
-fn read_info(text: &str) -> Result<RedisInfo, String> {
+pub(super) fn read_info(text: &str) -> Result<RedisInfo, String> {
     let role = match field(text, "role") {
         Some("master") => RedisRole::Master,
         Some("slave") => RedisRole::Replica,
         Some(other) => return Err(format!("the role {other}, which is neither master nor slave")),
         None => return Err("no role".to_owned()),
     };
-    // `slave0:ip=10.0.0.2,port=6379,state=online,offset=42,lag=0`; other fields that begin so have no number.
-    let is_replica = |name: &str| name.strip_prefix("slave").is_some_and(|n| n.parse::<u32>().is_ok());
-    let replicas: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .filter(|(name, _)| is_replica(name))
-        .map(|(_, state)| state)
-        .collect();
-    let online = replicas.iter().filter(|state| state.split(',').any(|part| part == "state=online")).count();
+    let replicas = replicas(text);
+    let online = replicas.iter().filter(|replica| is_online(replica)).count();
     Ok(RedisInfo {
         version: field(text, "redis_version").map(str::to_owned),
         role,
@@ -216,6 +240,27 @@ fn read_info(text: &str) -> Result<RedisInfo, String> {
         online: u32::try_from(online).unwrap_or(u32::MAX),
         attached: u32::try_from(replicas.len()).unwrap_or(u32::MAX),
     })
+}
+
+/// The replicas that a master lists: `slave0:ip=10.0.0.2,port=6379,state=online,offset=42,lag=0`; other fields that begin so have
+/// no number.
+fn replicas(info: &str) -> Vec<HashMap<&str, &str>> {
+    let is_replica = |name: &str| name.strip_prefix("slave").is_some_and(|n| n.parse::<u32>().is_ok());
+    let lines = info.lines().filter_map(|line| line.split_once(':')).filter(|(name, _)| is_replica(name));
+    lines.map(|(_, state)| state.split(',').filter_map(|part| part.split_once('=')).collect()).collect()
+}
+
+fn is_online(replica: &HashMap<&str, &str>) -> bool {
+    replica.get("state") == Some(&"online")
+}
+
+/// Where a master says that its replicas are, of those that are online.
+pub(super) fn online(info: &str) -> Vec<(String, u16)> {
+    let place = |replica: HashMap<&str, &str>| {
+        let port = replica.get("port")?.parse().ok()?;
+        Some(((*replica.get("ip")?).to_owned(), port))
+    };
+    replicas(info).into_iter().filter(is_online).filter_map(place).collect()
 }
 
 fn server_words(error: &RedisError) -> String {
@@ -235,7 +280,6 @@ fn whole_millis(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::sync::Arc;
 
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};

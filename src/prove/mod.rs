@@ -11,6 +11,7 @@ mod component;
 mod crd;
 mod dns;
 mod exec;
+mod failover;
 mod helm_test;
 mod http;
 mod job;
@@ -21,6 +22,7 @@ mod postgres;
 mod proof;
 mod reach;
 mod redis;
+mod sentinel;
 mod tcp;
 mod weather;
 mod workload;
@@ -68,6 +70,11 @@ pub enum Deed {
     Server {
         /// Where; a name without a namespace is in that of the component.
         at: Address,
+        /// Its name.
+        fault: &'static str,
+    },
+    /// Every server of the component's namespace that knows a fault of this name has it.
+    Servers {
         /// Its name.
         fault: &'static str,
     },
@@ -224,6 +231,8 @@ pub fn of_check(check: &Check, setting: Setting<'_>) -> Vec<Case> {
         Check::Tcp(claim) => tcp::cases(claim, setting.in_a_row),
         Check::Exec(claim) => exec::cases(claim),
         Check::Redis(claim) => redis::cases(claim, setting.in_a_row),
+        Check::Sentinel(claim) => sentinel::cases(claim, setting.in_a_row),
+        Check::Failover(claim) => failover::cases(claim),
         Check::Postgres(claim) => postgres::cases(claim, setting.in_a_row),
     };
     cases.0.extend(weather::of_check(check).0);

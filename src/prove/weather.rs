@@ -44,7 +44,9 @@ pub(super) fn of_moment(before: &[Deed]) -> Cases {
 
 /// The weather that a check must bear: at the API server, and behind the address that it talks to.
 pub(super) fn of_check(check: &Check) -> Cases {
-    let mut cases = if check.runs_something() { of_api(&[]) } else { of_moment(&[]) };
+    // Who takes something away writes and asks; nothing is watched.
+    let watches = check.runs_something() && !check.disrupts();
+    let mut cases = if watches { of_api(&[]) } else { of_moment(&[]) };
     for at in addresses(check) {
         let Host::Service { name, namespace } = &at.host else { continue };
         let whose = Whose::within(namespace.as_deref(), name);
@@ -67,6 +69,7 @@ fn addresses(check: &Check) -> Vec<&Address> {
         // Who only knocks is gone before anything could befall the conversation.
         Check::Tcp(claim) if claim.expect == Access::Allowed && claim.answers.is_some() => vec![&claim.at],
         Check::Redis(claim) => std::iter::once(&claim.at).chain(&claim.replica).collect(),
+        Check::Sentinel(claim) => vec![&claim.at],
         Check::Postgres(claim) => vec![&claim.at],
         Check::Http(_)
         | Check::Tcp(_)
@@ -76,6 +79,7 @@ fn addresses(check: &Check) -> Vec<&Address> {
         | Check::Operator(_)
         | Check::Job(_)
         | Check::HelmTest(_)
+        | Check::Failover(_)
         | Check::Dns(_)
         | Check::Exec(_) => Vec::new(),
     }

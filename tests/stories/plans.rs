@@ -2,8 +2,9 @@
 
 use insta::assert_snapshot;
 use seaworthy::plan::{Extent, Selection, StepId, outline, plan};
+use seaworthy::suite::CheckSpec;
 
-use crate::catalog::{asking, asking_for, catalog, name, planned, refusal};
+use crate::catalog::{asking, asking_for, catalog, check, name, planned, refusal};
 
 const PLATFORM: &str = "
     bootstrap: namespaces dns~
@@ -60,6 +61,22 @@ fn every_step_comes_after_what_it_needs() {
             assert!(plan.steps.get_index_of(need).unwrap() < index, "{} before {need}", step.id);
         }
     }
+}
+
+#[test]
+fn what_takes_something_away_comes_last_and_not_at_all_where_others_have_filled_the_cluster() {
+    let mut catalog = catalog("data-plane: redis");
+    let spec = check(&mut catalog, "data-plane", "redis").clone();
+    let failover = serde_json::json!({ "failover": { "of": { "sentinel": { "at": "redis:26379" } } } });
+    let failover = CheckSpec { name: name("outlives"), check: serde_json::from_value(failover).unwrap(), ..spec };
+    catalog.suites[0].components[0].checks.shift_insert(0, failover.name.clone(), failover);
+    let whole = plan(&catalog, &asking(&[])).unwrap();
+    let outlives = whole.steps.values().find(|step| step.id.as_str() == "data-plane/redis/outlives").unwrap();
+    let needs: Vec<_> = outlives.needs.iter().map(ToString::to_string).collect();
+    assert_eq!(needs, ["data-plane/redis/answers", "data-plane/redis/settle"]);
+    let looked = plan(&catalog, &asking_for(&[], Extent::Installed)).unwrap();
+    let left: Vec<_> = looked.omissions.iter().map(|omission| (omission.reason.as_str(), omission.asked)).collect();
+    assert!(left.contains(&("it deletes a pod, and with --installed nothing is taken away", false)), "{left:?}");
 }
 
 #[test]

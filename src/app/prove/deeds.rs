@@ -175,6 +175,7 @@ impl<'a> Hand<'a> {
     async fn act(&self, deed: &Deed) -> Result<(), Hindrance> {
         let done = match deed {
             Deed::Server { at, fault } => self.afflict(at, fault).await,
+            Deed::Servers { fault } => self.afflict_all(fault).await,
             Deed::DnsServer { fault, all } => self.afflict_dns(fault, *all).await,
             Deed::Unhook { release, only } => self.unhook(release, only).await,
             Deed::Words(text) => {
@@ -234,6 +235,15 @@ impl<'a> Hand<'a> {
             return Err(format!("no server behind {at} can be made to show `{fault}`"));
         }
         Ok(())
+    }
+
+    async fn afflict_all(&self, fault: &str) -> Result<(), String> {
+        let pods = self.pods(self.namespace, "").await?;
+        let strike = |pod: &DynamicObject| self.rehearsal.afflict_server(self.namespace, &pod.name_any(), Some(fault));
+        match pods.iter().map(strike).sum::<usize>() {
+            0 => Err(format!("no server in {} can be made to show `{fault}`", self.namespace)),
+            _ => Ok(()),
+        }
     }
 
     async fn afflict_dns(&self, fault: &str, all: bool) -> Result<(), String> {

@@ -39,6 +39,9 @@ const PAUSE: Span = Span::millis(20);
 /// (the delay of `slow-start`).
 const LAUNCH: Span = Span::millis(1_800);
 
+/// The longest time without a write in a failover: less than where somebody else leads late (`elects-late`).
+const GAP: Span = Span::millis(2_500);
+
 /// What every trial of a proving needs.
 #[derive(Clone)]
 pub(super) struct Ground {
@@ -237,6 +240,9 @@ fn hasten(work: &mut CheckWork, is_weather: bool, ease: u32) {
         Pace::Once => times(WAIT, ease),
     };
     patience.look = times(shorter(patience.look, LOOK), ease);
+    if let Check::Failover(failover) = &mut work.spec.check {
+        failover.gap = failover.gap.min(GAP);
+    }
 }
 
 /// Were a launch given more time than this, one that is late would be in time.

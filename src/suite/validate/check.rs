@@ -65,6 +65,8 @@ fn with_images(cx: &Cx<'_>, check: Check) -> Check {
         | Check::Tcp(_)
         | Check::Exec(_)
         | Check::Redis(_)
+        | Check::Sentinel(_)
+        | Check::Failover(_)
         | Check::Postgres(_) => check,
     }
 }
@@ -87,6 +89,8 @@ fn files(check: &Check) -> Vec<(&'static [&'static str], &Path)> {
         | Check::Tcp(_)
         | Check::Exec(_)
         | Check::Redis(_)
+        | Check::Sentinel(_)
+        | Check::Failover(_)
         | Check::Postgres(_) => Vec::new(),
     }
 }
@@ -104,6 +108,14 @@ fn patience(
     if let Check::Job(job) = &probe.value {
         let place = cx.sources.within(probe.place, &["job", "launch"]);
         window.holds(cx, place, job.launch, "until the job is launched");
+    }
+    if let Check::Sentinel(sentinel) = &probe.value {
+        let place = cx.sources.within(probe.place, &["sentinel", "lag"]);
+        window.holds(cx, place, sentinel.lag, "until a written key is on every replica");
+    }
+    if let Check::Failover(failover) = &probe.value {
+        let place = cx.sources.within(probe.place, &["failover", "gap"]);
+        window.holds(cx, place, failover.gap, "without a write that is acknowledged");
     }
     match probe.value.pace() {
         Pace::Once => {

@@ -1,0 +1,210 @@
+//! Failover: whoever takes writes is deleted, another takes them, and nothing that was acknowledged is lost.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::continuity::Timeline;
+use super::reach::Faults;
+use super::{Claim, Sentinel, Verdict};
+use crate::number::count;
+use crate::span::Span;
+
+/// A claim that a system outlives the loss of whoever takes its writes. The pod is **deleted**, once everything else that is claimed
+/// of the component holds; make this claim where that may be done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Failover {
+    /// The system, as its own check claims it. That must hold before anything is done, and again in the end.
+    pub of: System,
+    /// The longest time in which no write may be acknowledged.
+    #[serde(default = "gap")]
+    pub gap: Span,
+    /// How often a write is tried.
+    #[serde(default = "every")]
+    pub every: Span,
+}
+
+/// What takes writes, and whose clients know where.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum System {
+    /// A Redis master that Sentinels watch.
+    Sentinel(Sentinel),
+}
+
+const fn gap() -> Span {
+    Span::secs(30)
+}
+
+const fn every() -> Span {
+    Span::millis(100)
+}
+
+/// What was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FailoverAnswer {
+    /// The system did not hold to begin with, in this way, and nothing was deleted.
+    NotBegun(Box<Verdict>),
+    /// Somebody was deleted.
+    Done(Passage),
+}
+
+/// What became of a system whose master was deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passage {
+    /// The pod that was deleted.
+    pub deleted: String,
+    /// When, in milliseconds since the first write was begun.
+    pub deleted_ms: u64,
+    /// Who took writes afterwards; `None` where nobody did.
+    pub successor: Option<String>,
+    /// All writes.
+    pub writes: Timeline,
+    /// When those were acknowledged that are not there any more, in milliseconds since the first was begun; `None` where they have
+    /// not been looked for.
+    pub lost_ms: Option<Vec<u64>>,
+    /// What the system's own claim came to in the end; `None` where that has not been looked at.
+    pub after: Option<Box<Verdict>>,
+}
+
+impl Claim for Failover {
+    type Answer = FailoverAnswer;
+
+    fn judge(&self, answer: &FailoverAnswer) -> Verdict {
+        let passage = match answer {
+            FailoverAnswer::NotBegun(verdict) => {
+                return match &**verdict {
+                    Verdict::Broken { expected, actual, .. } => {
+                        Verdict::broken(format!("before anything is deleted: {expected}"), actual)
+                    }
+                    Verdict::Unclear { why } => Verdict::unclear(why),
+                    Verdict::Held { .. } => Verdict::unclear("it holds, and nothing was deleted"),
+                };
+            }
+            FailoverAnswer::Done(passage) => passage,
+        };
+        let mut faults = Faults::default();
+        let gap = passage.writes.longest_gap();
+        let deleted = &passage.deleted;
+        match passage.successor {
+            None => faults.unless(
+                false,
+                format!("another takes writes after {deleted} is deleted"),
+                format!("nobody took a write after {deleted} was deleted, for {gap}"),
+            ),
+            Some(_) => faults.unless(
+                u128::from(gap.length_ms) <= self.gap.duration().as_millis(),
+                format!("no longer than {} without a write that is acknowledged", self.gap),
+                format!("no write was acknowledged for {gap}"),
+            ),
+        }
+        let acknowledged = passage.writes.acknowledged();
+        if let Some(first) = passage.lost_ms.iter().flatten().next() {
+            let when = match passage.deleted_ms.checked_sub(*first) {
+                Some(before) => format!("{} before {deleted} was deleted", Span::millis(before)),
+                None => format!("after {deleted} was deleted"),
+            };
+            let lost = passage.lost_ms.iter().flatten().count();
+            faults.unless(
+                false,
+                "every write that was acknowledged is kept",
+                format!(
+                    "{lost} of {} are gone, the first of them acknowledged {when}",
+                    count(acknowledged, "acknowledged write")
+                ),
+            );
+        }
+        match passage.after.as_deref() {
+            Some(Verdict::Broken { expected, actual, .. }) => {
+                faults.unless(false, format!("in the end: {expected}"), format!("in the end: {actual}"));
+            }
+            Some(Verdict::Unclear { why }) => return faults.or_unclear(format!("in the end: {why}")),
+            Some(Verdict::Held { .. }) => {}
+            None => faults.unless(!faults.is_empty(), "the system holds in the end", "that has not been looked at"),
+        }
+        let successor = passage.successor.as_deref().unwrap_or_default();
+        faults.or_held(format!(
+            "{deleted} was deleted, and {successor} took over: no write was acknowledged for {gap}, and of {} none is lost",
+            count(acknowledged, "acknowledged write")
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::continuity::Attempt;
+    use super::*;
+
+    fn claim() -> Failover {
+        serde_saphyr::from_str("{of: {sentinel: {at: 's:26379'}}, gap: 1s}").unwrap()
+    }
+
+    fn passage() -> Passage {
+        let attempt = |at_ms, refused: Option<&str>| Attempt { at_ms, refused: refused.map(str::to_owned) };
+        Passage {
+            deleted: "redis-0".to_owned(),
+            deleted_ms: 150,
+            successor: Some("redis-1:6379".to_owned()),
+            writes: Timeline(vec![
+                attempt(0, None),
+                attempt(100, None),
+                attempt(600, Some("refused")),
+                attempt(900, None),
+            ]),
+            lost_ms: Some(Vec::new()),
+            after: Some(Box::new(Verdict::held("all well"))),
+        }
+    }
+
+    fn actual(passage: Passage) -> String {
+        match claim().judge(&FailoverAnswer::Done(passage)) {
+            Verdict::Broken { actual, .. } => actual,
+            other @ (Verdict::Held { .. } | Verdict::Unclear { .. }) => panic!("not broken: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_passage_without_loss_and_in_time_holds() {
+        assert_eq!(
+            claim().judge(&FailoverAnswer::Done(passage())),
+            Verdict::held(
+                "redis-0 was deleted, and redis-1:6379 took over: no write was acknowledged for 800ms (refused, 1 time), \
+                 and of 3 acknowledged writes none is lost"
+            )
+        );
+    }
+
+    #[test]
+    fn each_part_of_a_passage_can_break_it() {
+        let late = Timeline(vec![Attempt { at_ms: 2_000, refused: None }]);
+        let red = Verdict::broken("1 replica", "redis-1:6379 has 0 online");
+        for (passage, said) in [
+            (
+                Passage { successor: None, ..passage() },
+                "nobody took a write after redis-0 was deleted, for 800ms (refused, 1 time)",
+            ),
+            (Passage { writes: late, ..passage() }, "no write was acknowledged for 2s"),
+            (
+                Passage { lost_ms: Some(vec![100]), ..passage() },
+                "1 of 3 acknowledged writes are gone, the first of them acknowledged 50ms before redis-0 was deleted",
+            ),
+            (Passage { after: Some(Box::new(red)), ..passage() }, "in the end: redis-1:6379 has 0 online"),
+            (Passage { after: None, ..passage() }, "that has not been looked at"),
+        ] {
+            assert_eq!(actual(passage), said);
+        }
+    }
+
+    #[test]
+    fn what_does_not_hold_to_begin_with_is_broken_and_what_cannot_be_seen_unclear() {
+        let begun = |verdict| claim().judge(&FailoverAnswer::NotBegun(Box::new(verdict)));
+        assert!(matches!(
+            begun(Verdict::broken("3 sentinels", "2 sentinels")),
+            Verdict::Broken { expected, .. } if expected == "before anything is deleted: 3 sentinels"
+        ));
+        assert!(matches!(begun(Verdict::unclear("no way")), Verdict::Unclear { .. }));
+        let unclear = Some(Box::new(Verdict::unclear("no way")));
+        let answer = FailoverAnswer::Done(Passage { after: unclear, ..passage() });
+        assert!(matches!(claim().judge(&answer), Verdict::Unclear { .. }));
+    }
+}
