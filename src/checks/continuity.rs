@@ -44,16 +44,20 @@ impl Timeline {
         self.0.last()?.refused.as_deref()
     }
 
-    /// The longest time in which no write was acknowledged; the first of them.
+    /// The longest time in which no write was acknowledged, from the last that was acknowledged before a moment; the first of them.
     #[must_use]
-    pub fn longest_gap(&self) -> Gap {
+    pub fn longest_gap(&self, from_ms: u64) -> Gap {
+        let acknowledged = |attempt: &Attempt| attempt.refused.is_none() && attempt.at_ms <= from_ms;
+        let first = self.0.iter().rposition(acknowledged).unwrap_or_default();
         let (mut longest, mut gap) = (Gap::default(), Gap::default());
-        for Attempt { at_ms, refused } in &self.0 {
+        for Attempt { at_ms, refused } in self.0.iter().skip(first) {
             gap.length_ms = at_ms.saturating_sub(gap.from_ms);
             if let Some(why) = refused {
                 *gap.refusals.entry(why.clone()).or_default() += 1;
             }
-            if gap.length_ms > longest.length_ms {
+            // What came before the first is not looked at.
+            let counts = *at_ms > from_ms || first == 0;
+            if counts && gap.length_ms > longest.length_ms {
                 longest = gap.clone();
             }
             if refused.is_none() {
@@ -96,7 +100,7 @@ mod tests {
         ]);
         assert_eq!(timeline.acknowledged(), 4);
         assert_eq!(timeline.last_refusal(), None);
-        let gap = timeline.longest_gap();
+        let gap = timeline.longest_gap(0);
         assert_eq!((gap.from_ms, gap.length_ms), (110, 400));
         assert_eq!(gap.to_string(), "400ms (connection refused, 2 times; READONLY, 1 time)");
     }
@@ -104,15 +108,22 @@ mod tests {
     #[test]
     fn a_gap_that_has_not_ended_counts_to_the_last_write() {
         let timeline = timeline(&[(10, None), (110, None), (1_110, Some("no answer")), (2_110, Some("no answer"))]);
-        let gap = timeline.longest_gap();
+        let gap = timeline.longest_gap(0);
         assert_eq!((gap.from_ms, gap.length_ms), (110, 2_000));
         assert_eq!(timeline.last_refusal(), Some("no answer"));
     }
 
     #[test]
     fn where_nothing_was_acknowledged_all_of_it_is_a_gap() {
-        assert_eq!(timeline(&[(50, Some("no answer")), (90, Some("no answer"))]).longest_gap().length_ms, 90);
-        assert_eq!(timeline(&[]).longest_gap(), Gap::default());
-        assert_eq!(timeline(&[(5, None)]).longest_gap().to_string(), "5ms");
+        assert_eq!(timeline(&[(50, Some("no answer")), (90, Some("no answer"))]).longest_gap(0).length_ms, 90);
+        assert_eq!(timeline(&[]).longest_gap(0), Gap::default());
+        assert_eq!(timeline(&[(5, None)]).longest_gap(0).to_string(), "5ms");
+    }
+
+    #[test]
+    fn what_was_before_the_last_acknowledgement_before_a_moment_is_no_gap() {
+        let timeline = timeline(&[(900, None), (1_000, None), (1_100, Some("refused")), (1_300, None)]);
+        let gap = timeline.longest_gap(1_050);
+        assert_eq!((gap.from_ms, gap.length_ms), (1_000, 300));
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::continuity::Timeline;
+use super::continuity::{Gap, Timeline};
 use super::reach::Faults;
 use super::{Claim, Sentinel, Verdict};
 use crate::number::count;
@@ -71,49 +71,25 @@ impl Claim for Failover {
     type Answer = FailoverAnswer;
 
     fn judge(&self, answer: &FailoverAnswer) -> Verdict {
-        let passage = match answer {
-            FailoverAnswer::NotBegun(verdict) => {
-                return match &**verdict {
-                    Verdict::Broken { expected, actual, .. } => {
-                        Verdict::broken(format!("before anything is deleted: {expected}"), actual)
-                    }
-                    Verdict::Unclear { why } => Verdict::unclear(why),
-                    Verdict::Held { .. } => Verdict::unclear("it holds, and nothing was deleted"),
-                };
-            }
-            FailoverAnswer::Done(passage) => passage,
-        };
+        match answer {
+            FailoverAnswer::NotBegun(verdict) => match &**verdict {
+                Verdict::Broken { expected, actual, .. } => {
+                    Verdict::broken(format!("before anything is deleted: {expected}"), actual)
+                }
+                Verdict::Unclear { why } => Verdict::unclear(why),
+                Verdict::Held { .. } => Verdict::unclear("it holds, and nothing was deleted"),
+            },
+            FailoverAnswer::Done(passage) => self.judge_passage(passage),
+        }
+    }
+}
+
+impl Failover {
+    fn judge_passage(&self, passage: &Passage) -> Verdict {
         let mut faults = Faults::default();
-        let gap = passage.writes.longest_gap();
-        let deleted = &passage.deleted;
-        match passage.successor {
-            None => faults.unless(
-                false,
-                format!("another takes writes after {deleted} is deleted"),
-                format!("nobody took a write after {deleted} was deleted, for {gap}"),
-            ),
-            Some(_) => faults.unless(
-                u128::from(gap.length_ms) <= self.gap.duration().as_millis(),
-                format!("no longer than {} without a write that is acknowledged", self.gap),
-                format!("no write was acknowledged for {gap}"),
-            ),
-        }
-        let acknowledged = passage.writes.acknowledged();
-        if let Some(first) = passage.lost_ms.iter().flatten().next() {
-            let when = match passage.deleted_ms.checked_sub(*first) {
-                Some(before) => format!("{} before {deleted} was deleted", Span::millis(before)),
-                None => format!("after {deleted} was deleted"),
-            };
-            let lost = passage.lost_ms.iter().flatten().count();
-            faults.unless(
-                false,
-                "every write that was acknowledged is kept",
-                format!(
-                    "{lost} of {} are gone, the first of them acknowledged {when}",
-                    count(acknowledged, "acknowledged write")
-                ),
-            );
-        }
+        let gap = passage.writes.longest_gap(passage.deleted_ms);
+        self.judge_succession(passage, &gap, &mut faults);
+        judge_loss(passage, &mut faults);
         match passage.after.as_deref() {
             Some(Verdict::Broken { expected, actual, .. }) => {
                 faults.unless(false, format!("in the end: {expected}"), format!("in the end: {actual}"));
@@ -122,12 +98,46 @@ impl Claim for Failover {
             Some(Verdict::Held { .. }) => {}
             None => faults.unless(!faults.is_empty(), "the system holds in the end", "that has not been looked at"),
         }
-        let successor = passage.successor.as_deref().unwrap_or_default();
+        let (deleted, successor) = (&passage.deleted, passage.successor.as_deref().unwrap_or_default());
         faults.or_held(format!(
             "{deleted} was deleted, and {successor} took over: no write was acknowledged for {gap}, and of {} none is lost",
-            count(acknowledged, "acknowledged write")
+            count(passage.writes.acknowledged(), "acknowledged write")
         ))
     }
+
+    fn judge_succession(&self, passage: &Passage, gap: &Gap, faults: &mut Faults) {
+        let deleted = &passage.deleted;
+        let another = format!("another takes writes after {deleted} is deleted");
+        let Some(successor) = &passage.successor else {
+            let actual = match passage.writes.last_refusal() {
+                Some(_) => format!("nobody took a write after {deleted} was deleted, for {gap}"),
+                None => format!("{deleted} was deleted and still took writes when the time was up"),
+            };
+            return faults.unless(false, another, actual);
+        };
+        faults.unless(successor != deleted, another, format!("{deleted} itself came back, and took them"));
+        faults.unless(
+            u128::from(gap.length_ms) <= self.gap.duration().as_millis(),
+            format!("no longer than {} without a write that is acknowledged", self.gap),
+            format!("no write was acknowledged for {gap}"),
+        );
+    }
+}
+
+fn judge_loss(passage: &Passage, faults: &mut Faults) {
+    let kept = "every write that was acknowledged is kept";
+    let Some(lost) = &passage.lost_ms else {
+        // Where nobody took writes, nobody could be asked.
+        return faults.unless(passage.successor.is_none(), kept, "they have not been asked for");
+    };
+    let Some(first) = lost.first() else { return };
+    let deleted = &passage.deleted;
+    let when = match passage.deleted_ms.checked_sub(*first) {
+        Some(before) => format!("{} before {deleted} was deleted", Span::millis(before)),
+        None => format!("after {deleted} was deleted"),
+    };
+    let all = count(passage.writes.acknowledged(), "acknowledged write");
+    faults.unless(false, kept, format!("{} of {all} are gone, the first of them acknowledged {when}", lost.len()));
 }
 
 #[cfg(test)]
@@ -144,7 +154,7 @@ mod tests {
         Passage {
             deleted: "redis-0".to_owned(),
             deleted_ms: 150,
-            successor: Some("redis-1:6379".to_owned()),
+            successor: Some("redis-1".to_owned()),
             writes: Timeline(vec![
                 attempt(0, None),
                 attempt(100, None),
@@ -168,7 +178,7 @@ mod tests {
         assert_eq!(
             claim().judge(&FailoverAnswer::Done(passage())),
             Verdict::held(
-                "redis-0 was deleted, and redis-1:6379 took over: no write was acknowledged for 800ms (refused, 1 time), \
+                "redis-0 was deleted, and redis-1 took over: no write was acknowledged for 800ms (refused, 1 time), \
                  and of 3 acknowledged writes none is lost"
             )
         );
@@ -176,20 +186,27 @@ mod tests {
 
     #[test]
     fn each_part_of_a_passage_can_break_it() {
-        let late = Timeline(vec![Attempt { at_ms: 2_000, refused: None }]);
+        let mut late = passage().writes;
+        late.0[3].at_ms = 2_100;
         let red = Verdict::broken("1 replica", "redis-1:6379 has 0 online");
         for (passage, said) in [
             (
                 Passage { successor: None, ..passage() },
                 "nobody took a write after redis-0 was deleted, for 800ms (refused, 1 time)",
             ),
-            (Passage { writes: late, ..passage() }, "no write was acknowledged for 2s"),
+            (Passage { writes: late, ..passage() }, "no write was acknowledged for 2s (refused, 1 time)"),
             (
                 Passage { lost_ms: Some(vec![100]), ..passage() },
                 "1 of 3 acknowledged writes are gone, the first of them acknowledged 50ms before redis-0 was deleted",
             ),
             (Passage { after: Some(Box::new(red)), ..passage() }, "in the end: redis-1:6379 has 0 online"),
             (Passage { after: None, ..passage() }, "that has not been looked at"),
+            (Passage { successor: Some("redis-0".to_owned()), ..passage() }, "redis-0 itself came back, and took them"),
+            (Passage { lost_ms: None, ..passage() }, "they have not been asked for"),
+            (
+                Passage { successor: None, writes: Timeline(passage().writes.0[..2].to_vec()), ..passage() },
+                "redis-0 was deleted and still took writes when the time was up",
+            ),
         ] {
             assert_eq!(actual(passage), said);
         }

@@ -89,6 +89,8 @@ pub struct Watch {
     pub flags: String,
     /// How many Sentinels watch it, with this one.
     pub sentinels: u32,
+    /// How many replicas it could let lead in place of the master.
+    pub heirs: u32,
     /// Whether so many of them are there that a failover could be decided; else the words (`SENTINEL CKQUORUM`).
     pub quorum: Result<(), String>,
 }
@@ -222,6 +224,12 @@ impl Sentinel {
             format!("sentinel {pod} knows of {wanted}"),
             format!("sentinel {pod} knows of {}", watch.sentinels),
         );
+        let heirs = count(self.replicas as usize, "replica");
+        faults.unless(
+            watch.heirs >= self.replicas,
+            format!("sentinel {pod} could let {heirs} lead"),
+            format!("sentinel {pod} could let {} lead in place of the master", count(watch.heirs as usize, "replica")),
+        );
     }
 
     fn judge_group(&self, Group { place, master }: &Group, faults: &mut Faults) {
@@ -299,7 +307,14 @@ mod tests {
     }
 
     fn watch() -> Watch {
-        Watch { host: "10.0.0.1".to_owned(), port: 6379, flags: "master".to_owned(), sentinels: 3, quorum: Ok(()) }
+        Watch {
+            host: "10.0.0.1".to_owned(),
+            port: 6379,
+            flags: "master".to_owned(),
+            sentinels: 3,
+            heirs: 2,
+            quorum: Ok(()),
+        }
     }
 
     fn follower(place: &str) -> Replica {
@@ -348,11 +363,13 @@ mod tests {
         let loopback = Watch { host: "127.0.0.1".to_owned(), ..watch() };
         let down = Watch { flags: "s_down,master,disconnected".to_owned(), ..watch() };
         let alone = Watch { sentinels: 1, ..watch() };
+        let childless = Watch { heirs: 0, ..watch() };
         let few = Watch { quorum: Err("NOQUORUM 1 usable Sentinels.".to_owned()), ..watch() };
         for (second, said) in [
             (Ok(other), "sentinel s-0 names 10.0.0.1:6379, and sentinel s-1 names 10.0.0.9:6379"),
             (Ok(down), "sentinel s-1 sees mymaster at 10.0.0.1:6379 as s_down, disconnected"),
             (Ok(alone), "sentinel s-1 knows of 1"),
+            (Ok(childless), "sentinel s-1 could let 0 replicas lead in place of the master"),
             (Ok(few), "sentinel s-1 says: NOQUORUM 1 usable Sentinels."),
             (Err("it does not answer".to_owned()), "sentinel s-1 says: it does not answer"),
         ] {

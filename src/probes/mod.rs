@@ -18,6 +18,7 @@ mod operator;
 mod postgres;
 mod reach;
 mod redis;
+mod replica;
 mod running;
 mod sentinel;
 #[cfg(test)]

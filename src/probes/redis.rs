@@ -1,7 +1,6 @@
 //! Twin of `checks/redis.rs`.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -10,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::reach::{Unmet, silent};
+use super::replica::{ASK_EVERY, Follower};
 use super::{Site, Unseen, credential, token};
 use crate::checks::{Address, Redis, RedisAnswer, RedisFacts, RedisInfo, RedisRole, Replicated, Written};
 use crate::tunnel::Fate;
@@ -17,21 +17,23 @@ use crate::tunnel::Fate;
 /// A key of ours goes away by itself, should the run end before it is removed.
 const KEY_LIVES_SECONDS: u64 = 60;
 
-/// How long a written key may take to appear on a replica, and how often it is asked for: a replica cannot be watched.
+/// How long a written key may take to appear on a replica.
 const REPLICATES: Duration = Duration::from_secs(5);
-const ASK_EVERY: Duration = Duration::from_millis(20);
 
 pub(super) async fn observe(claim: &Redis, site: &Site<'_>) -> Result<RedisAnswer, Unseen> {
     let follower = Follower::default();
-    let silence = || match follower.unanswered(claim) {
-        Some(facts) => RedisAnswer::Open(facts),
-        None => RedisAnswer::Unmet(silent("redis", &claim.at)),
+    let silence = || {
+        let facts = claim.replica.as_ref().and_then(|replica| {
+            let (facts, replicated) = follower.unanswered(|| silent("redis", replica))?;
+            Some(RedisFacts { replicated: Some(replicated), ..facts })
+        });
+        facts.map_or_else(|| RedisAnswer::Unmet(silent("redis", &claim.at)), RedisAnswer::Open)
     };
     let seen = site.hearing(claim, silence, visit(claim, site, &follower)).await;
     seen.or_else(|unmet| unmet.answer(RedisAnswer::Unmet))
 }
 
-async fn visit(claim: &Redis, site: &Site<'_>, follower: &Follower) -> Result<RedisAnswer, Unmet> {
+async fn visit(claim: &Redis, site: &Site<'_>, follower: &Follower<RedisFacts>) -> Result<RedisAnswer, Unmet> {
     let password = credential::resolve_any(claim.password.as_ref(), site).await?;
     let login = Login { user: claim.user.as_deref(), password: password.as_deref() };
     let mut server = match Server::enter(&claim.at, &login, site).await? {
@@ -52,7 +54,7 @@ async fn visit(claim: &Redis, site: &Site<'_>, follower: &Follower) -> Result<Re
         facts.written = Some(written.clone());
         if let (Written::Kept, Some(replica)) = (written, &claim.replica) {
             follower.begin(&facts);
-            facts.replicated = Some(follower.awaits(replica, &key, &login, site).await?);
+            facts.replicated = Some(awaits(follower, replica, &key, &login, site).await?);
         }
         // A user who may not delete has left a key that goes away by itself.
         server.ask::<redis::Value>(cmd("DEL").arg(&key)).await?.ok();
@@ -169,52 +171,30 @@ impl Server {
     }
 }
 
-/// How far looking for a key on a replica has come, should the time run out meanwhile.
-#[derive(Default)]
-struct Follower(Mutex<Option<(RedisFacts, Option<Replicated>)>>);
-
-impl Follower {
-    /// From now on it is the replica that is waited for; so much has been seen before.
-    fn begin(&self, facts: &RedisFacts) {
-        *self.state() = Some((facts.clone(), None));
-    }
-
-    /// What there is to say as long as the replica says no more; `None` where it has not been asked yet.
-    fn unanswered(&self, claim: &Redis) -> Option<RedisFacts> {
-        let (facts, so_far) = self.state().clone()?;
-        let replica = claim.replica.as_ref()?;
-        let replicated = so_far.unwrap_or_else(|| Replicated::Unmet(silent("redis", replica)));
-        Some(RedisFacts { replicated: Some(replicated), ..facts })
-    }
-
-    /// Waits for a key.
-    async fn awaits(&self, at: &Address, key: &str, login: &Login<'_>, site: &Site<'_>) -> Result<Replicated, Unmet> {
-        let mut server = match Server::enter(at, login, site).await {
-            Ok(Ok(server)) => server,
-            Ok(Err(Refusal { error, .. })) => return Ok(Replicated::Refused(error)),
-            Err(Unmet::Obstacle(obstacle)) => return Ok(Replicated::Unmet(obstacle)),
-            Err(unseen) => return Err(unseen),
-        };
-        let patience = site.prober.hub.here(REPLICATES);
-        let missing = |after_ms| {
-            if let Some((_, so_far)) = self.state().as_mut() {
-                *so_far = Some(Replicated::Absent { after_ms });
-            }
-        };
-        match server.awaits(key, patience, missing).await? {
-            Ok(Appearance { is_there: true, .. }) => {
-                // A user who may not ask has seen the key all the same.
-                let info = server.ask::<String>(&cmd("INFO")).await?.unwrap_or_default();
-                let is_master = field(&info, "role") == Some("master");
-                Ok(if is_master { Replicated::OnMaster } else { Replicated::Appeared })
-            }
-            Ok(Appearance { is_there: false, after_ms }) => Ok(Replicated::Absent { after_ms }),
-            Err(error) => Ok(Replicated::Refused(error)),
+/// Waits for a key on a replica.
+async fn awaits(
+    follower: &Follower<RedisFacts>,
+    at: &Address,
+    key: &str,
+    login: &Login<'_>,
+    site: &Site<'_>,
+) -> Result<Replicated, Unmet> {
+    let mut server = match Server::enter(at, login, site).await {
+        Ok(Ok(server)) => server,
+        Ok(Err(Refusal { error, .. })) => return Ok(Replicated::Refused(error)),
+        Err(Unmet::Obstacle(obstacle)) => return Ok(Replicated::Unmet(obstacle)),
+        Err(unseen) => return Err(unseen),
+    };
+    let patience = site.prober.hub.here(REPLICATES);
+    match server.awaits(key, patience, |after_ms| follower.missing(after_ms)).await? {
+        Ok(Appearance { is_there: true, .. }) => {
+            // A user who may not ask has seen the key all the same.
+            let info = server.ask::<String>(&cmd("INFO")).await?.unwrap_or_default();
+            let is_master = field(&info, "role") == Some("master");
+            Ok(if is_master { Replicated::OnMaster } else { Replicated::Appeared })
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, Option<(RedisFacts, Option<Replicated>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Appearance { is_there: false, after_ms }) => Ok(Replicated::Absent { after_ms }),
+        Err(error) => Ok(Replicated::Refused(error)),
     }
 }
 
@@ -280,7 +260,7 @@ fn whole_millis(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
 
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
     use tokio::net::TcpStream;

@@ -17,6 +17,6 @@ pub(super) fn cases(claim: &Failover) -> Cases {
     cases.broken("elects-late", without_return("elects-late"), ["no write was acknowledged for"]);
     cases.broken("successor-lacks-writes", all("leads-empty"), ["acknowledged writes are gone"]);
     let few = "the replicas that it claims are there without who was deleted (`replicas`)";
-    cases.broken_if(system.replicas > 1, "does-not-come-back", unplaced, "in the end: redis", few);
+    cases.broken_if(system.replicas > 1, "does-not-come-back", unplaced, "in the end: ", few);
     cases
 }

@@ -25,6 +25,7 @@ pub(super) fn cases(claim: &Sentinel, in_a_row: u32) -> Cases {
     cases.broken("loses-writes", all("loses-writes"), ["took a write and then had no such key"]);
     let counts = claim.replicas > 0;
     let none = "it claims no replica (`replicas`)";
+    cases.broken_if(counts, "no-heirs", at("no-heirs"), "could let 0 replicas lead", none);
     cases.broken_if(counts, "link-down", all("link-down"), "has 0 online", none);
     cases.broken_if(counts, "does-not-replicate", all("does-not-replicate"), "had no key", none);
     cases.0.extend(reach::cases(&claim.at, Access::Allowed, claim.password.as_ref()).0);

@@ -128,9 +128,15 @@ impl Dialer {
     pub async fn known_as(&self, host: &str, port: u16, namespace: &str) -> Result<Address, DialError> {
         let pods: Api<Pod> = Api::namespaced(self.hub.client().clone(), namespace);
         let pods = asked(pods.list(&ListParams::default()), &format!("list the pods in {namespace}")).await?;
-        target::known_as(host, &pods.items, namespace)
+        if let Some(host) = target::known_as(host, &pods.items, namespace) {
+            return Ok(Address { host, port });
+        }
+        let services: Api<Service> = Api::namespaced(self.hub.client().clone(), namespace);
+        let services =
+            asked(services.list(&ListParams::default()), &format!("list the Services in {namespace}")).await?;
+        target::with_address(host, &services.items)
             .map(|host| Address { host, port })
-            .ok_or_else(|| DialError::Missing(format!("no pod in {namespace} has the address {host}")))
+            .ok_or_else(|| DialError::Missing(format!("no pod and no Service in {namespace} has the address {host}")))
     }
 
     async fn forward(&self, target: Target) -> Result<Forward, DialError> {

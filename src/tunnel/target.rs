@@ -68,11 +68,9 @@ pub(super) fn targets(service: &Service, slices: &[EndpointSlice], port: u16) ->
 pub(super) fn known_as(host: &str, pods: &[Pod], namespace: &str) -> Option<Host> {
     let pod = |name: &str, namespace: &str| Host::Pod { name: name.to_owned(), namespace: Some(namespace.to_owned()) };
     let name_of = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
-    if host.parse::<IpAddr>().is_ok() {
-        return pods
-            .iter()
-            .find(|pod| address(pod).as_deref() == Some(host))
-            .map(|found| pod(&name_of(found), namespace));
+    if let Ok(wanted) = host.parse::<IpAddr>() {
+        let found = pods.iter().find(|found| addresses(found).any(|address| address == wanted));
+        return found.map(|found| pod(&name_of(found), namespace));
     }
     let name = host.trim_end_matches('.').trim_end_matches(".cluster.local").trim_end_matches(".svc");
     let mut labels = name.split('.');
@@ -195,6 +193,31 @@ pub(super) fn address(pod: &Pod) -> Option<String> {
     Some(if address.contains(':') { format!("[{address}]") } else { address.clone() })
 }
 
+/// All addresses of a pod that has not ended.
+fn addresses(pod: &Pod) -> impl Iterator<Item = IpAddr> {
+    let status = pod.status.iter().filter(|status| !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")));
+    let written = status.flat_map(|status| {
+        status
+            .pod_ip
+            .iter()
+            .map(String::as_str)
+            .chain(status.pod_ips.iter().flatten().map(|address| address.ip.as_str()))
+    });
+    written.filter_map(|address| address.parse().ok())
+}
+
+/// The Service that has this address.
+pub(super) fn with_address(host: &str, services: &[Service]) -> Option<Host> {
+    let wanted: IpAddr = host.parse().ok()?;
+    let has = |service: &&Service| {
+        let spec = service.spec.iter();
+        let mut written = spec.flat_map(|spec| spec.cluster_ip.iter().chain(spec.cluster_ips.iter().flatten()));
+        written.any(|address| address.parse() == Ok(wanted))
+    };
+    let found = services.iter().find(has)?;
+    Some(Host::Service { name: found.metadata.name.clone()?, namespace: found.metadata.namespace.clone() })
+}
+
 /// A pod and what keeps it from being an endpoint: `redis-0 is Pending (ImagePullBackOff)`.
 pub(super) fn standing(pod: &Pod) -> String {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
@@ -305,7 +328,10 @@ mod tests {
     fn a_server_is_known_by_its_pods_address_by_its_pods_name_or_by_a_service() {
         let pods = [
             pod("redis-0", &json!({"phase": "Running", "podIP": "10.0.0.1"})),
-            pod("redis-1", &json!({"phase": "Running", "podIP": "10.0.0.2"})),
+            pod(
+                "redis-1",
+                &json!({"phase": "Running", "podIP": "10.0.0.2", "podIPs": [{"ip": "10.0.0.2"}, {"ip": "fd00::2"}]}),
+            ),
             pod("done", &json!({"phase": "Succeeded", "podIP": "10.0.0.3"})),
         ];
         let known = |host: &str| known_as(host, &pods, "data").map(|host| Address { host, port: 1 }.to_string());
@@ -313,6 +339,7 @@ mod tests {
             ("10.0.0.2", Some("pod/redis-1.data:1")),
             ("10.0.0.3", None),
             ("10.0.0.9", None),
+            ("fd00::2", Some("pod/redis-1.data:1")),
             ("redis-0.redis.data.svc.cluster.local", Some("pod/redis-0.data:1")),
             ("redis-0.redis.data.svc.", Some("pod/redis-0.data:1")),
             ("redis-0.redis", Some("pod/redis-0.data:1")),
@@ -323,6 +350,13 @@ mod tests {
         ] {
             assert_eq!(known(host).as_deref(), address, "{host}");
         }
+        let announced =
+            [service(&json!({"clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7", "fd00::7"], "ports": []}))];
+        for host in ["10.96.0.7", "fd00::7"] {
+            let own = Host::Service { name: "redis".to_owned(), namespace: Some("data".to_owned()) };
+            assert_eq!(with_address(host, &announced), Some(own));
+        }
+        assert_eq!(with_address("10.96.0.8", &announced), None);
     }
 
     #[test]

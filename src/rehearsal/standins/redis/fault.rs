@@ -55,6 +55,8 @@ pub(crate) enum Fault {
     NoQuorum,
     /// As a Sentinel it has not heard of the others.
     KnowsFewer,
+    /// As a Sentinel it has been told by every replica that it must not lead.
+    NoHeirs,
     /// As a Sentinel it lets nobody lead in place of a master that is gone.
     NeverElects,
     /// As a Sentinel it takes long until it believes that a master is gone.
@@ -92,6 +94,7 @@ impl Fault {
         Self::SeesItDown,
         Self::NoQuorum,
         Self::KnowsFewer,
+        Self::NoHeirs,
         Self::NeverElects,
         Self::ElectsLate,
         Self::LeadsEmpty,
@@ -126,6 +129,7 @@ impl Fault {
             Self::SeesItDown => "sees-it-down",
             Self::NoQuorum => "no-quorum",
             Self::KnowsFewer => "knows-fewer",
+            Self::NoHeirs => "no-heirs",
             Self::NeverElects => "never-elects",
             Self::ElectsLate => "elects-late",
             Self::LeadsEmpty => "leads-empty",

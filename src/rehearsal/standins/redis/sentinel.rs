@@ -27,6 +27,8 @@ pub(super) struct Watched {
     is_down: bool,
     /// How many of them it reaches.
     usable: u32,
+    /// Whether no replica may lead.
+    is_childless: bool,
 }
 
 impl Watched {
@@ -55,6 +57,7 @@ impl Server {
             sentinels,
             is_down: false,
             usable: sentinels,
+            is_childless: false,
         });
     }
 
@@ -96,6 +99,7 @@ impl Server {
                 Some(Fault::NamesLoopback) => "127.0.0.1".clone_into(&mut watched.ip),
                 Some(Fault::SeesItDown) => watched.is_down = true,
                 Some(Fault::NoQuorum) => watched.usable = watched.quorum.saturating_sub(1),
+                Some(Fault::NoHeirs) => watched.is_childless = true,
                 Some(Fault::KnowsFewer) => watched.sentinels = 1,
                 Some(_) | None => {}
             }
@@ -186,7 +190,7 @@ fn replicas(watched: &Watched) -> Vec<Reply> {
             ("master-link-status", if master.is_stopped() { "err" } else { "ok" }.to_owned()),
             ("master-host", watched.ip.clone()),
             ("master-port", watched.port.to_string()),
-            ("slave-priority", "100".to_owned()),
+            ("slave-priority", if watched.is_childless { "0" } else { "100" }.to_owned()),
             ("slave-repl-offset", follower.offset.to_string()),
         ])
     };
