@@ -4,8 +4,8 @@
 //! - Never: taste. Each rule is about a part that the judge or the probe cannot take into account.
 
 use super::{
-    Absence, Access, Check, Crd, Dns, Host, Http, Namespace, Operator, Postgres, Redis, RedisRole, Sentinel, System,
-    Tcp, Workload,
+    Absence, Access, Address, Check, Crd, Dns, Host, Http, Namespace, Operator, Postgres, PostgresRole, Redis,
+    RedisRole, Sentinel, System, Tcp, Workload,
 };
 
 /// One part of a claim that cannot be held against anything.
@@ -158,10 +158,7 @@ fn redis(claim: &Redis) -> Vec<Contradiction> {
         let what = "`user` means nothing without `password`: nobody logs in";
         found.push(Contradiction::new("user", what, "add the user's `password`, or remove the user"));
     }
-    if replica.as_ref() == Some(&claim.at) {
-        let what = "`replica` is the address of the master itself: what is written there is always there";
-        found.push(Contradiction::new("replica", what, "write the replica's own address"));
-    }
+    found.extend(same_server(replica.as_ref(), &claim.at));
     if claim.expect == Access::Denied {
         return found;
     }
@@ -191,7 +188,35 @@ fn sentinel(claim: &Sentinel) -> Vec<Contradiction> {
 }
 
 fn postgres(claim: &Postgres) -> Vec<Contradiction> {
-    beside_denial(claim.expect, &[("role", claim.role.is_some()), ("version", claim.version.is_some())])
+    let Postgres { role, replicas, replica, .. } = claim;
+    let mut found = beside_denial(
+        claim.expect,
+        &[
+            ("role", role.is_some()),
+            ("replicas", replicas.is_some()),
+            ("version", claim.version.is_some()),
+            ("replica", replica.is_some()),
+            ("databases", !claim.databases.is_empty()),
+            ("roles", !claim.roles.is_empty()),
+            ("extensions", !claim.extensions.is_empty()),
+        ],
+    );
+    found.extend(same_server(replica.as_ref(), &claim.at));
+    if claim.expect == Access::Denied {
+        return found;
+    }
+    let is_replica = *role == Some(PostgresRole::Replica);
+    if replica.is_some() && (is_replica || !claim.writes) {
+        let what = "`replica` means nothing here: no row is committed that could appear on it";
+        found.push(Contradiction::new("replica", what, "claim it of a primary, without `writes: false`"));
+    }
+    found
+}
+
+/// A replica that is the very server whose writes it is to have.
+fn same_server(replica: Option<&Address>, at: &Address) -> Option<Contradiction> {
+    let what = "`replica` is the address of the server itself: what is written there is always there";
+    (replica == Some(at)).then(|| Contradiction::new("replica", what, "write the replica's own address"))
 }
 
 #[cfg(test)]
@@ -227,6 +252,10 @@ mod tests {
             ("namespace: {name: Data, expect: absent}", &["name"]),
             ("crd: {names: [caches], expect: absent}", &["names"]),
             ("postgres: {at: 'p:1', user: u, version: '>=16', expect: denied}", &["version"]),
+            ("postgres: {at: 'p:1', user: u, roles: [r], databases: [d], expect: denied}", &["databases", "roles"]),
+            ("postgres: {at: 'p:1', user: u, replica: 'p:1'}", &["replica"]),
+            ("postgres: {at: 'p:1', user: u, writes: false, replica: 'q:1'}", &["replica"]),
+            ("postgres: {at: 'p:1', user: u, role: replica, replica: 'q:1'}", &["replica"]),
         ] {
             assert_eq!(refused(yaml), keys, "{yaml}");
         }
@@ -244,6 +273,8 @@ mod tests {
             "redis: {at: 'r:1', user: u, password: {value: secret}, expect: denied}",
             "redis: {at: 'r:1', role: master, replicas: 1, replica: 's:1'}",
             "postgres: {at: 'p:1', user: u, role: replica}",
+            "postgres: {at: 'p:1', user: u, role: replica, replicas: 1, databases: [d]}",
+            "postgres: {at: 'p:1', user: u, role: primary, replicas: 1, replica: 'q:1'}",
         ] {
             assert_eq!(refused(yaml), [""; 0], "{yaml}");
         }

@@ -48,7 +48,7 @@ pub use self::http::{BodyEnd, BodyNeed, Http, HttpAnswer, HttpResponse, Trust};
 pub use self::job::{Job, JobAnswer, Launch, Ran};
 pub use self::namespace::{Namespace, NamespaceAnswer, NamespaceFound};
 pub use self::operator::{Operator, OperatorAnswer};
-pub use self::postgres::{Guard, Postgres, PostgresAnswer, PostgresFacts, PostgresRole};
+pub use self::postgres::{Catalog, Guard, Postgres, PostgresAnswer, PostgresFacts, PostgresRole, Standby};
 pub use self::reach::{Obstacle, Written};
 pub use self::redis::{Redis, RedisAnswer, RedisFacts, RedisInfo, RedisRole, Replicated};
 pub use self::sentinel::{Follower, Group, Leader, Opinion, Replica, Sentinel, SentinelAnswer, Watch};

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::reach::Faults;
-use super::{Access, Address, Claim, Credential, Obstacle, Verdict, VersionRange, Written};
+use super::{Access, Address, Claim, Credential, Obstacle, Replicated, Verdict, VersionRange, Written};
+use crate::number::count;
+use crate::span::Span;
 
 /// A claim about one PostgreSQL server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +33,25 @@ pub struct Postgres {
     /// user must be allowed to create one. Where the role claimed is `replica`: whether that writing is refused.
     #[serde(default = "yes")]
     pub writes: bool,
+    /// How many replicas must stream from it, at least (`pg_stat_replication`); only of a primary. The user must be a member of
+    /// `pg_monitor` to see that.
+    #[serde(default)]
+    pub replicas: Option<u32>,
+    /// A replica on which a committed row must appear as well, entered as the same user; a server that is not in recovery is none.
+    #[serde(default)]
+    pub replica: Option<Address>,
+    /// How long the row may take to appear there.
+    #[serde(default = "lag")]
+    pub lag: Span,
+    /// Databases that must be there.
+    #[serde(default)]
+    pub databases: Vec<String>,
+    /// Roles that must be there.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// Extensions that must be there, in the database that is entered.
+    #[serde(default)]
+    pub extensions: Vec<String>,
     /// Let in, or kept out (SQLSTATE class 28).
     #[serde(default)]
     pub expect: Access,
@@ -42,7 +63,7 @@ pub struct Postgres {
 pub enum PostgresRole {
     /// Takes writes.
     Primary,
-    /// In recovery, read only.
+    /// In recovery, read only, and receiving what is written to its primary.
     Replica,
 }
 
@@ -50,6 +71,10 @@ const LOOPBACK: &str = "a forward arrives on the server's loopback, from where i
 
 const fn yes() -> bool {
     true
+}
+
+const fn lag() -> Span {
+    Span::secs(2)
 }
 
 /// What was seen.
@@ -72,10 +97,38 @@ pub struct PostgresFacts {
     pub role: PostgresRole,
     /// Whether it asks for a password at all.
     pub guard: Guard,
+    /// Of a replica: whether it streams from a primary (`pg_stat_wal_receiver`).
+    pub receives: Option<bool>,
+    /// Of those that receive from it; `None` where that was not asked for.
+    pub standbys: Option<Vec<Standby>>,
+    /// What is there, as far as it is claimed.
+    pub catalog: Catalog,
     /// What came of writing a row; `None` where no write was asked for.
     pub written: Option<Written>,
+    /// What came of looking for the row on the replica; `None` where none is named or nothing was kept.
+    pub replicated: Option<Replicated>,
     /// A table of ours that could not be removed, and why.
     pub leftover: Option<String>,
+}
+
+/// One that receives what is written, as the server lists it (`pg_stat_replication`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standby {
+    /// `application_name`.
+    pub name: String,
+    /// `state`; `None` where the user may not see it.
+    pub state: Option<String>,
+}
+
+/// Names of what is there; of what nothing is claimed nothing is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Catalog {
+    /// `pg_database`.
+    pub databases: Vec<String>,
+    /// `pg_roles`.
+    pub roles: Vec<String>,
+    /// `pg_extension`.
+    pub extensions: Vec<String>,
 }
 
 /// Whether a server asks for a password at all.
@@ -129,13 +182,32 @@ impl Postgres {
         if let Some(role) = self.role {
             let is = |role| format!("postgres {at} is a {}", word(role));
             faults.unless(facts.role == role, is(role), is(facts.role));
+            if role == PostgresRole::Replica && facts.receives == Some(false) {
+                faults.unless(
+                    false,
+                    format!("postgres {at} receives from its primary"),
+                    format!("postgres {at} receives from no primary (pg_stat_wal_receiver has no one that streams)"),
+                );
+            }
         }
         if let Some(range) = &self.version {
             let holds = range.holds(&facts.version) == Some(true);
             faults.unless(holds, format!("version {range}"), format!("postgres {at} is version {}", facts.version));
         }
+        self.judge_catalog(&facts.catalog, &mut faults);
+        let hidden = self.judge_standbys(facts.standbys.as_deref().unwrap_or_default(), &mut faults);
         if let Some(written) = &facts.written {
             self.judge_written(written, &mut faults);
+        }
+        if let (Some(replicated), Some(replica)) = (&facts.replicated, &self.replica) {
+            let expected = format!("a row committed at {at} appears on {replica} within {}", self.lag);
+            faults.unless(*replicated == Replicated::Appeared, expected, missed(replicated, at, replica));
+        }
+        if hidden {
+            let user = &self.user;
+            return faults.or_unclear(format!(
+                "postgres {at} does not show {user} how its replicas do; it does after: GRANT pg_monitor TO {user}"
+            ));
         }
         let mut verdict = faults.or_held(self.sight(facts));
         if let Verdict::Held { warnings, .. } = &mut verdict {
@@ -152,6 +224,42 @@ impl Postgres {
         };
         let leftover = facts.leftover.iter().map(|left| format!("a table of ours was left behind: {left}"));
         unasked.into_iter().chain(leftover).collect()
+    }
+
+    fn judge_catalog(&self, catalog: &Catalog, faults: &mut Faults) {
+        let at = &self.at;
+        for (kind, wanted, there) in [
+            ("database", &self.databases, &catalog.databases),
+            ("role", &self.roles, &catalog.roles),
+            ("extension", &self.extensions, &catalog.extensions),
+        ] {
+            let missing: Vec<&str> = wanted.iter().filter(|name| !there.contains(name)).map(String::as_str).collect();
+            faults.unless(
+                missing.is_empty(),
+                format!("postgres {at} has the {kind}s {}", wanted.join(", ")),
+                format!("postgres {at} has no {kind} {}", missing.join(", ")),
+            );
+        }
+    }
+
+    /// Whether it is not to be seen how many stream.
+    fn judge_standbys(&self, standbys: &[Standby], faults: &mut Faults) -> bool {
+        let Some(wanted) = self.replicas else { return false };
+        let streaming = standbys.iter().filter(|standby| standby.state.as_deref() == Some("streaming")).count();
+        let hidden = standbys.iter().filter(|standby| standby.state.is_none()).count();
+        let wanted = wanted as usize;
+        if streaming < wanted && streaming + hidden >= wanted {
+            return true;
+        }
+        let told = |standby: &Standby| format!("{}: {}", standby.name, standby.state.as_deref().unwrap_or("hidden"));
+        let all = standbys.iter().map(told).collect::<Vec<_>>().join(", ");
+        let all = if all.is_empty() { all } else { format!(" ({all})") };
+        faults.unless(
+            streaming >= wanted,
+            format!("{} streaming from postgres {}", count(wanted, "replica"), self.at),
+            format!("postgres {} has {streaming} streaming of {}{all}", self.at, standbys.len()),
+        );
+        false
     }
 
     fn judge_written(&self, written: &Written, faults: &mut Faults) {
@@ -179,7 +287,27 @@ impl Postgres {
             Some(Written::Refused(_) | Written::Lost(_)) => ", and refused a write",
             None => "",
         };
-        format!("postgres {} is a {}, version {}{written}", self.who(), word(facts.role), facts.version)
+        let replicated = match (&facts.replicated, &self.replica) {
+            (Some(_), Some(replica)) => format!(" that appeared on {replica}"),
+            (None, _) | (_, None) => String::new(),
+        };
+        let streaming =
+            facts.standbys.as_ref().map_or(String::new(), |all| format!(", {} attached", count(all.len(), "replica")));
+        let (who, role, version) = (self.who(), word(facts.role), &facts.version);
+        format!("postgres {who} is a {role}, version {version}{streaming}{written}{replicated}")
+    }
+}
+
+/// How a replica has missed a row.
+fn missed(replicated: &Replicated, at: &Address, replica: &Address) -> String {
+    match replicated {
+        Replicated::Appeared => format!("it appeared on {replica}"),
+        Replicated::Absent { after_ms } => {
+            format!("postgres {replica} had no such row {after_ms} ms after it was committed at {at}")
+        }
+        Replicated::OnMaster => format!("postgres {replica} has the row and is not in recovery: it is no replica"),
+        Replicated::Refused(error) => format!("postgres {replica} refused to read it: {error}"),
+        Replicated::Unmet(obstacle) => obstacle.text().to_owned(),
     }
 }
 
@@ -208,9 +336,17 @@ mod tests {
             version: "17.2 (Debian)".to_owned(),
             role,
             guard: Guard::Asks,
+            receives: (role == PostgresRole::Replica).then_some(true),
+            standbys: None,
+            catalog: Catalog::default(),
             written: Some(written),
+            replicated: None,
             leftover: None,
         }
+    }
+
+    fn standby(state: Option<&str>) -> Standby {
+        Standby { name: "pg-1".to_owned(), state: state.map(str::to_owned) }
     }
 
     fn read_only() -> Written {
@@ -251,6 +387,68 @@ mod tests {
             ),
         ] {
             assert_eq!(actual(&claim(yaml).judge(&PostgresAnswer::Open(facts))), said);
+        }
+    }
+
+    #[test]
+    fn what_streams_from_it_is_counted_and_what_may_not_be_seen_is_unclear() {
+        let with = |states: &[Option<&str>]| {
+            let standbys = Some(states.iter().map(|state| standby(*state)).collect());
+            let facts = PostgresFacts { standbys, ..facts(PostgresRole::Primary, Written::Kept) };
+            claim("replicas: 1").judge(&PostgresAnswer::Open(facts))
+        };
+        assert!(matches!(with(&[Some("streaming"), Some("catchup")]), Verdict::Held { .. }));
+        assert_eq!(actual(&with(&[Some("catchup")])), "postgres pg:5432 has 0 streaming of 1 (pg-1: catchup)");
+        assert_eq!(actual(&with(&[])), "postgres pg:5432 has 0 streaming of 0");
+        assert!(matches!(with(&[None]), Verdict::Unclear { why } if why.ends_with("GRANT pg_monitor TO app")));
+    }
+
+    #[test]
+    fn a_replica_that_receives_nothing_breaks() {
+        let facts = PostgresFacts { receives: Some(false), ..facts(PostgresRole::Replica, read_only()) };
+        assert_eq!(
+            actual(&claim("role: replica").judge(&PostgresAnswer::Open(facts))),
+            "postgres pg:5432 receives from no primary (pg_stat_wal_receiver has no one that streams)"
+        );
+    }
+
+    #[test]
+    fn each_thing_that_is_not_there_is_named() {
+        let catalog = Catalog { databases: vec!["app".to_owned()], ..Catalog::default() };
+        let facts = PostgresFacts { catalog, ..facts(PostgresRole::Primary, Written::Kept) };
+        let claim = claim("databases: [app, crm, dwh], roles: [reader], extensions: [pgcrypto]");
+        assert_eq!(
+            actual(&claim.judge(&PostgresAnswer::Open(facts))),
+            "postgres pg:5432 has no database crm, dwh; postgres pg:5432 has no role reader; \
+             postgres pg:5432 has no extension pgcrypto"
+        );
+    }
+
+    #[test]
+    fn a_row_that_does_not_reach_the_replica_breaks() {
+        let judged = |replicated| {
+            let facts = PostgresFacts { replicated: Some(replicated), ..facts(PostgresRole::Primary, Written::Kept) };
+            claim("replica: 'ro:5432'").judge(&PostgresAnswer::Open(facts))
+        };
+        assert_eq!(
+            judged(Replicated::Appeared),
+            Verdict::held(
+                "postgres app@pg:5432 is a primary, version 17.2 (Debian), and kept a committed row that appeared on ro:5432"
+            )
+        );
+        for (replicated, said) in [
+            (
+                Replicated::Absent { after_ms: 2001 },
+                "postgres ro:5432 had no such row 2001 ms after it was committed at pg:5432",
+            ),
+            (Replicated::OnMaster, "postgres ro:5432 has the row and is not in recovery: it is no replica"),
+            (
+                Replicated::Refused("42501 permission denied".to_owned()),
+                "postgres ro:5432 refused to read it: 42501 permission denied",
+            ),
+            (Replicated::Unmet(Obstacle::NoEndpoint("nobody".to_owned())), "nobody"),
+        ] {
+            assert_eq!(actual(&judged(replicated)), said);
         }
     }
 

@@ -3,61 +3,151 @@
 //! What is written is a table of our own, in the user's default schema, named after the run: it holds one row, and is
 //! removed by a task that outlives a look that is dropped.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::reach::{Unmet, silent};
+use super::replica::{ASK_EVERY, Follower};
 use super::{Site, Unseen, credential, token};
-use crate::checks::{Access, Address, Guard, Postgres, PostgresAnswer, PostgresFacts, PostgresRole, Written};
+use crate::checks::{
+    Access, Address, Catalog, Guard, Postgres, PostgresAnswer, PostgresFacts, PostgresRole, Replicated, Standby,
+    Written,
+};
 use crate::complaint::chain;
 use crate::tunnel::{Fate, Stream};
 
-/// Longest time for writing and reading one row, and for removing its table; both bound a task that nobody waits for.
+/// Longest time for writing and reading one row, for a replica to answer beyond its lag, and for removing the table: they bound a
+/// task that nobody waits for.
 const WRITE: Duration = Duration::from_secs(8);
+const ANSWER: Duration = Duration::from_secs(5);
 const REMOVE: Duration = Duration::from_secs(5);
 
 /// The most characters of a name that PostgreSQL keeps.
 const NAME: usize = 63;
 
 pub(super) async fn observe(claim: &Postgres, site: &Site<'_>) -> Result<PostgresAnswer, Unseen> {
-    let silence = || PostgresAnswer::Unmet(silent("postgres", &claim.at));
-    let seen = site.hearing(claim, silence, visit(claim, site)).await;
+    let follower = Arc::new(Follower::default());
+    let silence = || {
+        let facts = claim.replica.as_ref().and_then(|replica| {
+            let (facts, replicated) = follower.unanswered(|| silent("postgres", replica))?;
+            Some(PostgresFacts { replicated: Some(replicated), ..facts })
+        });
+        facts.map_or_else(|| PostgresAnswer::Unmet(silent("postgres", &claim.at)), PostgresAnswer::Open)
+    };
+    let seen = site.hearing(claim, silence, visit(claim, site, &follower)).await;
     seen.or_else(|unmet| unmet.answer(PostgresAnswer::Unmet))
 }
 
-async fn visit(claim: &Postgres, site: &Site<'_>) -> Result<PostgresAnswer, Unmet> {
+async fn visit(
+    claim: &Postgres,
+    site: &Site<'_>,
+    follower: &Arc<Follower<PostgresFacts>>,
+) -> Result<PostgresAnswer, Unmet> {
     let password = credential::resolve_any(claim.password.as_ref(), site).await?;
     let mut login = login(claim);
     // Without any, the client gives up when it is asked for one; an empty one lets the server say no.
     login.password(password.unwrap_or_default());
-    match show(claim, &login, site).await {
+    match show(claim, &login, site, follower).await {
         Ok(facts) => Ok(PostgresAnswer::Open(facts)),
         Err(Failure::Said(error)) => Ok(PostgresAnswer::Refused(error)),
         Err(Failure::Unmet(unmet)) => Err(unmet),
     }
 }
 
-async fn show(claim: &Postgres, login: &Config, site: &Site<'_>) -> Result<PostgresFacts, Failure> {
+async fn show(
+    claim: &Postgres,
+    login: &Config,
+    site: &Site<'_>,
+    follower: &Arc<Follower<PostgresFacts>>,
+) -> Result<PostgresFacts, Failure> {
     let server = Server::enter(&claim.at, login, site.dial(&claim.at).await?).await?;
     let version = server.ask("SHOW server_version").await?;
     let role = match server.ask("SELECT pg_is_in_recovery()").await?.as_str() {
         "t" => PostgresRole::Replica,
         _ => PostgresRole::Primary,
     };
-    let mut facts = PostgresFacts { version, role, guard: guard(claim, site).await?, written: None, leftover: None };
+    let mut facts = PostgresFacts {
+        version,
+        role,
+        guard: guard(claim, site).await?,
+        receives: receives(&server, role).await?,
+        standbys: standbys(claim, &server).await?,
+        catalog: catalog(claim, &server).await?,
+        written: None,
+        replicated: None,
+        leftover: None,
+    };
     if claim.writes && claim.expect == Access::Allowed {
         let reader = Server::enter(&claim.at, login, site.dial(&claim.at).await?).await?;
+        let standby = match &claim.replica {
+            Some(replica) => {
+                follower.begin(&facts);
+                let standby = enter_replica(replica, login, site).await?;
+                follower.end();
+                Some(standby)
+            }
+            None => None,
+        };
+        let lag = super::replica::lag(claim.lag, site);
+        let proof =
+            Proof { writer: server, reader, standby, lag, follower: Arc::clone(follower), facts: facts.clone() };
         // The table is removed even where this look is dropped half-way.
-        let proof = tokio::spawn(prove(server, reader, table_name(&site.prober.run))).await;
+        let proof = tokio::spawn(proof.give(table_name(&site.prober.run)));
         let lost = |error| Unmet::from(Unseen(format!("the write was not seen through: {error}")));
-        let (written, leftover) = proof.map_err(lost)??;
-        facts.written = Some(written);
-        facts.leftover = leftover;
+        facts = proof.await.map_err(lost)??;
     }
     Ok(facts)
+}
+
+/// Of a replica: whether its WAL receiver streams. Whoever may not see what it does sees that it is there, and it is so only once it
+/// is connected (PostgreSQL, `walreceiver.c`, `ready_to_display`).
+async fn receives(server: &Server, role: PostgresRole) -> Result<Option<bool>, Failure> {
+    if role == PostgresRole::Primary {
+        return Ok(None);
+    }
+    let receivers = server.rows("SELECT status FROM pg_stat_wal_receiver").await?;
+    let status = receivers.into_iter().next().map(|row| row.into_iter().next().flatten());
+    Ok(Some(status.is_some_and(|status| status.is_none_or(|status| status == "streaming"))))
+}
+
+/// Of others than members of `pg_monitor` the `state` is hidden (PostgreSQL's manual, "Monitoring Database Activity").
+async fn standbys(claim: &Postgres, server: &Server) -> Result<Option<Vec<Standby>>, Failure> {
+    if claim.replicas.is_none() {
+        return Ok(None);
+    }
+    let rows = server.rows("SELECT application_name, state FROM pg_stat_replication").await?;
+    let standby = |row: Vec<Option<String>>| {
+        let mut cells = row.into_iter();
+        Standby { name: cells.next().flatten().unwrap_or_default(), state: cells.next().flatten() }
+    };
+    Ok(Some(rows.into_iter().map(standby).collect()))
+}
+
+async fn catalog(claim: &Postgres, server: &Server) -> Result<Catalog, Failure> {
+    let names = async |wanted: &[String], sql| match wanted {
+        [] => Ok(Vec::new()),
+        [..] => {
+            Ok::<_, Failure>(server.rows(sql).await?.into_iter().filter_map(|row| row.into_iter().next()?).collect())
+        }
+    };
+    Ok(Catalog {
+        databases: names(&claim.databases, "SELECT datname FROM pg_database").await?,
+        roles: names(&claim.roles, "SELECT rolname FROM pg_roles").await?,
+        extensions: names(&claim.extensions, "SELECT extname FROM pg_extension").await?,
+    })
+}
+
+/// The replica, entered before anything is written, so that its lag is its own; or what came in place of that.
+async fn enter_replica(at: &Address, login: &Config, site: &Site<'_>) -> Result<Result<Server, Replicated>, Unmet> {
+    let met = async { Server::enter(at, login, site.dial(at).await?).await };
+    match met.await {
+        Ok(server) => Ok(Ok(server)),
+        Err(failure) => Ok(Err(failure.replicated()?)),
+    }
 }
 
 /// What the client says that is asked for a password and has none (tokio-postgres, `connect_raw.rs`).
@@ -86,40 +176,92 @@ fn login(claim: &Postgres) -> Config {
     login
 }
 
-/// One row, committed by one connection and read by another.
-async fn prove(writer: Server, reader: Server, table: String) -> Result<(Written, Option<String>), Unmet> {
-    let written = timeout(WRITE, write(&writer, &reader, &table)).await;
-    let was_refused = matches!(written, Ok(Ok(Written::Refused(_))));
-    let removal = format!("DROP TABLE IF EXISTS {table}");
-    let leftover = match timeout(REMOVE, reader.run(&removal)).await {
-        _ if was_refused => None,
-        Ok(Ok(())) => None,
-        Ok(Err(failure)) => Some(format!("{table}: {}", failure.words())),
-        Err(_) => Some(format!("{table}: no answer within {} s", REMOVE.as_secs())),
-    };
-    match written {
-        Ok(written) => Ok((written?, leftover)),
-        Err(_) => {
-            let words = format!("postgres {} did not finish a write within {} s", writer.at, WRITE.as_secs());
-            Err(Unmet::broke(&writer.fate, words))
-        }
-    }
+/// One row, committed by one connection, read by another, and waited for on a replica.
+struct Proof {
+    writer: Server,
+    reader: Server,
+    standby: Option<Result<Server, Replicated>>,
+    lag: Duration,
+    follower: Arc<Follower<PostgresFacts>>,
+    facts: PostgresFacts,
 }
 
-async fn write(writer: &Server, reader: &Server, table: &str) -> Result<Written, Unmet> {
-    let value = token();
-    let batch = format!("BEGIN; CREATE TABLE {table} (value text); INSERT INTO {table} VALUES ('{value}'); COMMIT");
-    match writer.run(&batch).await {
-        Ok(()) => {}
-        Err(Failure::Said(error)) => return Ok(Written::Refused(error)),
-        Err(Failure::Unmet(unmet)) => return Err(unmet),
+impl Proof {
+    /// The facts with what came of it.
+    async fn give(self, table: String) -> Result<PostgresFacts, Unmet> {
+        let value = token();
+        let written = timeout(WRITE, self.write(&table, &value)).await;
+        let was_refused = matches!(written, Ok(Ok(Written::Refused(_))));
+        let replicated = match (&written, &self.standby) {
+            (Ok(Ok(Written::Kept)), Some(Ok(standby))) => self.awaits(standby, &table, &value).await.map(Some),
+            (Ok(Ok(Written::Kept)), Some(Err(missed))) => Ok(Some(missed.clone())),
+            _ => Ok(None),
+        };
+        let removal = format!("DROP TABLE IF EXISTS {table}");
+        let leftover = match timeout(REMOVE, self.reader.run(&removal)).await {
+            _ if was_refused => None,
+            Ok(Ok(())) => None,
+            Ok(Err(failure)) => Some(format!("{table}: {}", failure.words())),
+            Err(_) => Some(format!("{table}: no answer within {} s", REMOVE.as_secs())),
+        };
+        match written {
+            Ok(written) => {
+                Ok(PostgresFacts { written: Some(written?), replicated: replicated?, leftover, ..self.facts })
+            }
+            Err(_) => {
+                let words = format!("postgres {} did not finish a write within {} s", self.writer.at, WRITE.as_secs());
+                Err(Unmet::broke(&self.writer.fate, words))
+            }
+        }
     }
-    match reader.ask(&format!("SELECT value FROM {table}")).await {
-        Ok(found) if found == value => Ok(Written::Kept),
-        Ok(found) if found.is_empty() => Ok(Written::Lost("no row".to_owned())),
-        Ok(_) => Ok(Written::Lost("another row".to_owned())),
-        Err(Failure::Said(error)) => Ok(Written::Lost(format!("an error in place of it: {error}"))),
-        Err(Failure::Unmet(unmet)) => Err(unmet),
+
+    async fn write(&self, table: &str, value: &str) -> Result<Written, Unmet> {
+        let batch = format!("BEGIN; CREATE TABLE {table} (value text); INSERT INTO {table} VALUES ('{value}'); COMMIT");
+        match self.writer.run(&batch).await {
+            Ok(()) => {}
+            Err(Failure::Said(error)) => return Ok(Written::Refused(error)),
+            Err(Failure::Unmet(unmet)) => return Err(unmet),
+        }
+        match self.reader.ask(&format!("SELECT value FROM {table}")).await {
+            Ok(found) if found == value => Ok(Written::Kept),
+            Ok(found) if found.is_empty() => Ok(Written::Lost("no row".to_owned())),
+            Ok(_) => Ok(Written::Lost("another row".to_owned())),
+            Err(Failure::Said(error)) => Ok(Written::Lost(format!("an error in place of it: {error}"))),
+            Err(Failure::Unmet(unmet)) => Err(unmet),
+        }
+    }
+
+    async fn awaits(&self, standby: &Server, table: &str, value: &str) -> Result<Replicated, Unmet> {
+        let written = PostgresFacts { written: Some(Written::Kept), ..self.facts.clone() };
+        self.follower.begin(&written);
+        let shown = timeout(self.lag + ANSWER, self.appears(standby, table, value)).await;
+        match shown {
+            Ok(Ok(replicated)) => Ok(replicated),
+            Ok(Err(failure)) => failure.replicated(),
+            Err(_elapsed) => Ok(Replicated::Unmet(silent("postgres", &standby.at))),
+        }
+    }
+
+    /// Asks the replica for the row until it is there, no longer than it may take.
+    async fn appears(&self, standby: &Server, table: &str, value: &str) -> Result<Replicated, Failure> {
+        let since = Instant::now();
+        loop {
+            let after_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            match standby.ask(&format!("SELECT value FROM {table}")).await {
+                Ok(found) if found == value => break,
+                Ok(_) => {}
+                // 42P01 undefined_table: that is part of the same transaction.
+                Err(Failure::Said(error)) if error.starts_with("42P01") => {}
+                Err(failure) => return Err(failure),
+            }
+            if since.elapsed() >= self.lag {
+                return Ok(Replicated::Absent { after_ms });
+            }
+            self.follower.missing(after_ms);
+            sleep(ASK_EVERY).await;
+        }
+        let is_replica = standby.ask("SELECT pg_is_in_recovery()").await? == "t";
+        Ok(if is_replica { Replicated::Appeared } else { Replicated::OnMaster })
     }
 }
 
@@ -161,6 +303,15 @@ impl Failure {
         }
     }
 
+    /// What a replica is said to be that answers so, or does not.
+    fn replicated(self) -> Result<Replicated, Unmet> {
+        match self {
+            Self::Said(error) => Ok(Replicated::Refused(error)),
+            Self::Unmet(Unmet::Obstacle(obstacle)) => Ok(Replicated::Unmet(obstacle)),
+            Self::Unmet(unseen @ Unmet::Unseen(_)) => Err(unseen),
+        }
+    }
+
     fn words(&self) -> String {
         match self {
             Self::Said(error) => error.clone(),
@@ -189,13 +340,20 @@ impl Server {
 
     /// The first column of the first row as text; empty where there is none.
     async fn ask(&self, sql: &str) -> Result<String, Failure> {
-        let rows = self.client.simple_query(sql).await.map_err(|error| Failure::of(&self.at, &self.fate, &error))?;
-        for message in rows {
+        let first = self.rows(sql).await?.into_iter().next();
+        Ok(first.and_then(|row| row.into_iter().next()?).unwrap_or_default())
+    }
+
+    /// All rows as text; `NULL` is `None`.
+    async fn rows(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Failure> {
+        let said = self.client.simple_query(sql).await.map_err(|error| Failure::of(&self.at, &self.fate, &error))?;
+        let mut rows = Vec::new();
+        for message in said {
             if let SimpleQueryMessage::Row(row) = message {
-                return Ok(row.get(0).unwrap_or_default().to_owned());
+                rows.push((0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect());
             }
         }
-        Ok(String::new())
+        Ok(rows)
     }
 }
 
@@ -209,7 +367,7 @@ mod tests {
     use crate::probes::stand::{Heard, actual, closed_port, look, serve, stands_when_dropped};
 
     /// What a misbehaving server does instead of what it should.
-    #[derive(Clone, Copy, PartialEq)]
+    #[derive(Clone, Copy, Debug, PartialEq)]
     enum Fault {
         None,
         WrongPassword,
@@ -218,6 +376,7 @@ mod tests {
         Forgets,
         ClosesAfterLogin,
         Hangs,
+        InRecovery,
     }
 
     async fn server(fault: Fault, heard: Heard) -> u16 {
@@ -251,7 +410,7 @@ mod tests {
                 stream.write_all(&error("28P01", words)).await?;
             }
             Fault::Starting => stream.write_all(&error("57P03", "the database system is starting up")).await?,
-            Fault::None | Fault::ReadOnly | Fault::Forgets | Fault::ClosesAfterLogin => {}
+            Fault::None | Fault::ReadOnly | Fault::Forgets | Fault::ClosesAfterLogin | Fault::InRecovery => {}
         }
         // A password in the clear is asked for, and any will do.
         stream.write_all(&message(b'R', &3_u32.to_be_bytes())).await?;
@@ -267,7 +426,7 @@ mod tests {
             let sql = String::from_utf8_lossy(&sql).trim_end_matches('\0').to_owned();
             let reply = match sql.split(' ').next() {
                 Some("SHOW") => row("17.2"),
-                Some("SELECT") if sql.contains("recovery") => row("f"),
+                Some("SELECT") if sql.contains("recovery") => row(if fault == Fault::InRecovery { "t" } else { "f" }),
                 Some("BEGIN;") if fault == Fault::ReadOnly => {
                     error("25006", "cannot execute CREATE TABLE in a read-only transaction")
                 }
@@ -340,6 +499,34 @@ mod tests {
         let port = closed_port().await;
         let verdict = look(&check(port, "writes: true")).await;
         assert_eq!(actual(&verdict), format!("nothing listens on 127.0.0.1:{port}: connection refused"));
+    }
+
+    #[tokio::test]
+    async fn a_row_is_waited_for_on_the_replica_and_each_way_to_miss_it_is_told() {
+        for (fault, said) in [
+            (Fault::InRecovery, None),
+            (Fault::None, Some("has the row and is not in recovery: it is no replica")),
+            (Fault::Forgets, Some("had no such row")),
+            (Fault::WrongPassword, Some("refused to read it: 28P01")),
+        ] {
+            let heard = Heard::default();
+            let (port, replica) = (server(Fault::None, heard.clone()).await, server(fault, heard.clone()).await);
+            let verdict = look(&check(port, &format!("lag: 100ms, replica: 'host/127.0.0.1:{replica}'"))).await;
+            match said {
+                None => assert!(matches!(&verdict, Verdict::Held { saw, .. } if saw.contains("that appeared on"))),
+                Some(said) => assert!(actual(&verdict).contains(said), "{verdict:?}"),
+            }
+            assert!(heard.all().iter().any(|sql| sql.starts_with("DROP TABLE")), "{fault:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_hangs_is_named_and_not_its_primary() {
+        let heard = Heard::default();
+        let (port, replica) = (server(Fault::None, heard.clone()).await, server(Fault::Hangs, heard).await);
+        let text = check(port, &format!("replica: 'host/127.0.0.1:{replica}'"));
+        let verdict = stands_when_dropped(&text).await.unwrap();
+        assert_eq!(actual(&verdict), format!("postgres host/127.0.0.1:{replica} does not answer"));
     }
 
     #[tokio::test]

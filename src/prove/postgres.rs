@@ -47,6 +47,7 @@ fn let_in(claim: &Postgres) -> Cases {
         Some(_) => cases.add("no-password", at("no-password"), Expected::Warned("the password was not tested")),
         None => cases.unclaimed("no-password", "it sends no password"),
     }
+    beside(claim, &mut cases);
     cases.unclaimed("accepts-any-password", "that a wrong one is refused is another claim (`expect: denied`)");
     cases.broken("no-database", at("no-database"), ["3D000"]);
     cases.broken("starting-up", at("starting-up"), ["57P03"]);
@@ -55,6 +56,44 @@ fn let_in(claim: &Postgres) -> Cases {
     cases.broken("not-postgres", at("not-postgres"), ["broke off"]);
     cases.broken("hangs", at("hangs"), [format!("postgres {} does not answer", claim.at)]);
     cases
+}
+
+/// What else is there: those that follow it, whom it follows, and what was made in it.
+fn beside(claim: &Postgres, cases: &mut Cases) {
+    let at = |fault| Deed::Server { at: claim.at.clone(), fault };
+    let is_replica = claim.role == Some(PostgresRole::Replica);
+    let link = "it does not claim to be a replica (`role`)";
+    cases.broken_if(is_replica, "link-down", at("link-down"), "receives from no primary", link);
+    match claim.replicas {
+        Some(1..) => {
+            cases.broken("replicas-wait", at("replicas-wait"), ["has 0 streaming of"]);
+            cases.unclear("hides-replicas", at("hides-replicas"), ["GRANT pg_monitor TO"]);
+        }
+        Some(0) | None => {
+            cases.unclaimed("replicas-wait", "it claims no `replicas`");
+            cases.unclaimed("hides-replicas", "it claims no `replicas`");
+        }
+    }
+    for (fault, is_claimed, said, why) in [
+        ("lacks-databases", !claim.databases.is_empty(), "has no database", "it claims no `databases`"),
+        ("lacks-roles", !claim.roles.is_empty(), "has no role", "it claims no `roles`"),
+        ("lacks-extensions", !claim.extensions.is_empty(), "has no extension", "it claims no `extensions`"),
+    ] {
+        cases.broken_if(is_claimed, fault, at(fault), said, why);
+    }
+    let Some(replica) = &claim.replica else {
+        return cases.unclaimed("does-not-replicate", "it names no `replica`");
+    };
+    let on = |fault| Deed::Server { at: replica.clone(), fault };
+    let name = replica.to_string();
+    cases.broken("does-not-replicate", at("does-not-replicate"), [name.as_str(), "had no such row"]);
+    cases.broken("replica-hangs", on("hangs"), [format!("postgres {replica} does not answer")]);
+    cases.broken("replica-is-a-primary", on("promoted"), [name.as_str(), "is not in recovery"]);
+    cases.broken("replica-not-postgres", on("not-postgres"), [format!("postgres {replica} broke off")]);
+    match claim.password {
+        Some(_) => cases.broken("replica-refuses-login", on("rejects-login"), [name.as_str(), "28P01"]),
+        None => cases.unclaimed("replica-refuses-login", "it sends no password"),
+    }
 }
 
 /// A server that cannot be talked to denies nothing, nor does one that lets in whoever comes over a forward.

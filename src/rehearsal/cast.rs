@@ -43,7 +43,7 @@ struct Part {
     stand_in: StandIn,
     /// Ends its connections with it.
     ended: CancellationToken,
-    /// Of a Redis: the host name of the one that it is to follow, or as a Sentinel to watch.
+    /// The host name of the one that it is to follow; of a Sentinel of the one that it is to watch.
     master: Option<String>,
     /// Of a Sentinel: under which name it watches it.
     watches: Option<String>,
@@ -189,7 +189,8 @@ impl Cast {
             }
             Trade::Postgres => {
                 ports.push(5432);
-                StandIn::Postgres(Arc::new(postgres::Server::new(postgres_config(told))))
+                master = primary(told);
+                StandIn::Postgres(Arc::new(postgres::Server::new(postgres_config(pod, told, master.is_some()))))
             }
             Trade::Dns => {
                 ports.push(53);
@@ -213,11 +214,23 @@ impl Cast {
         }
     }
 
-    /// Lets every Redis follow the one that it was told to, as soon as that one is on; or whom the Sentinels have chosen in its
+    /// Lets every server follow the one that it was told to, as soon as that one is on; or whom the Sentinels have chosen in its
     /// place.
     fn rewire(&self, state: &State) {
         let parts = self.parts();
-        let told = |part: &Part| leader(state, &parts, &part.pod.namespace, part.master.as_deref()?);
+        let told = |part: &Part| {
+            let mut named = behind(state, &parts, &part.pod.namespace, part.master.as_deref()?)?;
+            named.find_map(|named| named.redis().cloned())
+        };
+        for part in parts.values() {
+            let StandIn::Postgres(server) = &part.stand_in else { continue };
+            let Some(host) = &part.master else { continue };
+            let mut named = behind(state, &parts, &part.pod.namespace, host).into_iter().flatten();
+            let Some(primary) = named.find_map(|named| named.postgres()) else { continue };
+            if !Arc::ptr_eq(server, primary) && !server.is_following(primary) {
+                server.follow(primary);
+            }
+        }
         // Of Sentinels that were told to watch the same one, one speaks for all.
         let mut chosen: Vec<(Chosen, Option<Arc<redis::Server>>)> = Vec::new();
         for part in parts.values() {
@@ -276,6 +289,13 @@ impl Part {
         }
     }
 
+    const fn postgres(&self) -> Option<&Arc<postgres::Server>> {
+        match &self.stand_in {
+            StandIn::Postgres(server) => Some(server),
+            StandIn::Redis(_) | StandIn::Http(_) | StandIn::Dns(_) | StandIn::Echo(_) => None,
+        }
+    }
+
     /// Whether a connection to this port is let in.
     fn lets_in(&self, port: u16) -> bool {
         self.door == Door::Wide || (self.door != Door::Shut && self.ports.contains(&port))
@@ -299,6 +319,7 @@ impl Part {
     fn silence(&self) {
         self.ended.cancel();
         self.redis().into_iter().for_each(|server| server.stop());
+        self.postgres().into_iter().for_each(|server| server.stop());
     }
 }
 
@@ -418,14 +439,27 @@ fn redis_config(told: &Started, address: &str) -> redis::Config {
     }
 }
 
-fn postgres_config(told: &Started) -> postgres::Config {
+/// The host of the primary that a PostgreSQL is to follow: `primary_conninfo`, or as Bitnami's image is told.
+fn primary(told: &Started) -> Option<String> {
+    let conninfo =
+        told.words.iter().find_map(|word| word.split_once("primary_conninfo=")).map(|(_, conninfo)| conninfo);
+    let host = conninfo.and_then(|conninfo| conninfo.split_whitespace().find_map(|part| part.strip_prefix("host=")));
+    host.map(str::to_owned).or_else(|| told.environment.get("POSTGRESQL_MASTER_HOST").cloned())
+}
+
+fn postgres_config(pod: &Key, told: &Started, follows: bool) -> postgres::Config {
     let environment = |names: [&str; 2]| names.iter().find_map(|name| told.environment.get(*name).cloned());
     let user = environment(["POSTGRES_USER", "POSTGRESQL_USERNAME"]).unwrap_or_else(|| "postgres".to_owned());
     let database = environment(["POSTGRES_DB", "POSTGRESQL_DATABASE"]).unwrap_or_else(|| user.clone());
     let password = environment(["POSTGRES_PASSWORD", "POSTGRESQL_PASSWORD"]);
+    let mut setup = postgres::Setup::default();
+    told.setup.iter().for_each(|script| setup.read(script));
     postgres::Config {
+        name: pod.name.to_string(),
+        setup,
         // As Bitnami's image is told.
-        is_in_recovery: told.environment.get("POSTGRESQL_REPLICATION_MODE").is_some_and(|mode| mode == "slave"),
+        is_in_recovery: follows
+            || told.environment.get("POSTGRESQL_REPLICATION_MODE").is_some_and(|mode| mode == "slave"),
         asks_password: password.is_some(),
         users: vec![postgres::User { name: user, password: password.unwrap_or_default() }],
         databases: vec![database, "postgres".to_owned()],
@@ -433,13 +467,13 @@ fn postgres_config(told: &Started) -> postgres::Config {
     }
 }
 
-/// The Redis behind a name, as a pod of this namespace would reach it.
-fn leader(
+/// Those behind a name, as a pod of this namespace would reach them; `None` where there is no such name.
+fn behind<'p>(
     state: &State,
-    parts: &HashMap<(String, String), Part>,
+    parts: &'p HashMap<(String, String), Part>,
     namespace: &str,
     name: &str,
-) -> Option<Arc<redis::Server>> {
+) -> Option<impl Iterator<Item = &'p Part>> {
     let full = match name.split('.').count() {
         1 => format!("{name}.{namespace}.svc"),
         2 => format!("{name}.svc"),
@@ -448,13 +482,12 @@ fn leader(
     let mut labels: Vec<&str> = full.trim_end_matches(".svc").split('.').collect();
     let namespace = labels.pop()?;
     let service = labels.pop()?;
-    let host = labels.pop();
+    let host = labels.pop().map(str::to_owned);
     let selector = state.store.get(&Key::new("/services", namespace, service))?["spec"]["selector"].take();
     let behind: Vec<Value> = state.store.labelled("/pods", namespace, &selector);
-    let is_meant = |part: &&Part| {
-        host.is_none_or(|host| host == &*part.pod.name)
+    let is_meant = move |part: &&Part| {
+        host.as_deref().is_none_or(|host| host == &*part.pod.name)
             && behind.iter().any(|pod| pod["metadata"]["name"] == *part.pod.name)
     };
-    let mut servers = parts.values().filter(is_meant).filter_map(|part| part.redis());
-    servers.next().cloned()
+    Some(parts.values().filter(is_meant))
 }

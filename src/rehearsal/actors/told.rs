@@ -18,6 +18,8 @@ pub(crate) struct Started {
     pub(crate) words: Vec<String>,
     /// Its environment, with what Secrets and ConfigMaps give to it.
     pub(crate) environment: BTreeMap<String, String>,
+    /// The SQL that its image runs when there is no data yet (`/docker-entrypoint-initdb.d`), by the scripts' names.
+    pub(crate) setup: Vec<String>,
     /// Whether its script still waits for what does not answer: it serves nobody yet.
     pub(crate) waits: bool,
 }
@@ -33,5 +35,7 @@ pub(crate) fn started(pod: &Value, container: &str, view: &dyn View) -> Option<S
     // What a script comes to, as the server is told it.
     let plot = play::perform(&around, false, Timestamp::UNIX_EPOCH);
     let words = if plot.server.is_empty() { written } else { plot.server };
-    Some(Started { words, environment: environment.into_iter().collect(), waits: plot.waits })
+    let scripts = around.files("/docker-entrypoint-initdb.d").into_iter();
+    let setup = scripts.filter(|(name, _)| name.ends_with(".sql")).map(|(_, script)| script).collect();
+    Some(Started { words, environment: environment.into_iter().collect(), setup, waits: plot.waits })
 }

@@ -113,6 +113,12 @@ fn patience(
         let place = cx.sources.within(probe.place, &["sentinel", "lag"]);
         window.holds(cx, place, sentinel.lag, "until a written key is on every replica");
     }
+    if let Check::Postgres(postgres) = &probe.value
+        && postgres.replica.is_some()
+    {
+        let place = cx.sources.within(probe.place, &["postgres", "lag"]);
+        window.holds(cx, place, postgres.lag, "until a committed row is on the replica");
+    }
     if let Check::Failover(failover) = &probe.value {
         let place = cx.sources.within(probe.place, &["failover", "gap"]);
         window.holds(cx, place, failover.gap, "without a write that is acknowledged");

@@ -50,7 +50,7 @@ pub(super) fn play(
 fn host<'a>(program: &str, args: &'a [String]) -> Option<Option<&'a str>> {
     let after = |option: &str| args.iter().position(|word| word == option).and_then(|at| args.get(at + 1));
     let named = match program {
-        "redis-cli" | "valkey-cli" | "pg_isready" | "psql" => after("-h").map(String::as_str),
+        "redis-cli" | "valkey-cli" | "pg_isready" | "psql" | "pg_basebackup" => after("-h").map(String::as_str),
         "curl" | "wget" => {
             args.iter().find(|word| word.contains("://") || !word.starts_with('-')).map(|url| authority(url))
         }

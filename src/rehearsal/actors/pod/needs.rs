@@ -1,5 +1,7 @@
 //! What a container finds around itself: its environment and its files, from ConfigMaps, Secrets and the pod.
 
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use serde_json::Value;
 
@@ -125,9 +127,43 @@ impl<'a> Surroundings<'a> {
         std::iter::once(volume).chain(sources).find_map(|source| self.in_volume(source, &file))
     }
 
+    /// The files of a folder that a ConfigMap or a Secret is mounted at, with their content, by name.
+    pub(in super::super) fn files(&self, folder: &str) -> Vec<(String, String)> {
+        let folder = folder.trim_end_matches('/');
+        let is_at = |mount: &&Value| text(mount, "/mountPath").trim_end_matches('/') == folder;
+        let Some(mount) = list(self.container, "/volumeMounts").iter().find(is_at) else { return Vec::new() };
+        let is_its = |volume: &&Value| text(volume, "/name") == text(mount, "/name");
+        let Some(volume) = list(self.pod, "/spec/volumes").iter().find(is_its) else { return Vec::new() };
+        let sources = std::iter::once(volume).chain(list(volume, "/projected/sources"));
+        let names: BTreeSet<String> = sources.flat_map(|source| self.names(source)).collect();
+        let read = |name: String| self.file(&format!("{folder}/{name}")).map(|content| (name, content));
+        names.into_iter().filter_map(read).collect()
+    }
+
+    /// The names of the files of a volume.
+    fn names(&self, volume: &Value) -> Vec<String> {
+        let Some((source, object)) = self.source(volume) else { return Vec::new() };
+        match list(source, "/items") {
+            [] => entries(&object).into_iter().map(|(key, _)| key).collect(),
+            items => items.iter().map(|item| text(item, "/path").to_owned()).collect(),
+        }
+    }
+
     /// The content of a file of a volume.
     fn in_volume(&self, volume: &Value, file: &str) -> Option<String> {
-        let (source, object) = match (volume.get("configMap"), volume.get("secret")) {
+        let (source, object) = self.source(volume)?;
+        let items = list(source, "/items");
+        let key = match items.iter().find(|item| text(item, "/path") == file) {
+            Some(item) => text(item, "/key"),
+            None if items.is_empty() => file,
+            None => return None,
+        };
+        entries(&object).into_iter().find(|(known, _)| known == key).map(|(_, value)| value)
+    }
+
+    /// What a volume says of the ConfigMap or the Secret that it is, and that object.
+    fn source<'v>(&self, volume: &'v Value) -> Option<(&'v Value, Value)> {
+        Some(match (volume.get("configMap"), volume.get("secret")) {
             (Some(map), _) => (map, self.view.get(&self.key("/configmaps", text(map, "/name")))?),
             (None, Some(secret)) => {
                 let named = match text(secret, "/secretName") {
@@ -137,14 +173,7 @@ impl<'a> Surroundings<'a> {
                 (secret, self.view.get(&self.key("/secrets", named))?)
             }
             (None, None) => return None,
-        };
-        let items = list(source, "/items");
-        let key = match items.iter().find(|item| text(item, "/path") == file) {
-            Some(item) => text(item, "/key"),
-            None if items.is_empty() => file,
-            None => return None,
-        };
-        entries(&object).into_iter().find(|(known, _)| known == key).map(|(_, value)| value)
+        })
     }
 }
 

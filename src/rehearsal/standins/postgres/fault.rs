@@ -37,6 +37,20 @@ pub(crate) enum Fault {
     NoDatabase,
     /// Somebody holds a lock on every table: none can be dropped.
     KeepsTables,
+    /// What is committed does not reach those that follow it, which it lists all the same.
+    DoesNotReplicate,
+    /// Those that follow it have not caught up yet.
+    ReplicasWait,
+    /// It shows nobody how those do that follow it.
+    HidesReplicas,
+    /// Nothing reaches it of what it is to follow.
+    LinkDown,
+    /// It has no database beyond those of its own.
+    LacksDatabases,
+    /// It has no role beyond those of its own.
+    LacksRoles,
+    /// It has no extension beyond those of its own.
+    LacksExtensions,
 }
 
 impl Fault {
@@ -59,6 +73,13 @@ impl Fault {
         Self::Promoted,
         Self::NoDatabase,
         Self::KeepsTables,
+        Self::DoesNotReplicate,
+        Self::ReplicasWait,
+        Self::HidesReplicas,
+        Self::LinkDown,
+        Self::LacksDatabases,
+        Self::LacksRoles,
+        Self::LacksExtensions,
     ];
 
     /// Its name in kebab case.
@@ -81,6 +102,13 @@ impl Fault {
             Self::Promoted => "promoted",
             Self::NoDatabase => "no-database",
             Self::KeepsTables => "keeps-tables",
+            Self::DoesNotReplicate => "does-not-replicate",
+            Self::ReplicasWait => "replicas-wait",
+            Self::HidesReplicas => "hides-replicas",
+            Self::LinkDown => "link-down",
+            Self::LacksDatabases => "lacks-databases",
+            Self::LacksRoles => "lacks-roles",
+            Self::LacksExtensions => "lacks-extensions",
         }
     }
 }

@@ -10,13 +10,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use self::replication::Links;
 use self::scram::{Exchange, Verifier};
 use self::session::Session;
 use self::store::{Change, Tables, apply};
 use self::wire::{Complaint, Fields, Out, Severity, body};
 use super::switch::Switch;
 
+mod catalog;
 mod fault;
+mod replication;
 mod run;
 mod scram;
 mod session;
@@ -27,6 +30,7 @@ mod tests;
 mod tokens;
 mod wire;
 
+pub(crate) use self::catalog::Setup;
 pub(crate) use self::fault::Fault;
 
 /// What a server says under `wrong-version`: older than any that is still served.
@@ -57,6 +61,8 @@ const GSS: u32 = 80_877_104;
 /// What a server is told when it starts.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
+    /// Under which name it follows another.
+    pub(crate) name: String,
     /// Its version as `SHOW server_version` says it: `15.14 (Debian 15.14-1.pgdg12+1)`.
     pub(crate) version: String,
     /// Who may log in.
@@ -67,16 +73,20 @@ pub(crate) struct Config {
     pub(crate) asks_password: bool,
     /// Whether it is a replica.
     pub(crate) is_in_recovery: bool,
+    /// What is there beside that.
+    pub(crate) setup: Setup,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
+            name: "walreceiver".to_owned(),
             version: "15.14 (Debian 15.14-1.pgdg12+1)".to_owned(),
             users: Vec::new(),
             databases: vec!["postgres".to_owned()],
             asks_password: true,
             is_in_recovery: false,
+            setup: Setup::default(),
         }
     }
 }
@@ -97,6 +107,7 @@ pub(crate) struct Server {
     verifiers: BTreeMap<String, Verifier>,
     faults: Switch<Fault>,
     databases: Mutex<BTreeMap<String, Tables>>,
+    links: Mutex<Links>,
     connections: AtomicU32,
 }
 
@@ -114,12 +125,14 @@ impl Server {
     pub(crate) fn new(config: Config) -> Self {
         let verifier = |user: &User| (user.name.clone(), Verifier::of(&user.password));
         let verifiers = config.users.iter().map(verifier).collect();
-        let databases = config.databases.iter().map(|name| (name.clone(), Tables::new())).collect();
+        let names = config.databases.iter().chain(&config.setup.databases);
+        let databases = names.map(|name| (name.clone(), Tables::new())).collect();
         Self {
             config,
             verifiers,
             faults: Switch::off(),
             databases: Mutex::new(databases),
+            links: Mutex::default(),
             connections: AtomicU32::new(0),
         }
     }
@@ -364,6 +377,7 @@ impl Server {
     }
 
     fn committed(&self, database: &str) -> Tables {
+        self.settle();
         self.lock().get(database).cloned().unwrap_or_default()
     }
 

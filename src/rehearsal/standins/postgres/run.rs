@@ -313,7 +313,7 @@ impl Session<'_> {
 
     pub(super) fn table(&self, name: &str) -> Ran<Table> {
         let missing = || Complaint::new("42P01", format!("relation \"{name}\" does not exist"));
-        self.view().remove(name).ok_or_else(missing)
+        self.view().remove(name).or_else(|| self.server.view(name, &self.user)).ok_or_else(missing)
     }
 
     fn make(&mut self, change: Change) -> usize {

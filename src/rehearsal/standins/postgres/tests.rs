@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::{Config, Fault, Server, User};
+use super::{Config, Fault, Server, Setup, User};
 use crate::rehearsal::standins::StandIn;
 use crate::rehearsal::standins::conformance::{Login, dial, postgres_client, run, shown};
 
@@ -163,4 +163,60 @@ async fn a_replica_says_that_it_is_one() {
     assert_eq!(shown(&client, "SELECT pg_is_in_recovery()").await, [[Some("t".to_owned())]]);
     let refused = run(&client, "CREATE TABLE t (value text)").await;
     assert_eq!(refused, Err("ERROR 25006 cannot execute CREATE TABLE in a read-only transaction".to_owned()));
+}
+
+#[tokio::test]
+async fn what_is_committed_reaches_who_follows_and_both_say_so() {
+    let primary = server();
+    let users = vec![User { name: "app".to_owned(), password: "secret".to_owned() }];
+    let name = "pg-1".to_owned();
+    let config = Config { name, users, databases: vec!["app".to_owned()], is_in_recovery: true, ..Config::default() };
+    let replica = Arc::new(Server::new(config));
+    replica.follow(&primary);
+    assert!(replica.is_following(&primary) && !primary.is_following(&replica));
+    let (one, two) = (client(&primary, LOGIN).await.unwrap(), client(&replica, LOGIN).await.unwrap());
+    run(&one, "CREATE TABLE t (value text)").await.unwrap();
+    let cell = |text: &str| Some(text.to_owned());
+    let standbys = "SELECT application_name, state FROM pg_stat_replication";
+    let receivers = "SELECT count(*) FROM pg_stat_wal_receiver";
+    for (of_primary, of_replica, rows, listed, receives) in [
+        (None, None, 1, vec![vec![cell("pg-1"), cell("streaming")]], "1"),
+        (Some(Fault::DoesNotReplicate), None, 1, vec![vec![cell("pg-1"), cell("streaming")]], "1"),
+        (Some(Fault::ReplicasWait), None, 3, vec![vec![cell("pg-1"), cell("catchup")]], "1"),
+        (Some(Fault::HidesReplicas), None, 4, vec![vec![cell("pg-1"), None]], "1"),
+        (None, Some(Fault::LinkDown), 4, vec![], "0"),
+    ] {
+        primary.inject(of_primary);
+        replica.inject(of_replica);
+        run(&one, "INSERT INTO t VALUES ('a')").await.unwrap();
+        assert_eq!(shown(&two, "SELECT value FROM t").await.len(), rows, "{of_primary:?} {of_replica:?}");
+        assert_eq!(shown(&one, standbys).await, listed, "{of_primary:?} {of_replica:?}");
+        assert_eq!(shown(&two, receivers).await, [[cell(receives)]], "{of_primary:?} {of_replica:?}");
+    }
+    replica.inject(None);
+    primary.stop();
+    assert_eq!(shown(&two, receivers).await, [[cell("0")]]);
+    assert_eq!(shown(&two, "SELECT value FROM t").await.len(), 4);
+}
+
+#[tokio::test]
+async fn what_was_made_is_listed_but_for_its_fault() {
+    let users = vec![User { name: "app".to_owned(), password: "secret".to_owned() }];
+    let mut setup = Setup::default();
+    setup.read("CREATE ROLE reader; CREATE EXTENSION pgcrypto; CREATE DATABASE crm");
+    let server = Arc::new(Server::new(Config { users, databases: vec!["app".to_owned()], setup, ..Config::default() }));
+    let client = client(&server, LOGIN).await.unwrap();
+    for (sql, made, fault) in [
+        ("SELECT datname FROM pg_database", &["app", "crm"][..], Fault::LacksDatabases),
+        ("SELECT rolname FROM pg_roles", &["app", "reader"], Fault::LacksRoles),
+        ("SELECT extname FROM pg_extension", &["pgcrypto"], Fault::LacksExtensions),
+    ] {
+        let names = async || shown(&client, sql).await.into_iter().flatten().flatten().collect::<Vec<_>>();
+        let all = names().await;
+        assert!(made.iter().all(|name| all.iter().any(|there| there == name)), "{all:?}");
+        server.inject(Some(fault));
+        let left = names().await;
+        assert!(!left.is_empty() && made.iter().all(|name| !left.iter().any(|there| there == name)), "{left:?}");
+        server.inject(None);
+    }
 }

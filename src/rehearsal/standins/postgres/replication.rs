@@ -1,0 +1,88 @@
+//! Receiving what another server commits, and the views in which both say so.
+//!
+//! A server that follows takes its primary's tables over whenever it is about to show them. Nothing runs in between.
+
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+
+use super::sql::{Column, Kind};
+use super::store::{Cell, Table};
+use super::{Fault, Server};
+
+/// Whom a server follows, and who follows it.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    primary: Option<Weak<Server>>,
+    standbys: Vec<Weak<Server>>,
+    is_stopped: bool,
+}
+
+impl Server {
+    /// Follows this server from now on.
+    pub(crate) fn follow(self: &Arc<Self>, primary: &Arc<Self>) {
+        let mut known = primary.links();
+        known.standbys.retain(|standby| standby.strong_count() > 0 && standby.as_ptr() != Arc::as_ptr(self));
+        known.standbys.push(Arc::downgrade(self));
+        drop(known);
+        self.links().primary = Some(Arc::downgrade(primary));
+    }
+
+    /// Whether it follows this server.
+    pub(crate) fn is_following(&self, primary: &Arc<Self>) -> bool {
+        self.links().primary.as_ref().is_some_and(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(primary)))
+    }
+
+    /// It is gone: who follows it receives nothing any more, and whom it follows does not list it.
+    pub(crate) fn stop(&self) {
+        self.links().is_stopped = true;
+    }
+
+    /// Takes over what its primary has committed, where that reaches it.
+    pub(super) fn settle(&self) {
+        let Some(primary) = self.source() else { return };
+        if !primary.faults.is(Fault::DoesNotReplicate) {
+            let committed = primary.lock().clone();
+            *self.lock() = committed;
+        }
+    }
+
+    /// Whom it receives from.
+    pub(super) fn source(&self) -> Option<Arc<Self>> {
+        let primary = self.links().primary.as_ref()?.upgrade()?;
+        let is_up = !primary.links().is_stopped && !self.faults.is(Fault::LinkDown);
+        is_up.then_some(primary)
+    }
+
+    fn links(&self) -> MutexGuard<'_, Links> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `pg_stat_replication`, as far as it is asked for. Who is no superuser sees no more than that they are there (PostgreSQL's
+    /// manual, "Monitoring Database Activity").
+    pub(super) fn stat_replication(&self, is_superuser: bool) -> Table {
+        let known: Vec<Weak<Self>> = self.links().standbys.clone();
+        let receives = |standby: &Arc<Self>| {
+            !standby.links().is_stopped && standby.source().is_some_and(|source| std::ptr::eq(&raw const *source, self))
+        };
+        let state = match self.faults.on() {
+            Some(Fault::HidesReplicas) => None,
+            Some(Fault::ReplicasWait) => Some("catchup"),
+            Some(_) | None => is_superuser.then_some("streaming"),
+        };
+        let row = |standby: Arc<Self>| vec![Some(standby.config.name.clone()), state.map(str::to_owned)];
+        let rows = known.iter().filter_map(Weak::upgrade).filter(receives).map(row).collect();
+        table(&[("application_name", Kind::Text), ("state", Kind::Text)], rows)
+    }
+
+    /// `pg_stat_wal_receiver`: one row, where it receives.
+    pub(super) fn stat_wal_receiver(&self) -> Table {
+        let receiver = || vec![Some("streaming".to_owned())];
+        let rows = self.source().map(|_| receiver()).into_iter().collect();
+        table(&[("status", Kind::Text)], rows)
+    }
+}
+
+/// A view's columns with its rows.
+pub(super) fn table(columns: &[(&str, Kind)], rows: Vec<Vec<Cell>>) -> Table {
+    let column = |(name, kind): &(&str, Kind)| Column { name: (*name).to_owned(), kind: *kind };
+    Table { columns: columns.iter().map(column).collect(), rows }
+}
