@@ -1,4 +1,6 @@
 //! Every shipped suite: it parses, it plans, it prints, and each of its checks is listed here by name.
+//!
+//! With `BLESS=1` the table of the README is written anew.
 #![expect(clippy::unwrap_used, reason = "a suite that cannot be read is a failed test")]
 
 #[path = "live/serves.rs"]
@@ -22,6 +24,7 @@ fn main() {
     for suite in catalog(None).suites.into_values() {
         trials.extend(checks(&suite));
     }
+    trials.push(Trial::test("the_table_of_the_readme_is_made_of_the_suites", table_is_current));
     trials.push(Trial::test("what_is_promised_so_far_is_shown_by_a_check_or_a_trial", nothing_is_left_over));
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -61,6 +64,8 @@ const PROMISED: &[&str] = &[
     "A-10-namespace",
     "A-12-crds",
     "A-20-nodes",
+    "A-40-redis",
+    "A-40-diagnostics",
     "A-m1",
     "A-m2",
     "A-m3",
@@ -125,4 +130,51 @@ fn checks(suite: &Suite) -> Vec<Trial> {
         }
     }
     trials
+}
+
+/// Between these two lines the README has the table.
+const BEGINS: &str = "<!-- made of the suites: BLESS=1 cargo test --test suites -->\n";
+const ENDS: &str = "<!-- so far -->\n";
+
+fn table_is_current() -> Result<(), libtest_mimic::Failed> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = std::fs::read_to_string(&path)?;
+    let (before, rest) = text.split_once(BEGINS).ok_or("README.md has no place for the table")?;
+    let (_, after) = rest.split_once(ENDS).ok_or("the table of README.md has no end")?;
+    let current = format!("{before}{BEGINS}{}{ENDS}{after}", table());
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, current)?;
+    } else if current != text {
+        return Err("the table of README.md is not what the suites say: BLESS=1 cargo test --test suites".into());
+    }
+    Ok(())
+}
+
+/// A row for each component: what is looked at with which probe, and whether the lab has the real thing.
+fn table() -> String {
+    let catalog = catalog(Some(&"lab".parse().unwrap()));
+    let mut table =
+        "| suite | component | probes | claims | requirements | shown on |\n|---|---|---|---|---|---|\n".to_owned();
+    for suite in catalog.suites.values() {
+        for component in suite.components.values() {
+            let checks = || component.checks.values();
+            let probes: BTreeSet<&str> = checks().map(|check| check.check.kind()).collect();
+            let claims: Vec<&str> = checks().map(|check| check.title.as_str()).collect();
+            let served: BTreeSet<String> = checks().flat_map(|c| &c.requirements).map(ToString::to_string).collect();
+            let shown = match &component.off {
+                None => "the real thing, in the lab".to_owned(),
+                Some(why) => format!("rehearsals alone: {why}"),
+            };
+            let list = |words: Vec<&str>, between: &str| words.join(between);
+            table += &format!(
+                "| {} | {} | {} | {} | {} | {shown} |\n",
+                suite.name,
+                component.title,
+                list(probes.into_iter().collect(), ", "),
+                list(claims, "; "),
+                list(served.iter().map(String::as_str).collect(), ", "),
+            );
+        }
+    }
+    table
 }
