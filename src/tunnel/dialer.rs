@@ -113,11 +113,19 @@ impl Dialer {
     pub async fn each(&self, at: &Address, namespace: &str) -> Result<Vec<Address>, DialError> {
         let Host::Service { name, namespace: own } = &at.host else { return Ok(vec![at.clone()]) };
         let targets = self.behind(name, own.as_deref().unwrap_or(namespace), at.port).await?;
-        let pod = |Target { namespace, pod, port }| Address {
-            host: Host::Pod { name: pod, namespace: Some(namespace) },
-            port,
-        };
-        Ok(targets.into_iter().map(pod).collect())
+        Ok(targets.into_iter().map(Target::address).collect())
+    }
+
+    /// One ready pod behind a Service, each time the next; of anything else that itself. For whoever needs several streams to
+    /// the same server.
+    ///
+    /// # Errors
+    /// As for [`Dialer::dial`].
+    pub async fn one(&self, at: &Address, namespace: &str) -> Result<Address, DialError> {
+        match &at.host {
+            Host::Service { .. } => Ok(self.target(at, namespace).await?.address()),
+            Host::Pod { .. } | Host::Outside(_) => Ok(at.clone()),
+        }
     }
 
     /// Who is meant by a name or an address under which a server in this namespace makes itself known to its clients: a pod by its

@@ -8,7 +8,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::DialError;
-use crate::checks::Host;
+use crate::checks::{Address, Host};
 
 /// A port of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +25,11 @@ impl fmt::Display for Target {
 }
 
 impl Target {
+    /// It as an address of its own.
+    pub(super) fn address(self) -> Address {
+        Address { host: Host::Pod { name: self.pod, namespace: Some(self.namespace) }, port: self.port }
+    }
+
     /// What the kubelet's word about an unusable port means.
     pub(super) fn told(&self, words: &str) -> DialError {
         if words.to_lowercase().contains("connection refused") {

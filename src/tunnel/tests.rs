@@ -139,6 +139,24 @@ async fn bytes_go_both_ways_and_each_dial_meets_the_next_endpoint() {
 }
 
 #[tokio::test]
+async fn one_pod_is_named_for_several_streams_and_each_time_it_is_the_next() {
+    let (dialer, _) = api_server(Far::Echoes).await;
+    let service = "redis:6379".parse().unwrap();
+    for pod in ["redis-0", "redis-1", "redis-0"] {
+        let one = dialer.one(&service, "data").await.unwrap();
+        assert_eq!(one, format!("pod/{pod}.data:6379").parse().unwrap());
+        for _ in 0..2 {
+            let mut stream = dialer.dial(&one, "elsewhere").await.unwrap();
+            let mut said = [0; 7];
+            stream.read_exact(&mut said).await.unwrap();
+            assert_eq!(said, pod.as_bytes());
+        }
+    }
+    let outside = "host/example.com:1".parse().unwrap();
+    assert_eq!(dialer.one(&outside, "data").await, Ok(outside));
+}
+
+#[tokio::test]
 async fn a_refusal_takes_the_place_of_the_end_and_is_known_afterwards() {
     let (dialer, _) = api_server(Far::Refuses).await;
     let mut stream = dial(&dialer).await;
