@@ -15,7 +15,7 @@ use super::cluster::{Cluster, State};
 use super::names;
 use super::object::{Key, View as _};
 use super::standins::words::Words;
-use super::standins::{StandIn, dns, echo, http, postgres, redis};
+use super::standins::{StandIn, clickhouse, dns, echo, http, postgres, redis};
 
 /// What a connection inside this process holds before its reader has taken it.
 const BUFFER: usize = 64 << 10;
@@ -133,6 +133,7 @@ impl Cast {
         };
         let (stand_in, ended) = (part.stand_in.clone(), part.ended.clone());
         let words = (part.door == Door::Babbling).then(|| self.words.text());
+        let is_native = matches!(stand_in, StandIn::Clickhouse(_)) && port == clickhouse::NATIVE;
         let (ours, theirs) = tokio::io::duplex(BUFFER);
         if part.door == Door::Flapping && self.turns.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
             return Ok(ours);
@@ -145,6 +146,7 @@ impl Cast {
                 held.wait_for(|is_held| !is_held).await.ok()?;
                 match words {
                     Some(words) => babble(theirs, &words).await.ok(),
+                    None if is_native => clickhouse::serve_native(theirs).await.ok(),
                     None => stand_in.serve(theirs).await.ok(),
                 }
             };
@@ -191,6 +193,11 @@ impl Cast {
                 ports.push(5432);
                 master = primary(told);
                 StandIn::Postgres(Arc::new(postgres::Server::new(postgres_config(pod, told, master.is_some()))))
+            }
+            Trade::Clickhouse => {
+                ports.push(clickhouse::HTTP);
+                let config = clickhouse_config(told, &pod.name);
+                StandIn::Clickhouse(Arc::new(clickhouse::Server::new(config)))
             }
             Trade::Dns => {
                 ports.push(53);
@@ -285,14 +292,16 @@ impl Part {
     const fn redis(&self) -> Option<&Arc<redis::Server>> {
         match &self.stand_in {
             StandIn::Redis(server) => Some(server),
-            StandIn::Postgres(_) | StandIn::Http(_) | StandIn::Dns(_) | StandIn::Echo(_) => None,
+            StandIn::Postgres(_) | StandIn::Clickhouse(_) | StandIn::Http(_) | StandIn::Dns(_) | StandIn::Echo(_) => {
+                None
+            }
         }
     }
 
     const fn postgres(&self) -> Option<&Arc<postgres::Server>> {
         match &self.stand_in {
             StandIn::Postgres(server) => Some(server),
-            StandIn::Redis(_) | StandIn::Http(_) | StandIn::Dns(_) | StandIn::Echo(_) => None,
+            StandIn::Redis(_) | StandIn::Clickhouse(_) | StandIn::Http(_) | StandIn::Dns(_) | StandIn::Echo(_) => None,
         }
     }
 
@@ -362,6 +371,7 @@ impl Door {
 enum Trade {
     Redis,
     Postgres,
+    Clickhouse,
     Dns,
     Http,
     Unknown,
@@ -380,6 +390,8 @@ impl Trade {
             Self::Redis
         } else if is(&["postgres", "pgsql"]) {
             Self::Postgres
+        } else if is(&["clickhouse"]) {
+            Self::Clickhouse
         } else if is(&["coredns"]) {
             Self::Dns
         } else if is(&["nginx", "httpd", "http", "caddy", "whoami", "web", "envoy", "gateway", "agnhost"]) {
@@ -464,6 +476,18 @@ fn postgres_config(pod: &Key, told: &Started, follows: bool) -> postgres::Config
         users: vec![postgres::User { name: user, password: password.unwrap_or_default() }],
         databases: vec![database, "postgres".to_owned()],
         ..postgres::Config::default()
+    }
+}
+
+/// As the official image is told.
+fn clickhouse_config(told: &Started, pod: &str) -> clickhouse::Config {
+    let environment = |name: &str| told.environment.get(name).filter(|value| !value.is_empty()).cloned();
+    clickhouse::Config {
+        name: pod.to_owned(),
+        user: environment("CLICKHOUSE_USER").unwrap_or_else(|| "default".to_owned()),
+        password: environment("CLICKHOUSE_PASSWORD").unwrap_or_default(),
+        databases: environment("CLICKHOUSE_DB").into_iter().collect(),
+        ..clickhouse::Config::default()
     }
 }
 

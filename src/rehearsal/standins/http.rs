@@ -188,9 +188,7 @@ impl Server {
                 Ok(response)
             }
             Some(Fault::SlowDrip) => Ok(response.map(|_| Page::Drip(Box::new(interval(DRIP))))),
-            Some(Fault::ClosesMidBody) => {
-                Ok(response.map(|whole| Page::Half { bytes: whole.beginning(), step: Step::Send }))
-            }
+            Some(Fault::ClosesMidBody) => Ok(response.map(Page::broken_off)),
             Some(Fault::LetsIn) => plain(200, "Welcome.\n"),
             Some(Fault::WithoutHeaders) => {
                 response.headers_mut().clear();
@@ -256,7 +254,7 @@ where
 }
 
 /// The body of an answer.
-enum Page {
+pub(super) enum Page {
     /// All of it, until it is taken.
     Whole(Option<Bytes>),
     /// A byte at a time, for ever.
@@ -267,7 +265,7 @@ enum Page {
 
 /// What comes next of a body that is broken off.
 #[derive(Clone, Copy)]
-enum Step {
+pub(super) enum Step {
     Send,
     /// What was sent must be on its way before the end is known: it would be thrown away otherwise.
     Yield,
@@ -275,8 +273,13 @@ enum Step {
 }
 
 impl Page {
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         Self::Whole(Some(Bytes::copy_from_slice(text.as_bytes())))
+    }
+
+    /// Half of it, with the end of the connection in place of the rest.
+    pub(super) fn broken_off(self) -> Self {
+        Self::Half { bytes: self.beginning(), step: Step::Send }
     }
 
     /// The first half of it.

@@ -5,6 +5,7 @@
 //!
 //! - [`redis`]: a Redis 7, alone, in replication, or as a Sentinel.
 //! - [`postgres`]: a PostgreSQL with tables, transactions and a login.
+//! - [`clickhouse`]: a ClickHouse with tables and a login, over HTTP.
 //! - [`http`]: pages by path.
 //! - [`dns`]: names over TCP.
 //! - [`echo`]: any other port.
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+pub(crate) mod clickhouse;
 pub(crate) mod dns;
 pub(crate) mod echo;
 pub(crate) mod http;
@@ -39,6 +41,8 @@ pub(crate) enum StandIn {
     Redis(Arc<redis::Server>),
     /// A PostgreSQL server.
     Postgres(Arc<postgres::Server>),
+    /// A ClickHouse server.
+    Clickhouse(Arc<clickhouse::Server>),
     /// A web server.
     Http(Arc<http::Server>),
     /// A DNS server, over TCP.
@@ -59,6 +63,7 @@ impl StandIn {
         match self {
             Self::Redis(server) => server.serve(stream).await,
             Self::Postgres(server) => server.serve(stream).await,
+            Self::Clickhouse(server) => server.serve(stream).await,
             Self::Http(server) => server.serve(stream).await,
             Self::Dns(server) => server.serve(stream).await,
             Self::Echo(server) => server.serve(stream).await,
@@ -70,6 +75,7 @@ impl StandIn {
         match self {
             Self::Redis(_) => redis::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Postgres(_) => postgres::Fault::ALL.iter().map(|fault| fault.name()).collect(),
+            Self::Clickhouse(_) => clickhouse::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Http(_) => http::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Dns(_) => dns::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Echo(_) => echo::Fault::ALL.iter().map(|fault| fault.name()).collect(),
@@ -84,6 +90,7 @@ impl StandIn {
         match self {
             Self::Redis(server) => server.inject(find(redis::Fault::ALL, redis::Fault::name, name)?),
             Self::Postgres(server) => server.inject(find(postgres::Fault::ALL, postgres::Fault::name, name)?),
+            Self::Clickhouse(server) => server.inject(find(clickhouse::Fault::ALL, clickhouse::Fault::name, name)?),
             Self::Http(server) => server.inject(find(http::Fault::ALL, http::Fault::name, name)?),
             Self::Dns(server) => server.inject(find(dns::Fault::ALL, dns::Fault::name, name)?),
             Self::Echo(server) => server.inject(find(echo::Fault::ALL, echo::Fault::name, name)?),

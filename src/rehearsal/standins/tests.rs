@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::conformance::{self, Connection, Login, dial};
-use super::{StandIn, UnknownFault, dns, echo, http, postgres, redis};
+use super::{StandIn, UnknownFault, clickhouse, dns, echo, http, postgres, redis};
 
 const PASSWORD: &str = "secret";
 const LOGIN: Login<'static> = Login { user: "app", password: PASSWORD, database: "app" };
@@ -19,6 +19,12 @@ fn postgres_server() -> StandIn {
     let users = vec![postgres::User { name: "app".to_owned(), password: PASSWORD.to_owned() }];
     let databases = vec!["app".to_owned()];
     StandIn::Postgres(Arc::new(postgres::Server::new(postgres::Config { users, databases, ..Default::default() })))
+}
+
+fn clickhouse_server() -> StandIn {
+    let (user, password) = ("app".to_owned(), PASSWORD.to_owned());
+    let config = clickhouse::Config { user, password, databases: vec!["app".to_owned()], ..Default::default() };
+    StandIn::Clickhouse(Arc::new(clickhouse::Server::new(config)))
 }
 
 fn dns_server() -> StandIn {
@@ -75,6 +81,14 @@ async fn postgres_is_as_the_real_one() {
 }
 
 #[tokio::test]
+async fn clickhouse_is_as_the_real_one() {
+    let server = clickhouse_server();
+    conformance::clickhouse_guards_itself(to(&server), LOGIN).await;
+    conformance::clickhouse_keeps_rows(to(&server), LOGIN).await;
+    conformance::clickhouse_refuses(to(&server), LOGIN).await;
+}
+
+#[tokio::test]
 async fn dns_is_as_the_real_one() {
     conformance::dns_answers(to(&dns_server())).await;
 }
@@ -89,7 +103,7 @@ async fn http_is_as_real_ones() {
 fn every_fault_has_a_name_of_its_own_by_which_it_is_switched_on() {
     let echo = StandIn::Echo(Arc::new(echo::Server::new()));
     let http = StandIn::Http(Arc::new(http::Server::new(http::Config::default())));
-    for stand_in in [StandIn::Redis(redis_server()), postgres_server(), dns_server(), http, echo] {
+    for stand_in in [StandIn::Redis(redis_server()), postgres_server(), clickhouse_server(), dns_server(), http, echo] {
         let names = stand_in.faults();
         for name in &names {
             assert_eq!(names.iter().filter(|other| *other == name).count(), 1, "{name}");
