@@ -4,8 +4,8 @@
 //! - Never: taste. Each rule is about a part that the judge or the probe cannot take into account.
 
 use super::{
-    Absence, Access, Address, Check, Crd, Dns, Host, Http, Namespace, Operator, Postgres, PostgresRole, Redis,
-    RedisRole, Sentinel, System, Tcp, Workload,
+    Absence, Access, Address, Check, Clickhouse, Crd, Dns, Host, Http, Namespace, Operator, Postgres, PostgresRole,
+    Redis, RedisRole, Sentinel, System, Tcp, Workload,
 };
 
 /// One part of a claim that cannot be held against anything.
@@ -39,6 +39,7 @@ impl Check {
             Self::Tcp(claim) => tcp(claim),
             Self::Redis(claim) => redis(claim),
             Self::Postgres(claim) => postgres(claim),
+            Self::Clickhouse(claim) => clickhouse(claim),
             Self::Sentinel(claim) => sentinel(claim),
             Self::Failover(claim) => match &claim.of {
                 System::Sentinel(claim) => {
@@ -219,6 +220,10 @@ fn same_server(replica: Option<&Address>, at: &Address) -> Option<Contradiction>
     (replica == Some(at)).then(|| Contradiction::new("replica", what, "write the replica's own address"))
 }
 
+fn clickhouse(claim: &Clickhouse) -> Vec<Contradiction> {
+    beside_denial(claim.expect, &[("version", claim.version.is_some())])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,6 +261,7 @@ mod tests {
             ("postgres: {at: 'p:1', user: u, replica: 'p:1'}", &["replica"]),
             ("postgres: {at: 'p:1', user: u, writes: false, replica: 'q:1'}", &["replica"]),
             ("postgres: {at: 'p:1', user: u, role: replica, replica: 'q:1'}", &["replica"]),
+            ("clickhouse: {at: 'c:1', user: u, version: '>=18', expect: denied}", &["version"]),
         ] {
             assert_eq!(refused(yaml), keys, "{yaml}");
         }
@@ -275,6 +281,7 @@ mod tests {
             "postgres: {at: 'p:1', user: u, role: replica}",
             "postgres: {at: 'p:1', user: u, role: replica, replicas: 1, databases: [d]}",
             "postgres: {at: 'p:1', user: u, role: primary, replicas: 1, replica: 'q:1'}",
+            "clickhouse: {at: 'c:1', user: u, version: '>=18'}",
         ] {
             assert_eq!(refused(yaml), [""; 0], "{yaml}");
         }

@@ -7,6 +7,7 @@
 
 mod address;
 mod admission;
+mod clickhouse;
 mod continuity;
 mod contradiction;
 mod crd;
@@ -35,6 +36,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::address::is_dns_label;
 pub use self::address::{Address, Host};
 pub use self::admission::Admission;
+pub use self::clickhouse::{Clickhouse, ClickhouseAnswer, ClickhouseFacts};
 pub use self::continuity::{Attempt, Gap, Timeline};
 pub use self::contradiction::Contradiction;
 pub use self::crd::{Crd, CrdAnswer, CrdState};
@@ -98,6 +100,8 @@ pub enum Check {
     Failover(Failover),
     /// PostgreSQL answers, keeps what is committed, and has the role claimed.
     Postgres(Postgres),
+    /// ClickHouse answers over HTTP and keeps what is inserted.
+    Clickhouse(Clickhouse),
 }
 
 /// How a check is looked at.
@@ -123,7 +127,8 @@ impl Check {
             | Self::Exec(_)
             | Self::Redis(_)
             | Self::Sentinel(_)
-            | Self::Postgres(_) => Pace::Repeated,
+            | Self::Postgres(_)
+            | Self::Clickhouse(_) => Pace::Repeated,
         }
     }
 
@@ -142,7 +147,8 @@ impl Check {
             | Self::Exec(_)
             | Self::Redis(_)
             | Self::Sentinel(_)
-            | Self::Postgres(_) => false,
+            | Self::Postgres(_)
+            | Self::Clickhouse(_) => false,
         }
     }
 
@@ -160,6 +166,7 @@ impl Check {
             Self::Tcp(claim) => claim.expect,
             Self::Redis(claim) => claim.expect,
             Self::Postgres(claim) => claim.expect,
+            Self::Clickhouse(claim) => claim.expect,
             Self::Namespace(_)
             | Self::Crd(_)
             | Self::Workload(_)
@@ -192,6 +199,7 @@ impl Check {
             Self::Sentinel(_) => "sentinel",
             Self::Failover(_) => "failover",
             Self::Postgres(_) => "postgres",
+            Self::Clickhouse(_) => "clickhouse",
         }
     }
 }

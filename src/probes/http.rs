@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::reach::{SILENCE, Unmet, silent};
 use super::{Site, Unseen, credential, trust};
-use crate::checks::{BodyEnd, BodyNeed, Claim, Host, Http, HttpAnswer, HttpResponse};
+use crate::checks::{Address, BodyEnd, BodyNeed, Claim, Host, Http, HttpAnswer, HttpResponse};
 use crate::complaint::chain;
 use crate::tunnel::Fate;
 
@@ -86,12 +86,17 @@ fn request(claim: &Http, bearer: Option<&str>, namespace: &str) -> Result<Reques
     request.body(body).map_err(|error| Unseen(format!("cannot make a request to {}: {error}", claim.at)))
 }
 
-/// The address's name as clients in the cluster write it, with its port unless that is the scheme's own.
-fn host(claim: &Http, namespace: &str) -> String {
-    let name = match &claim.at.host {
+/// The address's name as clients in the cluster write it.
+pub(super) fn host_name(at: &Address, namespace: &str) -> String {
+    match &at.host {
         Host::Service { name, namespace: own } => format!("{name}.{}.svc", own.as_deref().unwrap_or(namespace)),
         Host::Pod { name, .. } | Host::Outside(name) => name.clone(),
-    };
+    }
+}
+
+/// The same with its port unless that is the scheme's own.
+fn host(claim: &Http, namespace: &str) -> String {
+    let name = host_name(&claim.at, namespace);
     match (claim.at.port, claim.tls.is_some()) {
         (80, false) | (443, true) => name,
         (port, _) => format!("{name}:{port}"),

@@ -4,6 +4,7 @@
 //! - Never: judge. Whether an answer is good is `checks`' business; only "could not look" is said here.
 
 mod aid;
+mod clickhouse;
 mod crd;
 mod credential;
 mod dns;
@@ -160,6 +161,7 @@ impl Prober {
             Check::Sentinel(claim) => judged(claim, sentinel::observe(claim, site).await),
             Check::Failover(claim) => judged(claim, failover::observe(claim, site).await),
             Check::Postgres(claim) => judged(claim, postgres::observe(claim, site).await),
+            Check::Clickhouse(claim) => judged(claim, clickhouse::observe(claim, site).await),
         }
     }
 

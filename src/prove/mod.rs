@@ -7,6 +7,7 @@
 //!   from what a field of a claim means to who writes it. One probed system, one file, as there.
 //! - Why words: a check that is red for another reason than the one at hand would be red without it as well.
 
+mod clickhouse;
 mod component;
 mod crd;
 mod dns;
@@ -234,6 +235,7 @@ pub fn of_check(check: &Check, setting: Setting<'_>) -> Vec<Case> {
         Check::Sentinel(claim) => sentinel::cases(claim, setting.in_a_row),
         Check::Failover(claim) => failover::cases(claim),
         Check::Postgres(claim) => postgres::cases(claim, setting.in_a_row),
+        Check::Clickhouse(claim) => clickhouse::cases(claim, setting.in_a_row),
     };
     cases.0.extend(weather::of_check(check).0);
     cases.0.push(Case::control());
@@ -365,6 +367,9 @@ mod tests {
             "postgres: { at: 'p:1', user: app, role: primary }",
             "postgres: { at: 'p:1', user: app, role: replica }",
             "postgres: { at: 'p:1', user: app, expect: denied }",
+            "clickhouse: { at: 'c:1', user: app, password: { secret: { name: auth, key: k } }, version: '>=18' }",
+            "clickhouse: { at: 'c:1', user: app, writes: false }",
+            "clickhouse: { at: 'c:1', user: app, password: { value: wrong }, expect: denied }",
         ]
         .map(check)
         .into()

@@ -71,6 +71,7 @@ fn addresses(check: &Check) -> Vec<&Address> {
         Check::Redis(claim) => std::iter::once(&claim.at).chain(&claim.replica).collect(),
         Check::Sentinel(claim) => vec![&claim.at],
         Check::Postgres(claim) => vec![&claim.at],
+        Check::Clickhouse(claim) => vec![&claim.at],
         Check::Http(_)
         | Check::Tcp(_)
         | Check::Namespace(_)

@@ -67,7 +67,8 @@ fn with_images(cx: &Cx<'_>, check: Check) -> Check {
         | Check::Redis(_)
         | Check::Sentinel(_)
         | Check::Failover(_)
-        | Check::Postgres(_) => check,
+        | Check::Postgres(_)
+        | Check::Clickhouse(_) => check,
     }
 }
 
@@ -91,7 +92,8 @@ fn files(check: &Check) -> Vec<(&'static [&'static str], &Path)> {
         | Check::Redis(_)
         | Check::Sentinel(_)
         | Check::Failover(_)
-        | Check::Postgres(_) => Vec::new(),
+        | Check::Postgres(_)
+        | Check::Clickhouse(_) => Vec::new(),
     }
 }
 

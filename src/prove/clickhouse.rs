@@ -1,0 +1,69 @@
+//! Twin of `checks/clickhouse.rs`.
+
+use super::{Cases, Deed, Expected, reach};
+use crate::checks::{Access, Clickhouse};
+
+pub(super) fn cases(claim: &Clickhouse, in_a_row: u32) -> Cases {
+    let mut cases = match claim.expect {
+        Access::Allowed => let_in(claim),
+        Access::Denied => kept_out(claim),
+    };
+    cases.0.extend(reach::cases(&claim.at, claim.expect, claim.password.as_ref()).0);
+    cases.0.extend(reach::door(&claim.at, claim.expect, in_a_row, Some("gave no valid answer")).0);
+    cases
+}
+
+fn let_in(claim: &Clickhouse) -> Cases {
+    let mut cases = Cases::default();
+    let at = |fault| Deed::Server { at: claim.at.clone(), fault };
+    // The codes are ClickHouse's own (`src/Common/ErrorCodes.cpp`).
+    let writes = "it claims no writes (`writes`)";
+    for (name, words) in [
+        ("read-only", "refused to write: 164"),
+        ("no-permission", "refused to write: 497"),
+        ("no-space", "refused to write: 243"),
+        ("loses-insert", "took a row and then had no row"),
+        ("other-value", "took a row and then had another row"),
+        ("exception-after-200", "took a row and then had an error in place of it: 241"),
+    ] {
+        cases.broken_if(claim.writes, name, at(name), words, writes);
+    }
+    match claim.writes {
+        true => cases.add("keeps-tables", at("keeps-tables"), Expected::Warned("a table of ours was left behind")),
+        false => cases.unclaimed("keeps-tables", writes),
+    }
+    let version = "it claims no `version`";
+    cases.broken_if(claim.version.is_some(), "wrong-version", at("wrong-version"), "is version", version);
+    match claim.password {
+        Some(_) => {
+            cases.broken("rejects-login", at("rejects-login"), ["refused the login: 516"]);
+            let untested = Expected::Warned("the password was not tested");
+            cases.add("accepts-any-password", at("accepts-any-password"), untested);
+        }
+        None => {
+            cases.unclaimed("rejects-login", "it sends no password");
+            cases.unclaimed("accepts-any-password", "it sends no password");
+        }
+    }
+    cases.broken("no-database", at("no-database"), ["81 Database"]);
+    cases.broken("overloaded", at("overloaded"), ["202 Too many simultaneous queries"]);
+    cases.broken("out-of-memory", at("out-of-memory"), ["answered the first query with: 241"]);
+    cases.broken("closes-mid-reply", at("closes-mid-reply"), ["gave no valid answer"]);
+    cases.broken("not-clickhouse", at("not-clickhouse"), ["answered /ping with HTTP 200"]);
+    cases.broken("hangs", at("hangs"), [format!("clickhouse {} does not answer", claim.at)]);
+    cases
+}
+
+/// A server that cannot be talked to denies nothing.
+fn kept_out(claim: &Clickhouse) -> Cases {
+    let mut cases = Cases::default();
+    let at = |fault| Deed::Server { at: claim.at.clone(), fault };
+    cases.broken("accepts-any-password", at("accepts-any-password"), ["was let in"]);
+    // Who logs in is asked before the query, and a limit of queries comes after that.
+    cases.unclaimed("overloaded", "a server with too many queries keeps out all the same");
+    cases.unclear("out-of-memory", at("out-of-memory"), ["241", "no refusal of access"]);
+    cases.unclear("closes-mid-reply", at("closes-mid-reply"), ["gave no valid answer"]);
+    cases.unclear("not-clickhouse", at("not-clickhouse"), ["answered /ping with HTTP 200"]);
+    cases.unclear("hangs", at("hangs"), [format!("clickhouse {} does not answer", claim.at)]);
+    cases
+}
