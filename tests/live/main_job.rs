@@ -15,9 +15,11 @@ pub(crate) fn is_green() {
     for (step, ending) in told.endings() {
         assert_eq!(ending["as"], "held", "{step}: {ending}");
     }
-    for check in
-        ["data-plane/redis/primary-keeps-what-is-written", "data-plane/postgres/primary-keeps-what-is-committed"]
-    {
+    for check in [
+        "data-plane/redis/primary-keeps-what-is-written",
+        "data-plane/postgres/primary-keeps-what-is-committed",
+        "data-plane/clickhouse/keeps-what-is-inserted",
+    ] {
         assert!(told.endings().iter().any(|(step, _)| *step == check), "{check} did not run");
     }
     assert!(told.junit.contains("primary-keeps-what-is-written"), "{}", told.junit);

@@ -166,3 +166,8 @@ async fn helm_installs_changes_and_removes_redis() {
 async fn helm_installs_changes_and_removes_postgres() {
     lives("postgres", "database=other", false).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn helm_installs_changes_and_removes_clickhouse() {
+    lives("clickhouse", "database=other", false).await;
+}
