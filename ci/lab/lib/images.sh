@@ -94,6 +94,22 @@ image_postgres() {
     'STOPSIGNAL SIGINT' 'ENTRYPOINT ["docker-entrypoint.sh"]' 'CMD ["postgres"]'
 }
 
+image_clickhouse() {
+  local tree config
+  tree=$(scratch clickhouse)
+  debian_tree "$tree" 'lsb-base|sysvinit-utils|mysql-common|mariadb-common|libpam.*' "${userland[@]}" \
+    clickhouse-server clickhouse-client tzdata
+  config=$tree/etc/clickhouse-server
+  add_user "$tree" clickhouse 101 /var/lib/clickhouse
+  # Neither the server nor its client starts without a time zone.
+  ln -s /usr/share/zoneinfo/Etc/UTC "$tree/etc/localtime"
+  install -d -o 101 -g 101 "$tree/var/lib/clickhouse" "$config/users.d" "$tree/docker-entrypoint-initdb.d"
+  install -D -m 644 "$files/clickhouse/docker.xml" "$config/config.d/docker.xml"
+  install -D -m 755 "$files/clickhouse/docker-entrypoint.sh" "$tree/entrypoint.sh"
+  import_tree "$tree" "$1" "$2" "$search_path" 'ENV LANG=C.UTF-8' 'VOLUME /var/lib/clickhouse' \
+    'EXPOSE 8123 9000 9009' 'ENTRYPOINT ["/entrypoint.sh"]'
+}
+
 image_storage() {
   local tree
   tree=$(scratch storage)

@@ -22,7 +22,8 @@ storage_image=seaworthy-lab/local-path-provisioner:$local_path_provisioner_versi
 busybox_image=seaworthy-lab/busybox:1.35
 redis_image=seaworthy-lab/redis:7.0
 postgres_image=seaworthy-lab/postgres:15
-services=(busybox redis postgres)
+clickhouse_image=seaworthy-lab/clickhouse:18.16
+services=(busybox redis postgres clickhouse)
 
 # Below this many free gigabytes the compiler's caches are dropped once the programs stand.
 roomy_gigabytes=15
