@@ -16,6 +16,7 @@ use super::names;
 use super::object::{Key, View as _};
 use super::standins::words::Words;
 use super::standins::{StandIn, clickhouse, dns, echo, http, postgres, redis};
+use super::store::Store;
 
 /// What a connection inside this process holds before its reader has taken it.
 const BUFFER: usize = 64 << 10;
@@ -92,7 +93,7 @@ impl Cast {
     }
 
     /// Lets others stand in for all who are on, in a cluster that was made from theirs. What clients have left with them is
-    /// not there.
+    /// not there, but for what a database holds: what Jobs have put there is as old as the objects.
     pub(super) fn succeed(&self, former: &Self, state: &State) {
         let on: Vec<_> = former
             .parts()
@@ -100,6 +101,12 @@ impl Cast {
             .map(|((uid, container), part)| (part.pod.clone(), uid.clone(), container.clone()))
             .collect();
         on.iter().for_each(|(pod, uid, container)| self.start(state, pod, uid, container));
+        let (former, own) = (former.parts(), self.parts());
+        for (key, part) in own.iter() {
+            if let (Some(server), Some(other)) = (part.postgres(), former.get(key).and_then(Part::postgres)) {
+                server.inherit(other);
+            }
+        }
     }
 
     /// A container does not run any more.
@@ -153,6 +160,19 @@ impl Cast {
             ended.run_until_cancelled(talk).await
         });
         Ok(ours)
+    }
+
+    /// The PostgreSQL behind a name, as a pod of this namespace would reach it on this port.
+    pub(super) fn database(
+        &self,
+        store: &Store,
+        namespace: &str,
+        host: &str,
+        port: u16,
+    ) -> Option<Arc<postgres::Server>> {
+        let parts = self.parts();
+        let answers = |part: &&Part| part.lets_in(port);
+        behind(store, &parts, namespace, host)?.filter(answers).find_map(Part::postgres).cloned()
     }
 
     /// The names of the faults that the servers of a pod know.
@@ -226,14 +246,13 @@ impl Cast {
     fn rewire(&self, state: &State) {
         let parts = self.parts();
         let told = |part: &Part| {
-            let mut named = behind(state, &parts, &part.pod.namespace, part.master.as_deref()?)?;
-            named.find_map(|named| named.redis().cloned())
+            behind(&state.store, &parts, &part.pod.namespace, part.master.as_deref()?)?.find_map(Part::redis).cloned()
         };
         for part in parts.values() {
             let StandIn::Postgres(server) = &part.stand_in else { continue };
             let Some(host) = &part.master else { continue };
-            let mut named = behind(state, &parts, &part.pod.namespace, host).into_iter().flatten();
-            let Some(primary) = named.find_map(|named| named.postgres()) else { continue };
+            let mut named = behind(&state.store, &parts, &part.pod.namespace, host).into_iter().flatten();
+            let Some(primary) = named.find_map(Part::postgres) else { continue };
             if !Arc::ptr_eq(server, primary) && !server.is_following(primary) {
                 server.follow(primary);
             }
@@ -493,11 +512,11 @@ fn clickhouse_config(told: &Started, pod: &str) -> clickhouse::Config {
 
 /// Those behind a name, as a pod of this namespace would reach them; `None` where there is no such name.
 fn behind<'p>(
-    state: &State,
+    store: &Store,
     parts: &'p HashMap<(String, String), Part>,
     namespace: &str,
     name: &str,
-) -> Option<impl Iterator<Item = &'p Part>> {
+) -> Option<impl Iterator<Item = &'p Part> + use<'p>> {
     let full = match name.split('.').count() {
         1 => format!("{name}.{namespace}.svc"),
         2 => format!("{name}.svc"),
@@ -507,9 +526,9 @@ fn behind<'p>(
     let namespace = labels.pop()?;
     let service = labels.pop()?;
     let host = labels.pop().map(str::to_owned);
-    let selector = state.store.get(&Key::new("/services", namespace, service))?["spec"]["selector"].take();
-    let behind: Vec<Value> = state.store.labelled("/pods", namespace, &selector);
-    let is_meant = move |part: &&Part| {
+    let selector = store.get(&Key::new("/services", namespace, service))?["spec"]["selector"].take();
+    let behind: Vec<Value> = store.labelled("/pods", namespace, &selector);
+    let is_meant = move |part: &&'p Part| {
         host.as_deref().is_none_or(|host| host == &*part.pod.name)
             && behind.iter().any(|pod| pod["metadata"]["name"] == *part.pod.name)
     };

@@ -9,11 +9,13 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use super::actors::Fault;
+use super::cast::Cast;
 use super::cluster::{Cluster, State, now};
 use super::collector;
-use super::object::{Act, Key};
+use super::object::{Act, Key, View};
 use super::stage::{Next, Stage};
-use super::store::Change;
+use super::standins::postgres;
+use super::store::{Change, Store};
 
 /// Runs until it is dropped.
 pub(super) async fn live(cluster: Arc<Cluster>, stage: Arc<Stage>) {
@@ -84,7 +86,8 @@ impl Life {
         let (since, stage) = (self.stage.begun.elapsed(), &self.stage);
         let again = self.cluster.step(|state| {
             let collected = collector::look_at(state, key);
-            let (acts, mut again) = stage.actors().reconcile(key, &state.store, since, Timestamp::now());
+            let view = Sight { store: &state.store, cast: &stage.cast };
+            let (acts, mut again) = stage.actors().reconcile(key, &view, since, Timestamp::now());
             let mut was_refused = false;
             for act in acts {
                 // Nobody tells of what did not come to be.
@@ -100,6 +103,34 @@ impl Life {
         if let Some(again) = again {
             self.plan(key.clone(), Instant::now() + again.max(Duration::from_millis(1)));
         }
+    }
+}
+
+/// What actors see: the objects, and who answers behind a name.
+struct Sight<'a> {
+    store: &'a Store,
+    cast: &'a Cast,
+}
+
+impl View for Sight<'_> {
+    fn get(&self, key: &Key) -> Option<Value> {
+        self.store.get(key)
+    }
+
+    fn list(&self, resource: &str, namespace: Option<&str>) -> Vec<Value> {
+        self.store.list(resource, namespace)
+    }
+
+    fn labelled(&self, resource: &str, namespace: &str, labels: &Value) -> Vec<Value> {
+        self.store.labelled(resource, namespace, labels)
+    }
+
+    fn controlled(&self, resource: &str, owner_uid: &str) -> Vec<Value> {
+        self.store.controlled(resource, owner_uid)
+    }
+
+    fn database(&self, namespace: &str, host: &str, port: u16) -> Option<Arc<postgres::Server>> {
+        self.cast.database(self.store, namespace, host, port)
     }
 }
 

@@ -147,7 +147,7 @@ impl Rehearsal {
 
     /// Another cluster that has everything this one has, at an address of its own, and from now on goes its own way; at
     /// once, however long it took to fill this one. Faults that are on in servers stay behind, and so does what clients have
-    /// left in them.
+    /// left in them, but for what databases hold.
     ///
     /// # Errors
     /// As [`Rehearsal::begin`].

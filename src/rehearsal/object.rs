@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::standins::postgres;
+
 /// One object of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
@@ -48,6 +50,12 @@ pub(crate) trait View {
     fn labelled(&self, resource: &str, namespace: &str, labels: &Value) -> Vec<Value>;
     /// The objects of a collection that this one controls (`ownerReferences` with `controller: true`).
     fn controlled(&self, resource: &str, owner_uid: &str) -> Vec<Value>;
+
+    /// The PostgreSQL behind a name, as a pod of this namespace would reach it; `None` where none answers, or where nobody can be
+    /// reached from.
+    fn database(&self, _namespace: &str, _host: &str, _port: u16) -> Option<Arc<postgres::Server>> {
+        None
+    }
 }
 
 /// One thing that an actor does. What is said of an object that is gone, or whose uid is another by now, does nothing.

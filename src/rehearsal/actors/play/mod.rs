@@ -4,6 +4,7 @@
 //! silently. A second of sleep takes 10 ms, and none more than 400 ms; from five minutes on it is for ever.
 
 mod clients;
+mod flyway;
 mod player;
 mod programs;
 mod shell;
@@ -71,6 +72,10 @@ pub(super) fn perform(around: &Surroundings<'_>, init: bool, wall: Timestamp) ->
         words.map(|word| expand(word, &env)).collect::<Vec<_>>()
     };
     let (mut words, args) = (words_of("/command"), words_of("/args"));
+    // An image that is called like the program that its entry point is.
+    if words.is_empty() && image(around) == "flyway" {
+        words.push("flyway".to_owned());
+    }
     let entry = words.is_empty();
     let serves = server_by_nature(around, init);
     if entry && args.first().is_none_or(|first| first.starts_with('-') || !is_known(first)) {
@@ -95,6 +100,11 @@ pub(super) fn perform(around: &Surroundings<'_>, init: bool, wall: Timestamp) ->
     Plot { lines: player.lines, end, waits, server: player.server }
 }
 
+/// The name of a container's image, without where it is from and which it is.
+fn image<'a>(around: &Surroundings<'a>) -> &'a str {
+    base(text(around.container, "/image")).split([':', '@']).next().unwrap_or_default()
+}
+
 /// Whether a container of which nothing is known is a server: one of a pod that is always started again.
 fn server_by_nature(around: &Surroundings<'_>, init: bool) -> bool {
     let sidecar = text(around.container, "/restartPolicy") == "Always";
@@ -109,7 +119,7 @@ fn base(program: &str) -> &str {
 
 /// Programs that are played.
 fn is_known(program: &str) -> bool {
-    const KNOWN: [&str; 44] = [
+    const KNOWN: [&str; 45] = [
         "sh",
         "bash",
         "ash",
@@ -154,6 +164,7 @@ fn is_known(program: &str) -> bool {
         "nslookup",
         "getent",
         "mysqladmin",
+        "flyway",
     ];
     KNOWN.contains(&base(program)) || is_server(program) || base(program).ends_with(".sh")
 }

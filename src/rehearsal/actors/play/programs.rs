@@ -48,11 +48,9 @@ impl Player<'_> {
             }
             "printenv" | "env" => self.environment(rest),
             "cat" | "head" | "tail" | "grep" | "wc" => self.filter(words),
-            "date" => self.say(&self.wall.to_string()),
-            "hostname" => self.say(hostname(self.around.pod)),
-            "whoami" => self.say("root"),
-            "id" => self.say("uid=0(root) gid=0(root) groups=0(root)"),
+            name @ ("date" | "hostname" | "whoami" | "id") => self.surroundings(name),
             "seq" => self.count(rest),
+            "flyway" => self.flyway(rest),
             "nc" if rest.iter().any(|word| word.starts_with("-l") || word.starts_with("-kl")) => Flow::Forever,
             name if is_server(name) => {
                 self.server = words.to_vec();
@@ -73,6 +71,16 @@ impl Player<'_> {
                 }
                 None => self.unknown(words),
             },
+        }
+    }
+
+    /// What a program says of where it is, and when.
+    fn surroundings(&mut self, program: &str) -> Flow {
+        match program {
+            "date" => self.say(&self.wall.to_string()),
+            "hostname" => self.say(hostname(self.around.pod)),
+            "whoami" => self.say("root"),
+            _ => self.say("uid=0(root) gid=0(root) groups=0(root)"),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What can be wrong with a PostgreSQL server.
 
+use super::history::History;
+
 /// What can be wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -51,6 +53,8 @@ pub(crate) enum Fault {
     LacksRoles,
     /// It has no extension beyond those of its own.
     LacksExtensions,
+    /// The schema histories of Flyway in it are not as they should be.
+    History(History),
 }
 
 impl Fault {
@@ -80,6 +84,14 @@ impl Fault {
         Self::LacksDatabases,
         Self::LacksRoles,
         Self::LacksExtensions,
+        Self::History(History::Gone),
+        Self::History(History::Denied),
+        Self::History(History::Lacks),
+        Self::History(History::Failed),
+        Self::History(History::Drifted),
+        Self::History(History::Twice),
+        Self::History(History::Ahead),
+        Self::History(History::Grows),
     ];
 
     /// Its name in kebab case.
@@ -109,6 +121,7 @@ impl Fault {
             Self::LacksDatabases => "lacks-databases",
             Self::LacksRoles => "lacks-roles",
             Self::LacksExtensions => "lacks-extensions",
+            Self::History(history) => history.name(),
         }
     }
 }

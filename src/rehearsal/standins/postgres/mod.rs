@@ -19,6 +19,7 @@ use super::switch::Switch;
 
 mod catalog;
 mod fault;
+mod history;
 mod replication;
 mod run;
 mod scram;
@@ -28,10 +29,13 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod visit;
 mod wire;
 
 pub(crate) use self::catalog::Setup;
 pub(crate) use self::fault::Fault;
+pub(crate) use self::history::History;
+pub(crate) use self::visit::{Refusal, Visit};
 
 /// What a server says under `wrong-version`: older than any that is still served.
 const OLD: &str = "9.6.24";
@@ -143,9 +147,14 @@ impl Server {
     }
 
     /// The names of the tables of a database.
-    #[cfg(test)]
     pub(crate) fn tables(&self, database: &str) -> Vec<String> {
         self.committed(database).into_keys().collect()
+    }
+
+    /// Takes over what has been committed to another one.
+    pub(crate) fn inherit(&self, other: &Self) {
+        let inherited = other.lock().clone();
+        *self.lock() = inherited;
     }
 
     /// Serves one connection until either side ends it.

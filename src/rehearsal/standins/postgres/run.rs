@@ -4,7 +4,7 @@ use super::session::{Session, Tx};
 use super::sql::{Column, Expr, Item, Kind, Statement};
 use super::store::{Cell, Change, Places, Table, Tables, apply, coerce, fits};
 use super::wire::{Complaint, Severity};
-use super::{Fault, TOLD};
+use super::{Fault, TOLD, history};
 
 /// The rows that a statement shows.
 #[derive(Debug, Default)]
@@ -313,7 +313,12 @@ impl Session<'_> {
 
     pub(super) fn table(&self, name: &str) -> Ran<Table> {
         let missing = || Complaint::new("42P01", format!("relation \"{name}\" does not exist"));
-        self.view().remove(name).or_else(|| self.server.view(name, &self.user)).ok_or_else(missing)
+        let own = self.view().remove(name).or_else(|| self.server.view(name, &self.user));
+        let table = own.ok_or_else(missing)?;
+        match self.server.faults.on() {
+            Some(Fault::History(fault)) if history::is_one(name) => fault.shown(name, table),
+            Some(_) | None => Ok(table),
+        }
     }
 
     fn make(&mut self, change: Change) -> usize {

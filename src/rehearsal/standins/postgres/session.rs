@@ -170,6 +170,18 @@ impl<'a> Session<'a> {
         self.end_implicit();
     }
 
+    /// Runs statements as one text, for who speaks no protocol; the rows that the last one shows.
+    pub(super) fn whole(&mut self, text: &str) -> Result<Vec<Vec<Cell>>, Complaint> {
+        let statements = sql::parse(text)?;
+        self.is_alone = statements.len() == 1;
+        let mut rows = Vec::new();
+        for statement in &statements {
+            rows = self.step(statement, &[])?.shown.map(|shown| shown.rows).unwrap_or_default();
+        }
+        self.end_implicit();
+        Ok(rows)
+    }
+
     fn step(&mut self, statement: &Statement, params: &[Cell]) -> Result<Outcome, Complaint> {
         if matches!(self.tx, Tx::Idle) {
             self.tx = Tx::Implicit(Vec::new());

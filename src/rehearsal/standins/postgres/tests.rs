@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::{Config, Fault, Server, Setup, User};
+use super::{Config, Fault, History, Refusal, Server, Setup, User};
 use crate::rehearsal::standins::StandIn;
 use crate::rehearsal::standins::conformance::{Login, dial, postgres_client, run, shown};
 
@@ -219,4 +219,62 @@ async fn what_was_made_is_listed_but_for_its_fault() {
         assert!(!left.is_empty() && made.iter().all(|name| !left.iter().any(|there| there == name)), "{left:?}");
         server.inject(None);
     }
+}
+
+#[tokio::test]
+async fn what_a_program_commits_is_there_for_clients_and_for_who_inherits_it() {
+    let server = server();
+    let mut visit = server.visit("app", "secret", "app").unwrap();
+    visit.run("CREATE TABLE t (value text); INSERT INTO t VALUES ('a')").unwrap();
+    let refused = visit.run("INSERT INTO t VALUES ('b'); SELECT value FROM nowhere").unwrap_err();
+    assert_eq!(refused.words, "relation \"nowhere\" does not exist");
+    assert_eq!(shown(&client(&server, LOGIN).await.unwrap(), "SELECT value FROM t").await, [[Some("a".to_owned())]]);
+    let heir = self::server();
+    heir.inherit(&server);
+    run(&client(&server, LOGIN).await.unwrap(), "DROP TABLE t").await.unwrap();
+    assert_eq!(shown(&client(&heir, LOGIN).await.unwrap(), "SELECT value FROM t").await, [[Some("a".to_owned())]]);
+}
+
+#[test]
+fn a_program_is_let_in_as_a_client_is() {
+    let server = server();
+    let visit = |user, password, database| server.visit(user, password, database).map(drop);
+    let refused = |code, words: &str| Err(Refusal { code, words: words.to_owned() });
+    assert_eq!(visit("app", "secret", "app"), Ok(()));
+    for (user, password) in [("app", "wrong"), ("nobody", "secret")] {
+        let words = format!("password authentication failed for user \"{user}\"");
+        assert_eq!(visit(user, password, "app"), refused("28P01", &words));
+    }
+    assert_eq!(visit("app", "secret", "none"), refused("3D000", "database \"none\" does not exist"));
+    for (fault, code) in [
+        (Fault::StartingUp, "57P03"),
+        (Fault::TooManyConnections, "53300"),
+        (Fault::RejectsLogin, "28P01"),
+        (Fault::NoDatabase, "3D000"),
+    ] {
+        server.inject(Some(fault));
+        assert_eq!(visit("app", "secret", "app").unwrap_err().code, code);
+    }
+}
+
+#[tokio::test]
+async fn a_history_is_shown_as_its_fault_has_it_and_other_tables_as_they_are() {
+    let server = server();
+    let client = client(&server, LOGIN).await.unwrap();
+    for table in ["flyway_schema_history", "others"] {
+        let columns = "installed_rank integer, version text, description text, script text";
+        run(
+            &client,
+            &format!("CREATE TABLE {table} ({columns}); INSERT INTO {table} VALUES (1, '1', 'a', 'V1__a.sql')"),
+        )
+        .await
+        .unwrap();
+    }
+    let rows = async |table: &str| shown(&client, &format!("SELECT installed_rank FROM {table}")).await.len();
+    server.inject(Some(Fault::History(History::Lacks)));
+    assert_eq!((rows("flyway_schema_history").await, rows("others").await), (0, 1));
+    server.inject(Some(Fault::History(History::Grows)));
+    drop(server.visit("app", "secret", "app").unwrap());
+    server.inject(None);
+    assert_eq!((rows("flyway_schema_history").await, rows("others").await), (2, 1));
 }
