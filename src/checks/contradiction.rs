@@ -4,8 +4,8 @@
 //! - Never: taste. Each rule is about a part that the judge or the probe cannot take into account.
 
 use super::{
-    Absence, Access, Address, Check, Clickhouse, Crd, Dns, Host, Http, Namespace, Operator, Postgres, PostgresRole,
-    Redis, RedisRole, Sentinel, System, Tcp, Workload,
+    Absence, Access, Address, Check, Clickhouse, Crd, Dns, Flyway, Host, Http, Namespace, Operator, Postgres,
+    PostgresRole, Redis, RedisRole, Sentinel, System, Tcp, Workload,
 };
 
 /// One part of a claim that cannot be held against anything.
@@ -41,6 +41,7 @@ impl Check {
             Self::Postgres(claim) => postgres(claim),
             Self::Clickhouse(claim) => clickhouse(claim),
             Self::Sentinel(claim) => sentinel(claim),
+            Self::Flyway(claim) => flyway(claim),
             Self::Failover(claim) => match &claim.of {
                 System::Sentinel(claim) => {
                     sentinel(claim).into_iter().map(|found| Contradiction { key: "of", ..found }).collect()
@@ -224,6 +225,10 @@ fn clickhouse(claim: &Clickhouse) -> Vec<Contradiction> {
     beside_denial(claim.expect, &[("version", claim.version.is_some())])
 }
 
+fn flyway(claim: &Flyway) -> Vec<Contradiction> {
+    claim.again.iter().filter_map(|name| impossible("again", name)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,6 +267,7 @@ mod tests {
             ("postgres: {at: 'p:1', user: u, writes: false, replica: 'q:1'}", &["replica"]),
             ("postgres: {at: 'p:1', user: u, role: replica, replica: 'q:1'}", &["replica"]),
             ("clickhouse: {at: 'c:1', user: u, version: '>=18', expect: denied}", &["version"]),
+            ("flyway: {at: 'p:1', user: u, migrations: sql, again: job/migrations}", &["again"]),
         ] {
             assert_eq!(refused(yaml), keys, "{yaml}");
         }
@@ -282,6 +288,7 @@ mod tests {
             "postgres: {at: 'p:1', user: u, role: replica, replicas: 1, databases: [d]}",
             "postgres: {at: 'p:1', user: u, role: primary, replicas: 1, replica: 'q:1'}",
             "clickhouse: {at: 'c:1', user: u, version: '>=18'}",
+            "flyway: {at: 'p:1', user: u, migrations: sql, again: migrations}",
         ] {
             assert_eq!(refused(yaml), [""; 0], "{yaml}");
         }

@@ -16,9 +16,11 @@ mod dns;
 mod exec;
 mod expect;
 mod failover;
+mod flyway;
 mod helm_test;
 mod http;
 mod job;
+mod migration;
 mod namespace;
 mod operator;
 mod postgres;
@@ -45,9 +47,11 @@ pub use self::dns::{Dns, DnsAnswer, DnsServer, Resolution};
 pub use self::exec::{Exec, ExecAnswer, ExecEnd};
 pub use self::expect::{Absence, Access, Text};
 pub use self::failover::{Failover, FailoverAnswer, Passage, System};
+pub use self::flyway::{Again, Applied, Flyway, FlywayAnswer, FlywayFacts};
 pub use self::helm_test::{HelmTest, HelmTestAnswer};
 pub use self::http::{BodyEnd, BodyNeed, Http, HttpAnswer, HttpResponse, Trust};
 pub use self::job::{Job, JobAnswer, Launch, Ran};
+pub use self::migration::Migration;
 pub use self::namespace::{Namespace, NamespaceAnswer, NamespaceFound};
 pub use self::operator::{Operator, OperatorAnswer};
 pub use self::postgres::{Catalog, Guard, Postgres, PostgresAnswer, PostgresFacts, PostgresRole, Standby};
@@ -102,6 +106,8 @@ pub enum Check {
     Postgres(Postgres),
     /// ClickHouse answers over HTTP and keeps what is inserted.
     Clickhouse(Clickhouse),
+    /// Flyway's migrations are in a database as their files have them, and running them again changes nothing.
+    Flyway(Flyway),
 }
 
 /// How a check is looked at.
@@ -119,6 +125,7 @@ impl Check {
     pub const fn pace(&self) -> Pace {
         match self {
             Self::Namespace(_) | Self::Workload(_) | Self::Job(_) | Self::HelmTest(_) | Self::Failover(_) => Pace::Once,
+            Self::Flyway(claim) if claim.again.is_some() => Pace::Once,
             Self::Crd(_)
             | Self::Operator(_)
             | Self::Dns(_)
@@ -128,7 +135,8 @@ impl Check {
             | Self::Redis(_)
             | Self::Sentinel(_)
             | Self::Postgres(_)
-            | Self::Clickhouse(_) => Pace::Repeated,
+            | Self::Clickhouse(_)
+            | Self::Flyway(_) => Pace::Repeated,
         }
     }
 
@@ -137,6 +145,7 @@ impl Check {
     pub const fn runs_something(&self) -> bool {
         match self {
             Self::Job(_) | Self::HelmTest(_) | Self::Failover(_) => true,
+            Self::Flyway(claim) => claim.again.is_some(),
             Self::Namespace(_)
             | Self::Crd(_)
             | Self::Workload(_)
@@ -176,7 +185,8 @@ impl Check {
             | Self::Dns(_)
             | Self::Exec(_)
             | Self::Sentinel(_)
-            | Self::Failover(_) => return false,
+            | Self::Failover(_)
+            | Self::Flyway(_) => return false,
         };
         expect == Access::Denied
     }
@@ -200,6 +210,7 @@ impl Check {
             Self::Failover(_) => "failover",
             Self::Postgres(_) => "postgres",
             Self::Clickhouse(_) => "clickhouse",
+            Self::Flyway(_) => "flyway",
         }
     }
 }

@@ -10,6 +10,7 @@ mod credential;
 mod dns;
 mod exec;
 mod failover;
+mod flyway;
 mod helm_test;
 mod http;
 mod job;
@@ -162,6 +163,7 @@ impl Prober {
             Check::Failover(claim) => judged(claim, failover::observe(claim, site).await),
             Check::Postgres(claim) => judged(claim, postgres::observe(claim, site).await),
             Check::Clickhouse(claim) => judged(claim, clickhouse::observe(claim, site).await),
+            Check::Flyway(claim) => judged(claim, flyway::observe(claim, site).await),
         }
     }
 

@@ -48,7 +48,7 @@ async fn visit(
     follower: &Arc<Follower<PostgresFacts>>,
 ) -> Result<PostgresAnswer, Unmet> {
     let password = credential::resolve_any(claim.password.as_ref(), site).await?;
-    let mut login = login(claim);
+    let mut login = login(&claim.user, claim.database.as_deref());
     // Without any, the client gives up when it is asked for one; an empty one lets the server say no.
     login.password(password.unwrap_or_default());
     match show(claim, &login, site, follower).await {
@@ -160,7 +160,7 @@ async fn guard(claim: &Postgres, site: &Site<'_>) -> Result<Guard, Unmet> {
     }
     let stream = site.dial(&claim.at).await?;
     let is_forwarded = stream.is_forwarded();
-    Ok(match Server::enter(&claim.at, &login(claim), stream).await {
+    Ok(match Server::enter(&claim.at, &login(&claim.user, claim.database.as_deref()), stream).await {
         Ok(_) if is_forwarded => Guard::OpenToLoopback,
         Ok(_) => Guard::Open,
         Err(Failure::Said(_)) => Guard::Asks,
@@ -170,9 +170,10 @@ async fn guard(claim: &Postgres, site: &Site<'_>) -> Result<Guard, Unmet> {
     })
 }
 
-fn login(claim: &Postgres) -> Config {
+/// Who logs in, without a password, and to which database: that of the user's name where none is named.
+pub(super) fn login(user: &str, database: Option<&str>) -> Config {
     let mut login = Config::new();
-    login.user(&claim.user).dbname(claim.database.as_ref().unwrap_or(&claim.user)).application_name("seaworthy");
+    login.user(user).dbname(database.unwrap_or(user)).application_name("seaworthy");
     login
 }
 
@@ -274,7 +275,7 @@ fn table_name(run: &str) -> String {
 }
 
 /// A server that let us in. Its connection ends when it is dropped.
-struct Server {
+pub(super) struct Server {
     at: Address,
     client: Client,
     fate: Fate,
@@ -282,7 +283,7 @@ struct Server {
 }
 
 /// A step that failed.
-enum Failure {
+pub(super) enum Failure {
     /// The server said so: its SQLSTATE, then its words.
     Said(String),
     /// The conversation ended.
@@ -322,7 +323,7 @@ impl Failure {
 }
 
 impl Server {
-    async fn enter(at: &Address, login: &Config, stream: Stream) -> Result<Self, Failure> {
+    pub(super) async fn enter(at: &Address, login: &Config, stream: Stream) -> Result<Self, Failure> {
         let fate = stream.fate();
         match login.connect_raw(stream, NoTls).await {
             Ok((client, connection)) => {
@@ -345,7 +346,7 @@ impl Server {
     }
 
     /// All rows as text; `NULL` is `None`.
-    async fn rows(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Failure> {
+    pub(super) async fn rows(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Failure> {
         let said = self.client.simple_query(sql).await.map_err(|error| Failure::of(&self.at, &self.fate, &error))?;
         let mut rows = Vec::new();
         for message in said {

@@ -13,6 +13,7 @@ mod crd;
 mod dns;
 mod exec;
 mod failover;
+mod flyway;
 mod helm_test;
 mod http;
 mod job;
@@ -236,6 +237,7 @@ pub fn of_check(check: &Check, setting: Setting<'_>) -> Vec<Case> {
         Check::Failover(claim) => failover::cases(claim),
         Check::Postgres(claim) => postgres::cases(claim, setting.in_a_row),
         Check::Clickhouse(claim) => clickhouse::cases(claim, setting.in_a_row),
+        Check::Flyway(claim) => flyway::cases(claim, setting.in_a_row),
     };
     cases.0.extend(weather::of_check(check).0);
     cases.0.push(Case::control());
@@ -370,6 +372,8 @@ mod tests {
             "clickhouse: { at: 'c:1', user: app, password: { secret: { name: auth, key: k } }, version: '>=18' }",
             "clickhouse: { at: 'c:1', user: app, writes: false }",
             "clickhouse: { at: 'c:1', user: app, password: { value: wrong }, expect: denied }",
+            "flyway: { at: 'p:1', user: app, migrations: sql }",
+            "flyway: { at: 'p:1', user: app, password: { value: x }, migrations: sql, again: migrations }",
         ]
         .map(check)
         .into()

@@ -68,7 +68,8 @@ fn with_images(cx: &Cx<'_>, check: Check) -> Check {
         | Check::Sentinel(_)
         | Check::Failover(_)
         | Check::Postgres(_)
-        | Check::Clickhouse(_) => check,
+        | Check::Clickhouse(_)
+        | Check::Flyway(_) => check,
     }
 }
 
@@ -76,6 +77,7 @@ fn with_images(cx: &Cx<'_>, check: Check) -> Check {
 fn files(check: &Check) -> Vec<(&'static [&'static str], &Path)> {
     match check {
         Check::Job(job) => vec![(&["job", "manifest"], &job.manifest)],
+        Check::Flyway(flyway) => vec![(&["flyway", "migrations"], &flyway.migrations)],
         Check::Operator(operator) => {
             let accepts = operator.accepts.iter().map(|path| (["operator", "accepts"].as_slice(), path.as_path()));
             let denies = operator.denies.iter().map(|path| (["operator", "denies"].as_slice(), path.as_path()));
