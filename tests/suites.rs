@@ -66,6 +66,8 @@ const PROMISED: &[&str] = &[
     "A-20-nodes",
     "A-40-redis",
     "A-40-diagnostics",
+    "A-40-clickhouse",
+    "A-42-flyway",
     "A-m1",
     "A-m2",
     "A-m3",

@@ -1,0 +1,5 @@
+-- What was paid, in cents.
+CREATE TABLE entries (
+  id integer PRIMARY KEY,
+  amount bigint NOT NULL
+);
