@@ -110,6 +110,27 @@ image_clickhouse() {
     'EXPOSE 8123 9000 9009' 'ENTRYPOINT ["/entrypoint.sh"]'
 }
 
+# Flyway as its publisher packs it, with the one driver that is used.
+image_flyway() {
+  local tree archive=$lab/maven/flyway-commandline-$flyway_version-linux-x64.tar.gz
+  tree=$(scratch flyway)
+  debian_tree "$tree" 'lsb-base' "${userland[@]}" zlib1g
+  require mvn "Flyway is an artifact of Maven's; install Debian's package maven"
+  mvn --quiet --batch-mode -Dmaven.repo.local="$lab/maven/repository" \
+    "org.apache.maven.plugins:maven-dependency-plugin:$maven_dependency_version:copy" \
+    -Dartifact="org.flywaydb:flyway-commandline:$flyway_version:tar.gz:linux-x64" -DoutputDirectory="$lab/maven"
+  mkdir "$tree/flyway"
+  tar --extract --file "$archive" --directory "$tree/flyway" --strip-components 1
+  rm -rf "$lab/maven" "$tree"/flyway/{README.txt,flyway.cmd,licenses,lib/oracle_wallet}
+  find "$tree/flyway/drivers" -mindepth 1 ! -name 'postgresql-*.jar' -delete
+  mkdir -p "$tree/flyway/sql"
+  # Whoever the container runs as reads and runs it.
+  chmod -R a+rX "$tree/flyway"
+  chmod a+x "$tree/flyway/flyway" "$tree"/flyway/jre/bin/*
+  import_tree "$tree" "$1" "$2" "${search_path}:/flyway" 'ENV LANG=C.UTF-8' 'WORKDIR /flyway' \
+    'ENTRYPOINT ["flyway"]' 'CMD ["-?"]'
+}
+
 image_storage() {
   local tree
   tree=$(scratch storage)

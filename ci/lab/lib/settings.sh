@@ -17,13 +17,18 @@ cert_manager_version=1.21.2
 external_secrets_version=1.3.2
 prometheus_operator_version=0.85.0
 
+# The newest of the line whose image the charts name; from Maven, with a Java of its own.
+flyway_version=10.22.0
+maven_dependency_version=3.8.1
+
 node_image=seaworthy-lab/node:v$kubernetes_version
 storage_image=seaworthy-lab/local-path-provisioner:$local_path_provisioner_version
 busybox_image=seaworthy-lab/busybox:1.35
 redis_image=seaworthy-lab/redis:7.0
 postgres_image=seaworthy-lab/postgres:15
 clickhouse_image=seaworthy-lab/clickhouse:18.16
-services=(busybox redis postgres clickhouse)
+flyway_image=seaworthy-lab/flyway:$flyway_version
+services=(busybox redis postgres clickhouse flyway)
 
 # Below this many free gigabytes the compiler's caches are dropped once the programs stand.
 roomy_gigabytes=15
