@@ -253,7 +253,7 @@ fn a_list_for_programs_is_json() {
     let output = seaworthy(&["list", "--json"]);
     let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let suites: Vec<&str> = list["suites"].as_array().unwrap().iter().map(|s| s["suite"].as_str().unwrap()).collect();
-    assert_eq!(suites, ["bootstrap", "crds", "data-plane"]);
+    assert_eq!(suites, ["bootstrap", "crds", "data-plane", "db-migrations"]);
 }
 
 #[test]
