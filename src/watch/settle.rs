@@ -106,8 +106,8 @@ impl Hub {
         }
         if let (Some(speaker), Some(namespace)) = (cause.speaker, &object.namespace) {
             let words = self.last_words(namespace, &speaker).await;
-            if let Some(last) = words.last() {
-                doom.why = format!("{}: {last}", doom.why);
+            if let Some(line) = telling(&words) {
+                doom.why = format!("{}: {}", doom.why, line.trim_start());
             }
             let container = speaker.container;
             doom.details.extend(words.into_iter().map(|line| format!("log of container {container}: {line}")));
@@ -291,6 +291,19 @@ fn ready(healths: &[Health]) -> String {
     }
 }
 
+/// Of a container's last words the line that tells why: the last that speaks of an error, since around it tools leave positions,
+/// hints and stacks; else the very last.
+fn telling(words: &[String]) -> Option<&String> {
+    let is_sign = |word: &str| {
+        let word = word.to_lowercase();
+        word.ends_with("error")
+            || word.ends_with("exception")
+            || matches!(word.as_str(), "fatal" | "panic" | "panicked")
+    };
+    let speaks = |line: &&String| line.split(|letter: char| !letter.is_alphanumeric()).any(is_sign);
+    words.iter().rev().find(speaks).or(words.last())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -377,5 +390,23 @@ mod tests {
             Stuck::default().outcome(&[up(), up()], Instant::now()),
             Outcome::Ready("2 objects are ready".to_owned())
         );
+    }
+
+    #[test]
+    fn the_line_that_speaks_of_an_error_tells_more_than_what_comes_after_it() {
+        let told = |text: &str| {
+            let words: Vec<String> = text.lines().map(str::to_owned).collect();
+            telling(&words).cloned().unwrap_or_default()
+        };
+        let flyway = "Message    : ERROR: syntax error at or near \"TABEL\"\n  Position: 8\n\
+            Caused by: org.postgresql.util.PSQLException: ERROR: syntax error at or near \"TABEL\"\n  Position: 8";
+        assert!(told(flyway).starts_with("Caused by: "), "{}", told(flyway));
+        assert_eq!(
+            told("ERROR: relation \"a\" does not exist\nHINT: create it"),
+            "ERROR: relation \"a\" does not exist"
+        );
+        assert_eq!(told("Fatal: lost the lease\nbye"), "Fatal: lost the lease");
+        assert_eq!(told("checked, 0 errors\nno more room on deck"), "no more room on deck");
+        assert_eq!(told(""), "");
     }
 }

@@ -33,6 +33,7 @@ const WEATHER: &[Weather] = &[
     broken("port-where-nobody-listens", &["nothing listens", "6380"]),
     broken("replica-not-streaming", &["receives from no primary"]),
     broken("disk-full", &["53100", "No space left on device"]),
+    broken("migration-fails", &["exited with code 1", "syntax error at or near \"TABEL\""]),
     broken("service-without-endpoints", &["it", "app=misspelt"]),
     broken("port-leads-nowhere", &["port 80 leads nowhere", "\"web\""]),
     broken("dies-after-it-was-ready", &["exited with code 7", "fatal: lost the lease"]),
