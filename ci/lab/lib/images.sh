@@ -110,12 +110,18 @@ image_clickhouse() {
     'EXPOSE 8123 9000 9009' 'ENTRYPOINT ["/entrypoint.sh"]'
 }
 
+install_maven() {
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update
+  apt-get install --yes --no-install-recommends -o DPkg::Lock::Timeout=300 maven
+}
+
 # Flyway as its publisher packs it, with the one driver that is used.
 image_flyway() {
   local tree archive=$lab/maven/flyway-commandline-$flyway_version-linux-x64.tar.gz
   tree=$(scratch flyway)
   debian_tree "$tree" 'lsb-base' "${userland[@]}" zlib1g
-  require mvn "Flyway is an artifact of Maven's; install Debian's package maven"
+  command -v mvn >/dev/null || install_maven
   mvn --quiet --batch-mode -Dmaven.repo.local="$lab/maven/repository" \
     "org.apache.maven.plugins:maven-dependency-plugin:$maven_dependency_version:copy" \
     -Dartifact="org.flywaydb:flyway-commandline:$flyway_version:tar.gz:linux-x64" -DoutputDirectory="$lab/maven"
