@@ -42,6 +42,8 @@ const CHECKS: &[&str] = &[
     "sentinel: {at: 'sentinels:26379', password: {secret: {name: auth, key: password}}, replicas: 0}",
     "postgres: {at: 'orders:5432', user: app, password: {secret: {name: auth, key: password}}, replica: 'orders-ro:5432'}",
     "postgres: {at: 'orders:5432', user: app, password: {value: wrong}, expect: denied}",
+    "clickhouse: {at: 'events:8123', user: app, password: {secret: {name: auth, key: password}}}",
+    "clickhouse: {at: 'events:8123', user: app, password: {value: wrong}, expect: denied}",
     "http: {at: 'web:80', status: 200}",
     "tcp: {at: 'web:80'}",
     "dns: {name: cache}",
