@@ -1,10 +1,10 @@
 //! Dials an [`Address`], whichever way leads there.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -52,8 +52,8 @@ pub enum DialError {
 pub struct Dialer {
     hub: Hub,
     way: Way,
-    /// Each dial to a Service goes to the next of its endpoints, so that repeated looks meet every one.
-    turn: Arc<AtomicUsize>,
+    /// Each dial to a port of a Service goes to the next of its endpoints, so that repeated looks meet every one.
+    turns: Arc<Mutex<BTreeMap<String, usize>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -66,13 +66,13 @@ impl Dialer {
     /// From outside: streams are forwarded through the API server.
     #[must_use]
     pub fn forwarding(hub: Hub) -> Self {
-        Self { hub, way: Way::Forwarding, turn: Arc::default() }
+        Self { hub, way: Way::Forwarding, turns: Arc::default() }
     }
 
     /// From inside: sockets to `service.namespace.svc` and to the addresses of pods.
     #[must_use]
     pub fn direct(hub: Hub) -> Self {
-        Self { hub, way: Way::Direct, turn: Arc::default() }
+        Self { hub, way: Way::Direct, turns: Arc::default() }
     }
 
     /// A stream to `at`; names without a namespace are looked for in `namespace`. Where it is forwarded, whether
@@ -123,7 +123,12 @@ impl Dialer {
     /// As for [`Dialer::dial`].
     pub async fn one(&self, at: &Address, namespace: &str) -> Result<Address, DialError> {
         match &at.host {
-            Host::Service { .. } => Ok(self.target(at, namespace).await?.address()),
+            Host::Service { .. } => match (self.target(at, namespace).await, self.way) {
+                (Ok(target), _) => Ok(target.address()),
+                // From inside, what is no pod is reached through the Service all the same.
+                (Err(DialError::Lost(_)), Way::Direct) => Ok(at.clone()),
+                (Err(error), _) => Err(error),
+            },
             Host::Pod { .. } | Host::Outside(_) => Ok(at.clone()),
         }
     }
@@ -159,8 +164,9 @@ impl Dialer {
     async fn target(&self, at: &Address, namespace: &str) -> Result<Target, DialError> {
         match &at.host {
             Host::Service { name, namespace: own } => {
-                let targets = self.behind(name, own.as_deref().unwrap_or(namespace), at.port).await?;
-                let turn = self.turn.fetch_add(1, Ordering::Relaxed) % targets.len();
+                let namespace = own.as_deref().unwrap_or(namespace);
+                let targets = self.behind(name, namespace, at.port).await?;
+                let turn = self.turn(format!("{namespace}/{name}:{}", at.port)) % targets.len();
                 Ok(targets[turn].clone())
             }
             Host::Pod { name, namespace: own } => Ok(Target {
@@ -170,6 +176,14 @@ impl Dialer {
             }),
             Host::Outside(name) => Err(DialError::Lost(format!("{name} is outside the cluster"))),
         }
+    }
+
+    /// How often a port of a Service has been asked for before.
+    fn turn(&self, port: String) -> usize {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turns.entry(port).or_default();
+        *turn += 1;
+        *turn - 1
     }
 
     /// The ready pods behind a Service's port; at least one.
