@@ -35,8 +35,13 @@ pub struct Flyway {
     #[serde(default = "usual")]
     pub table: String,
     /// A folder with the migrations: those of its files that end in `.sql`, not those of folders in it. Each must be in the history
-    /// once, as a success, with the checksum of its file; and nothing else may be.
+    /// once, as a success, with the description and the checksum of its file; and nothing else may be. What has placeholders in a
+    /// repeatable one is not compared by its checksum.
     pub migrations: PathBuf,
+    /// The version up to which the database was as it should be when Flyway came to it: what the history's baseline passes over is
+    /// missing otherwise, since nobody has seen it run.
+    #[serde(default)]
+    pub baseline: Option<String>,
     /// The Job that has run them, in the component's namespace. A copy of it is run to its end, under a name of its own: it must
     /// succeed, and leave the history as it was. The copy is removed afterwards.
     #[serde(default)]
@@ -150,7 +155,8 @@ impl Flyway {
     fn judge_history(&self, facts: &FlywayFacts, history: &[Applied]) -> Verdict {
         let history = History::of(history);
         let mut faults = Faults::default();
-        let stays = [history.failures(&mut faults), history.held_against(&facts.migrations, &mut faults)];
+        let passed_over = self.baseline.as_deref();
+        let stays = [history.failures(&mut faults), history.held_against(&facts.migrations, passed_over, &mut faults)];
         let stays = history.strangers(&facts.migrations, &mut faults) || stays.contains(&true);
         match (faults.or_held(self.sight(facts)), &facts.again) {
             // Only a hand changes a row that is there.
@@ -211,17 +217,17 @@ impl<'a> History<'a> {
                 "SCHEMA" => {}
                 "BASELINE" => baseline = row.version.as_deref(),
                 "DELETE" => rows.retain(|former| former.key() != row.key()),
-                kind if kind.starts_with("UNDO") => rows.retain(|former| former.key() != row.key()),
+                kind if kind.starts_with("UNDO") && row.success => rows.retain(|former| former.key() != row.key()),
                 _ => rows.push(row),
             }
         }
         Self { rows, baseline, whole }
     }
 
-    /// Whether a migration is older than the baseline, and so not for Flyway to make.
-    fn precedes(&self, migration: &Migration) -> bool {
-        let version = migration.version.as_deref();
-        version.zip(self.baseline).is_some_and(|(version, baseline)| place(version) <= place(baseline))
+    /// The baseline, where it passes over a migration: that is not for Flyway to make.
+    fn passes_over(&self, migration: &Migration) -> Option<&'a str> {
+        let is_up_to = |baseline: &&str| is_up_to(migration.version.as_deref(), baseline);
+        self.baseline.filter(is_up_to)
     }
 
     /// The rows of a migration. A repeatable one has a row for each time that it has run.
@@ -239,28 +245,24 @@ impl<'a> History<'a> {
     }
 
     /// What the files say that the history does not; whether any of it stays so.
-    fn held_against(&self, migrations: &[Migration], faults: &mut Faults) -> bool {
+    fn held_against(&self, migrations: &[Migration], baseline: Option<&str>, faults: &mut Faults) -> bool {
         let mut missing = Vec::new();
         let mut stays = false;
-        for migration in migrations.iter().filter(|migration| !self.precedes(migration)) {
+        for migration in migrations {
             let rows = self.of_migration(migration);
             let Some(last) = rows.last() else {
-                missing.push(named(migration.version.as_deref(), &migration.script));
+                let name = named(migration.version.as_deref(), &migration.script);
+                match self.passes_over(migration) {
+                    None => missing.push(name),
+                    Some(_) if baseline.is_some_and(|known| is_up_to(migration.version.as_deref(), known)) => {}
+                    Some(passes) => missing.push(format!("{name}, which the baseline {passes} passes over")),
+                }
                 continue;
             };
             let once = migration.version.is_none() || rows.len() == 1;
             let title = title(last);
             faults.unless(once, "every version is there once", format!("{title} is there {} times", rows.len()));
-            let is_same = migration.checksum.is_none() || last.checksum == migration.checksum;
-            let sum = |sum: Option<i32>| sum.map_or_else(|| "none".to_owned(), |sum| sum.to_string());
-            let drift = || {
-                let (applied, file) = (sum(last.checksum), sum(migration.checksum));
-                format!("{title} has drifted: it was applied with checksum {applied}, and its file has {file}")
-            };
-            if !is_same {
-                faults.unless(false, "every checksum is that of its file", drift());
-            }
-            stays |= !once || !is_same;
+            stays |= !once | last.differs(migration, faults);
         }
         let expected = format!("all {} have been applied", count(migrations.len(), "migration"));
         faults.unless(missing.is_empty(), expected, format!("not applied: {}", missing.join(", ")));
@@ -291,7 +293,31 @@ impl<'a> History<'a> {
     }
 }
 
+/// Whether a version is not above another; a repeatable migration has none.
+fn is_up_to(version: Option<&str>, other: &str) -> bool {
+    version.is_some_and(|version| place(version) <= place(other))
+}
+
+/// The most characters of a description that are kept in the table.
+const DESCRIPTION: usize = 200;
+
 impl Applied {
+    /// How a row is not as the migration's file has it; whether that stays so. A repeatable migration that has changed runs anew.
+    fn differs(&self, migration: &Migration, faults: &mut Faults) -> bool {
+        let title = title(self);
+        let is_same = migration.checksum.is_none() || self.checksum == migration.checksum;
+        let sum = |sum: Option<i32>| sum.map_or_else(|| "none".to_owned(), |sum| sum.to_string());
+        let (applied, file) = (sum(self.checksum), sum(migration.checksum));
+        let how = if migration.version.is_some() { "has drifted" } else { "has changed since" };
+        let words = format!("{title} {how}: it was applied with checksum {applied}, and its file has {file}");
+        faults.unless(is_same, "every checksum is that of its file", words);
+        let description: String = migration.description.chars().take(DESCRIPTION).collect();
+        let is_named = migration.version.is_none() || self.description == description;
+        let words = format!("{title} was applied as {:?}, and its file is named {description:?}", self.description);
+        faults.unless(is_named, "every description is that of its file", words);
+        migration.version.is_some() && !(is_same && is_named)
+    }
+
     fn key(&self) -> (Option<Vec<(usize, &str)>>, &str) {
         key(self.version.as_deref(), &self.description)
     }
@@ -374,7 +400,17 @@ mod tests {
     fn every_part_of_a_claim_can_fail() {
         let drifted = "version 1 (V1__one.sql) has drifted: it was applied with checksum 7, and its file has 78787420";
         type Change = fn(&mut Vec<Applied>);
-        let cases: [(Change, &str, Outlook); 7] = [
+        let cases: [(Change, &str, Outlook); 9] = [
+            (
+                |rows| rows[0].description = "two".to_owned(),
+                "version 1 (V1__one.sql) was applied as \"two\", and its file is named \"one\"",
+                Outlook::Final,
+            ),
+            (
+                |rows| rows[0] = of_kind(1, "BASELINE", Some("1.0")),
+                "not applied: version 1 (V1__one.sql), which the baseline 1.0 passes over",
+                Outlook::MayHeal,
+            ),
             (|rows| rows[0].success = false, "version 1 (V1__one.sql) has failed", Outlook::Final),
             (
                 |rows| rows.truncate(1),
@@ -384,8 +420,8 @@ mod tests {
             (|rows| rows[0].checksum = Some(7), drifted, Outlook::Final),
             (
                 |rows| rows[2].checksum = None,
-                "repeatable R__views.sql has drifted: it was applied with checksum none, and its file has 78787420",
-                Outlook::Final,
+                "repeatable R__views.sql has changed since: it was applied with checksum none, and its file has 78787420",
+                Outlook::MayHeal,
             ),
             (|rows| rows.push(applied(4, "V1__one.sql")), "version 1 (V1__one.sql) is there 2 times", Outlook::Final),
             (
@@ -405,6 +441,12 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_undone_is_in_force_and_has_failed() {
+        let verdict = judged(|rows| rows.push(Applied { success: false, ..of_kind(4, "UNDO_SQL", Some("1.1")) }));
+        assert!(broken(&verdict).0.starts_with("version 1.1 (V0__x.sql) has failed"), "{verdict:?}");
+    }
+
+    #[test]
     fn everything_that_is_wrong_is_told_at_once() {
         let verdict = judged(|rows| {
             rows[0].checksum = Some(7);
@@ -420,13 +462,31 @@ mod tests {
         let held = |change: fn(&mut Vec<Applied>)| matches!(judged(change), Verdict::Held { .. });
         assert!(held(|rows| rows.push(of_kind(0, "SCHEMA", None))), "Flyway made the schema");
         assert!(held(|rows| rows.push(of_kind(0, "BASELINE", Some("0")))), "a baseline below all");
-        assert!(held(|rows| rows[0] = of_kind(1, "BASELINE", Some("1.0"))), "version 1 is in the baseline");
         assert!(held(|rows| rows.push(applied(4, "R__views.sql"))), "a repeatable one has run twice");
         assert!(!held(|rows| rows.push(of_kind(4, "DELETE", Some("1.1")))), "1.1 was marked as deleted");
         assert!(!held(|rows| rows.push(of_kind(4, "UNDO_SQL", Some("1.1")))), "1.1 was undone");
         assert!(
             held(|rows| rows.extend([of_kind(4, "DELETE", Some("1.1")), applied(5, "V1.1__more.sql")])),
             "and made anew"
+        );
+    }
+
+    #[test]
+    fn what_a_baseline_passes_over_is_there_only_where_that_is_claimed() {
+        let held = |baseline: &str| {
+            let text = format!("{{at: 'db:5432', user: app, migrations: sql, baseline: '{baseline}'}}");
+            let mut rows = history();
+            rows[0] = of_kind(1, "BASELINE", Some("1.0"));
+            let claim: Flyway = serde_saphyr::from_str(&text).unwrap();
+            matches!(claim.judge(&open(rows, None)), Verdict::Held { .. })
+        };
+        assert!(held("1") && held("1.0") && !held("0.9"));
+        let text = "{at: 'db:5432', user: app, migrations: sql, baseline: '9'}";
+        let claim: Flyway = serde_saphyr::from_str(text).unwrap();
+        let answer = open(history().split_off(1), None);
+        assert!(
+            broken(&claim.judge(&answer)).0.contains("not applied: version 1"),
+            "there is no baseline in the history"
         );
     }
 

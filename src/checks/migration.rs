@@ -50,6 +50,9 @@ impl Migration {
         let Some(stem) = name.strip_suffix(".sql") else { return Ok(None) };
         let wrong =
             || format!("{name} is no name of a migration: `V<version>__<description>.sql`, or `R__<description>.sql`");
+        if is_callback(stem) {
+            return Ok(None);
+        }
         let (prefix, description) = stem.split_once("__").filter(|(_, words)| !words.is_empty()).ok_or_else(wrong)?;
         let version = match prefix {
             "R" => None,
@@ -64,6 +67,14 @@ impl Migration {
             checksum: (!varies).then(|| checksum(text)),
         }))
     }
+}
+
+/// Whether a file is run before or after something and leaves no row: `beforeMigrate`, `afterEachMigrate__refresh` (flyway-core,
+/// `Event`).
+fn is_callback(stem: &str) -> bool {
+    let event = stem.split("__").next().unwrap_or_default();
+    let rest = event.strip_prefix("before").or_else(|| event.strip_prefix("after"));
+    event == "createSchema" || rest.is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_uppercase()))
 }
 
 /// A version as Flyway writes it, of the part of a file's name that says it: `2_1` is 2.1.
@@ -167,9 +178,19 @@ mod tests {
     fn other_files_are_passed_over_and_mistyped_names_are_not() {
         assert_eq!(Migration::of_file("V1__a.sql.conf", b""), Ok(None));
         assert_eq!(Migration::of_file("README.md", b""), Ok(None));
-        for name in
-            ["V1_a.sql", "V__a.sql", "V1.__a.sql", "Vx__a.sql", "v1__a.sql", "U1__a.sql", "V1__.sql", "notes.sql"]
-        {
+        assert_eq!(Migration::of_file("afterMigrate.sql", b""), Ok(None));
+        assert_eq!(Migration::of_file("beforeEachMigrate__locks.sql", b""), Ok(None));
+        for name in [
+            "beforehand.sql",
+            "V1_a.sql",
+            "V__a.sql",
+            "V1.__a.sql",
+            "Vx__a.sql",
+            "v1__a.sql",
+            "U1__a.sql",
+            "V1__.sql",
+            "notes.sql",
+        ] {
             let said = Migration::of_file(name, b"").unwrap_err();
             assert!(said.starts_with(&format!("{name} is no name of a migration")), "{said}");
         }

@@ -26,6 +26,8 @@ fn history(claim: &Flyway) -> Cases {
     cases.broken("history-drifted", at("history-drifted"), ["has drifted: it was applied with checksum"]);
     cases.broken("history-twice", at("history-twice"), ["is there 2 times"]);
     cases.broken("history-ahead", at("history-ahead"), ["is not among the files"]);
+    cases.broken("history-baselined", at("history-baselined"), ["not applied: version", "passes over"]);
+    cases.broken("history-renamed", at("history-renamed"), ["was applied as \"another name\""]);
     cases.broken("history-denied", at("history-denied"), ["was refused to read", "42501"]);
     cases
 }

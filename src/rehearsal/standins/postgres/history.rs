@@ -22,6 +22,10 @@ pub(crate) enum History {
     Twice,
     /// A later deploy has made another one.
     Ahead,
+    /// Its last migration never ran: the baseline passes over it.
+    Baselined,
+    /// Its last migration was applied under another name.
+    Renamed,
     /// A repeatable migration is another one each time that it runs, as one with the time in it is.
     Grows,
 }
@@ -37,6 +41,8 @@ impl History {
             Self::Drifted => "history-drifted",
             Self::Twice => "history-twice",
             Self::Ahead => "history-ahead",
+            Self::Baselined => "history-baselined",
+            Self::Renamed => "history-renamed",
             Self::Grows => "history-grows",
         }
     }
@@ -58,6 +64,11 @@ impl History {
                 set(&mut table, "version", Some("9999"));
                 set(&mut table, "script", Some("V9999__of_a_later_deploy.sql"));
             }
+            Self::Baselined => {
+                set(&mut table, "type", Some("BASELINE"));
+                set(&mut table, "script", Some("<< Flyway Baseline >>"));
+            }
+            Self::Renamed => set(&mut table, "description", Some("another name")),
             Self::Grows => {}
         }
         Ok(table)
@@ -119,6 +130,7 @@ mod tests {
             (History::Drifted, 2, ["2", "2", "V.sql", "1", "t"]),
             (History::Twice, 3, ["3", "2", "V.sql", "7", "t"]),
             (History::Ahead, 3, ["3", "9999", "V9999__of_a_later_deploy.sql", "7", "t"]),
+            (History::Baselined, 2, ["2", "2", "<< Flyway Baseline >>", "7", "t"]),
             (History::Grows, 2, ["2", "2", "V.sql", "7", "t"]),
         ] {
             let table = fault.shown("h", table()).unwrap();
