@@ -93,7 +93,11 @@ async fn prepare(cli: &Cli, arguments: &SuiteArgs) -> Result<(Ready, Reports), u
     if kind == ClusterKind::Kind && may_fall_back(arguments) && !toolbox.has_engine().await {
         kind = ClusterKind::Rehearsal;
     }
-    let equipment = equipped(&toolbox, &kind, &plan, &catalog).await?;
+    let equipment = equipped(&toolbox, &kind, &plan, &catalog).await.inspect_err(|_| {
+        if kind == ClusterKind::Kind && may_fall_back(arguments) {
+            output::remark("a rehearsal needs no engine and no kind, and tests nothing real: --cluster rehearsal");
+        }
+    })?;
     let cannot = |why: String| {
         // A report that was opened and will hold nothing.
         reports::remove_former(arguments.junit.iter().chain(&arguments.transcript));
