@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio_util::task::TaskTracker;
+
 use crate::cluster::{Ownership, Raised};
 use crate::complaint;
 use crate::install::Target;
@@ -51,6 +53,7 @@ impl Site {
             helm: about.helm.map(Path::to_owned),
             access: raised.access.clone(),
             made: Made::default(),
+            unfinished: TaskTracker::new(),
             learnt: Arc::default(),
             turns: Arc::default(),
         };

@@ -195,6 +195,9 @@ impl Platform {
         let mut left = Vec::new();
         if let Some(site) = self.memory.site.get() {
             let borrowed = site.ownership == Ownership::Borrowed;
+            if borrowed || self.keep {
+                left.extend(site.prober.finish().await);
+            }
             if borrowed || !self.keep {
                 left.extend(site.prober.clean().await);
             }

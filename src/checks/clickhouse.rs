@@ -71,10 +71,10 @@ impl Claim for Clickhouse {
             }
             (ClickhouseAnswer::Refused(error), Access::Allowed) => {
                 // Not final: what creates users and databases does so after the server has begun to answer.
-                let verb = if keeps_out(error) { "refused the login" } else { "answered the first query with" };
+                let verb = if Self::keeps_out(error) { "refused the login" } else { "answered the first query with" };
                 Verdict::broken(format!("clickhouse {who} is let in"), format!("clickhouse {who} {verb}: {error}"))
             }
-            (ClickhouseAnswer::Refused(error), Access::Denied) if keeps_out(error) => {
+            (ClickhouseAnswer::Refused(error), Access::Denied) if Self::keeps_out(error) => {
                 Verdict::held(format!("clickhouse {who} refused the login: {error}"))
             }
             (ClickhouseAnswer::Refused(error), Access::Denied) => {
@@ -89,6 +89,12 @@ impl Claim for Clickhouse {
 }
 
 impl Clickhouse {
+    /// Whether an error keeps a user out, by its code.
+    #[must_use]
+    pub fn keeps_out(error: &str) -> bool {
+        LOGIN.contains(&error.split(' ').next().unwrap_or_default())
+    }
+
     fn who(&self) -> String {
         format!("{}@{}", self.user, self.at)
     }
@@ -139,10 +145,6 @@ impl Clickhouse {
 /// UNKNOWN_USER, WRONG_PASSWORD, REQUIRED_PASSWORD and IP_ADDRESS_NOT_ALLOWED; newer servers tell whoever comes no more than
 /// AUTHENTICATION_FAILED (ClickHouse, `src/Common/ErrorCodes.cpp`).
 const LOGIN: [&str; 5] = ["192", "193", "194", "195", "516"];
-
-fn keeps_out(error: &str) -> bool {
-    LOGIN.contains(&error.split(' ').next().unwrap_or_default())
-}
 
 #[cfg(test)]
 mod tests {

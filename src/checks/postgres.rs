@@ -116,7 +116,7 @@ pub struct PostgresFacts {
 pub struct Standby {
     /// `application_name`.
     pub name: String,
-    /// `state`; `None` where the user may not see it.
+    /// `state`, and that it replays nothing where that is so; `None` where the user may not see it.
     pub state: Option<String>,
 }
 
@@ -151,10 +151,10 @@ impl Claim for Postgres {
             (PostgresAnswer::Unmet(obstacle), expect) => obstacle.judge(format!("postgres {who} is let in"), expect),
             (PostgresAnswer::Refused(error), Access::Allowed) => {
                 // Not final: bootstraps and operators create users after the server has begun to accept.
-                let verb = if keeps_out(error) { "refused the login" } else { "answered the login with" };
+                let verb = if Self::keeps_out(error) { "refused the login" } else { "answered the login with" };
                 Verdict::broken(format!("postgres {who} is let in"), format!("postgres {who} {verb}: {error}"))
             }
-            (PostgresAnswer::Refused(error), Access::Denied) if keeps_out(error) => {
+            (PostgresAnswer::Refused(error), Access::Denied) if Self::keeps_out(error) => {
                 Verdict::held(format!("postgres {who} refused the login: {error}"))
             }
             (PostgresAnswer::Refused(error), Access::Denied) => {
@@ -172,6 +172,13 @@ impl Claim for Postgres {
 }
 
 impl Postgres {
+    /// Whether an error keeps a user out: SQLSTATE class 28, invalid authorization specification (a wrong password, an unknown user,
+    /// no rule in `pg_hba.conf`).
+    #[must_use]
+    pub fn keeps_out(error: &str) -> bool {
+        error.starts_with("28")
+    }
+
     fn who(&self) -> String {
         format!("{}@{}", self.user, self.at)
     }
@@ -210,8 +217,13 @@ impl Postgres {
             ));
         }
         let mut verdict = faults.or_held(self.sight(facts));
-        if let Verdict::Held { warnings, .. } = &mut verdict {
-            warnings.extend(self.warnings(facts));
+        match &mut verdict {
+            Verdict::Held { warnings, .. } => warnings.extend(self.warnings(facts)),
+            Verdict::Broken { actual, .. } => {
+                let left = facts.leftover.iter().map(|left| format!("; a table of ours was left behind: {left}"));
+                actual.extend(left);
+            }
+            Verdict::Unclear { .. } => {}
         }
         verdict
     }
@@ -305,15 +317,13 @@ fn missed(replicated: &Replicated, at: &Address, replica: &Address) -> String {
         Replicated::Absent { after_ms } => {
             format!("postgres {replica} had no such row {after_ms} ms after it was committed at {at}")
         }
+        Replicated::Late { after_ms } => {
+            format!("postgres {replica} had the row only {after_ms} ms after it was committed at {at}")
+        }
         Replicated::OnMaster => format!("postgres {replica} has the row and is not in recovery: it is no replica"),
         Replicated::Refused(error) => format!("postgres {replica} refused to read it: {error}"),
         Replicated::Unmet(obstacle) => obstacle.text().to_owned(),
     }
-}
-
-/// SQLSTATE class 28, invalid authorization specification: a wrong password, an unknown user, no rule in `pg_hba.conf`.
-fn keeps_out(error: &str) -> bool {
-    error.starts_with("28")
 }
 
 const fn word(role: PostgresRole) -> &'static str {
@@ -441,6 +451,10 @@ mod tests {
                 Replicated::Absent { after_ms: 2001 },
                 "postgres ro:5432 had no such row 2001 ms after it was committed at pg:5432",
             ),
+            (
+                Replicated::Late { after_ms: 4100 },
+                "postgres ro:5432 had the row only 4100 ms after it was committed at pg:5432",
+            ),
             (Replicated::OnMaster, "postgres ro:5432 has the row and is not in recovery: it is no replica"),
             (
                 Replicated::Refused("42501 permission denied".to_owned()),
@@ -480,8 +494,13 @@ mod tests {
     fn a_table_left_behind_is_a_warning() {
         let mut facts = facts(PostgresRole::Primary, Written::Kept);
         facts.leftover = Some("seaworthy_x: lock timeout".to_owned());
-        let verdict = claim("writes: true").judge(&PostgresAnswer::Open(facts));
+        let verdict = claim("writes: true").judge(&PostgresAnswer::Open(facts.clone()));
         assert!(matches!(verdict, Verdict::Held { warnings, .. } if warnings.len() == 1));
+        facts.written = Some(Written::Lost("no row".to_owned()));
+        let broken = claim("writes: true").judge(&PostgresAnswer::Open(facts));
+        assert!(
+            actual(&broken).ends_with("then had no row; a table of ours was left behind: seaworthy_x: lock timeout")
+        );
     }
 
     #[test]

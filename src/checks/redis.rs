@@ -106,6 +106,11 @@ pub enum Replicated {
         /// In milliseconds.
         after_ms: u64,
     },
+    /// It did, and that was known only this long after it was written.
+    Late {
+        /// In milliseconds.
+        after_ms: u64,
+    },
     /// It did, and what was to be the replica says that it is a master: perhaps the very one that was written to.
     OnMaster,
     /// The replica answered with an error.
@@ -270,6 +275,9 @@ fn missed(replicated: &Replicated, at: &Address, replica: &Address) -> String {
         Replicated::Appeared => format!("it appeared on {replica}"),
         Replicated::Absent { after_ms } => {
             format!("redis {replica} had no key {after_ms} ms after it was written to {at}")
+        }
+        Replicated::Late { after_ms } => {
+            format!("redis {replica} had the key only {after_ms} ms after it was written to {at}")
         }
         Replicated::OnMaster => format!("redis {replica} has the key and says that it is a master, no replica"),
         Replicated::Refused(error) => format!("redis {replica} refused to read it: {error}"),

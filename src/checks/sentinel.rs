@@ -273,9 +273,12 @@ impl Sentinel {
             format!("redis {place} is a master too"),
         );
         faults.unless(
-            follower.appeared_ms.is_some(),
+            follower.appeared_ms.is_some_and(|after| u128::from(after) <= self.lag.duration().as_millis()),
             format!("a key written to {} appears on {place} within {}", self.master, self.lag),
-            format!("redis {place} had no key {} after it was written", self.lag),
+            match follower.appeared_ms {
+                Some(after) => format!("redis {place} had the key only {} after it was written", Span::millis(after)),
+                None => format!("redis {place} had no key {} after it was written", self.lag),
+            },
         );
     }
 

@@ -42,6 +42,10 @@ pub(super) async fn observe(claim: &Clickhouse, site: &Site<'_>) -> Result<Click
 
 async fn visit(claim: &Clickhouse, site: &Site<'_>) -> Result<ClickhouseAnswer, Unmet> {
     let password = credential::resolve_any(claim.password.as_ref(), site).await?;
+    if password.as_deref().is_some_and(|password| password.trim() != password) {
+        let why = format!("the password of {} begins or ends with a blank, which no header keeps", claim.user);
+        return Err(Unseen(why).into());
+    }
     let server = Server {
         at: claim.at.clone(),
         place: site.prober.dialer.one(&claim.at, site.namespace()).await?,
@@ -66,8 +70,8 @@ async fn show(claim: &Clickhouse, mut talk: Talk, site: &Site<'_>) -> Result<Cli
     let guard = if claim.password.is_some() && is_let_in { Some(talk.server.guard().await?) } else { None };
     let mut facts = ClickhouseFacts { version, guard, written: None, leftover: None };
     if claim.writes && is_let_in {
-        // The table is dropped even where this look is given up half-way.
-        let proof = tokio::spawn(prove(talk, table_name(&site.prober.run))).await;
+        // The table is dropped even where this look is given up half-way, and the run does not end before that.
+        let proof = site.prober.unfinished.spawn(prove(talk, table_name(&site.prober.run))).await;
         let lost = |error| Unmet::from(Unseen(format!("the write was not seen through: {error}")));
         let (written, leftover) = proof.map_err(lost)??;
         facts.written = Some(written);
@@ -238,15 +242,15 @@ impl Server {
     }
 
     /// Whether the user comes in without any password as well.
-    async fn guard(&self) -> Result<Guard, Unmet> {
+    async fn guard(&self) -> Result<Guard, Failure> {
         let stream = self.dial().await?;
         let is_forwarded = stream.is_forwarded();
         match self.ask(self.open(stream).await?, "", "SELECT 1").await {
             Ok(_) if is_forwarded => Ok(Guard::OpenToLoopback),
             Ok(_) => Ok(Guard::Open),
-            Err(Failure::Said(_)) => Ok(Guard::Asks),
+            Err(Failure::Said(error)) if Clickhouse::keeps_out(&error) => Ok(Guard::Asks),
             // Nothing was heard of what this server asks for.
-            Err(Failure::Unmet(unmet)) => Err(unmet),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -647,8 +651,14 @@ mod tests {
     #[tokio::test]
     async fn a_password_that_cannot_be_sent_says_nothing_of_the_platform() {
         let port = server(Fault::None, Heard::default()).await;
-        let check = format!("clickhouse: {{at: 'host/127.0.0.1:{port}', user: app, password: {{value: \"line\\n\"}}}}");
-        assert_eq!(why(&look(&check).await), "the password of app fits into no header");
+        for (password, said) in [
+            ("two\\nlines", "the password of app fits into no header"),
+            ("secret ", "the password of app begins or ends with a blank, which no header keeps"),
+        ] {
+            let check =
+                format!("clickhouse: {{at: 'host/127.0.0.1:{port}', user: app, password: {{value: \"{password}\"}}}}");
+            assert_eq!(why(&look(&check).await), said);
+        }
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub(super) async fn observe(claim: &Failover, site: &Site<'_>) -> Result<Failove
     };
     let (former, deleted) = before;
     let deleted_ms = writer.now_ms();
-    delete(&deleted, sentinel::home(system, site), site).await?;
+    writer.beat_while(delete(&deleted, sentinel::home(system, site), site)).await?;
     writer.in_a_row = 0;
     let passage =
         Passage { deleted, deleted_ms, successor: None, writes: Timeline::default(), lost_ms: None, after: None };

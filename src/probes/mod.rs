@@ -34,10 +34,13 @@ use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject};
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 pub use self::running::mark;
 use crate::checks::{Check, Claim, Verdict};
@@ -45,11 +48,15 @@ use crate::complaint;
 use crate::k8s::Access;
 use crate::kinds;
 use crate::logs::LogKeeper;
+use crate::number::count;
 use crate::plan::CheckWork;
 use crate::ports::Notes;
 use crate::secrets::Secrets;
 use crate::tunnel::Dialer;
 use crate::watch::{Hub, ObjectRef};
+
+/// Longest time for what looks have left unfinished: as long as the slowest of them may take.
+const FINISHES: Duration = Duration::from_secs(30);
 
 /// Everything that probes share.
 #[derive(Clone)]
@@ -70,6 +77,8 @@ pub struct Prober {
     pub access: Access,
     /// What probes made and have not removed yet.
     pub made: Made,
+    /// What still writes or removes something of ours, and is not waited for by a look that was given up.
+    pub unfinished: TaskTracker,
     /// For which components the Secrets of their namespaces have been read.
     pub learnt: Arc<Each<OnceCell<()>>>,
     /// Whose turn it is to run a release's tests, which have fixed names.
@@ -117,6 +126,14 @@ impl Prober {
 
     fn forget(&self, object: &ObjectRef) {
         self.made.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|made| made != object);
+    }
+
+    /// Waits until nothing of ours is written or removed any more. Returns what did not come to an end.
+    pub async fn finish(&self) -> Option<String> {
+        self.unfinished.close();
+        timeout(FINISHES, self.unfinished.wait()).await.err()?;
+        let left = count(self.unfinished.len(), "probe");
+        Some(format!("{left} had not removed what was written within {} s", FINISHES.as_secs()))
     }
 
     /// Removes what probes made and did not remove: what failed, and what was cut short. Returns what cannot be removed.

@@ -11,14 +11,14 @@ use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::reach::{Unmet, silent};
-use super::replica::{ASK_EVERY, Follower};
+use super::replica::{ASK_EVERY, Follower, whole_millis};
 use super::{Site, Unseen, credential, token};
 use crate::checks::{
     Access, Address, Catalog, Guard, Postgres, PostgresAnswer, PostgresFacts, PostgresRole, Replicated, Standby,
     Written,
 };
 use crate::complaint::chain;
-use crate::tunnel::{Fate, Stream};
+use crate::tunnel::{Dialer, Fate, Stream};
 
 /// Longest time for writing and reading one row, for a replica to answer beyond its lag, and for removing the table: they bound a
 /// task that nobody waits for.
@@ -64,16 +64,19 @@ async fn show(
     site: &Site<'_>,
     follower: &Arc<Follower<PostgresFacts>>,
 ) -> Result<PostgresFacts, Failure> {
-    let server = Server::enter(&claim.at, login, site.dial(&claim.at).await?).await?;
+    // Of several behind a Service each look is about one, the next look about the next.
+    let at = site.prober.dialer.one(&claim.at, site.namespace()).await.map_err(Unmet::from)?;
+    let enter = async || Server::enter(&claim.at, login, site.dial(&at).await?).await;
+    let server = enter().await?;
     let version = server.ask("SHOW server_version").await?;
     let role = match server.ask("SELECT pg_is_in_recovery()").await?.as_str() {
         "t" => PostgresRole::Replica,
         _ => PostgresRole::Primary,
     };
-    let mut facts = PostgresFacts {
+    let facts = PostgresFacts {
         version,
         role,
-        guard: guard(claim, site).await?,
+        guard: guard(claim, &at, site).await?,
         receives: receives(&server, role).await?,
         standbys: standbys(claim, &server).await?,
         catalog: catalog(claim, &server).await?,
@@ -81,26 +84,35 @@ async fn show(
         replicated: None,
         leftover: None,
     };
-    if claim.writes && claim.expect == Access::Allowed {
-        let reader = Server::enter(&claim.at, login, site.dial(&claim.at).await?).await?;
-        let standby = match &claim.replica {
-            Some(replica) => {
-                follower.begin(&facts);
-                let standby = enter_replica(replica, login, site).await?;
-                follower.end();
-                Some(standby)
-            }
-            None => None,
-        };
-        let lag = super::replica::lag(claim.lag, site);
-        let proof =
-            Proof { writer: server, reader, standby, lag, follower: Arc::clone(follower), facts: facts.clone() };
-        // The table is removed even where this look is dropped half-way.
-        let proof = tokio::spawn(proof.give(table_name(&site.prober.run)));
-        let lost = |error| Unmet::from(Unseen(format!("the write was not seen through: {error}")));
-        facts = proof.await.map_err(lost)??;
+    if !claim.writes || claim.expect == Access::Denied {
+        return Ok(facts);
     }
-    Ok(facts)
+    let reader = enter().await?;
+    let standby = match &claim.replica {
+        Some(replica) => {
+            follower.begin(&facts);
+            let standby = enter_replica(replica, login, site).await?;
+            follower.end();
+            Some(standby)
+        }
+        None => None,
+    };
+    let proof = Proof {
+        writer: server,
+        reader,
+        standby,
+        lag: super::replica::lag(claim.lag, site),
+        most: claim.lag.duration(),
+        follower: Arc::clone(follower),
+        facts,
+        dialer: site.prober.dialer.clone(),
+        place: at,
+        namespace: site.namespace().to_owned(),
+    };
+    // The table is removed even where this look is dropped half-way, and the run does not end before that.
+    let proof = site.prober.unfinished.spawn(proof.give(table_name(&site.prober.run)));
+    let lost = |error| Unmet::from(Unseen(format!("the write was not seen through: {error}")));
+    Ok(proof.await.map_err(lost)??)
 }
 
 /// Of a replica: whether its WAL receiver streams. Whoever may not see what it does sees that it is there, and it is so only once it
@@ -119,12 +131,18 @@ async fn standbys(claim: &Postgres, server: &Server) -> Result<Option<Vec<Standb
     if claim.replicas.is_none() {
         return Ok(None);
     }
-    let rows = server.rows("SELECT application_name, state FROM pg_stat_replication").await?;
+    // Subscribers of publications are listed as well.
+    let logical = server.rows("SELECT active_pid FROM pg_replication_slots WHERE slot_type = 'logical'").await?;
+    let rows = server.rows("SELECT pid, application_name, state, replay_lsn FROM pg_stat_replication").await?;
+    let is_physical = |row: &Vec<Option<String>>| !logical.iter().any(|slot| slot.first() == row.first());
     let standby = |row: Vec<Option<String>>| {
-        let mut cells = row.into_iter();
-        Standby { name: cells.next().flatten().unwrap_or_default(), state: cells.next().flatten() }
+        let mut cells = row.into_iter().skip(1);
+        let (name, state, replayed) = (cells.next().flatten(), cells.next().flatten(), cells.next().flatten());
+        // `pg_basebackup` and `pg_receivewal` stream as well, and replay nothing.
+        let state = state.map(|state| if replayed.is_some() { state } else { format!("{state}, replays nothing") });
+        Standby { name: name.unwrap_or_default(), state }
     };
-    Ok(Some(rows.into_iter().map(standby).collect()))
+    Ok(Some(rows.into_iter().filter(is_physical).map(standby).collect()))
 }
 
 async fn catalog(claim: &Postgres, server: &Server) -> Result<Catalog, Failure> {
@@ -154,19 +172,19 @@ async fn enter_replica(at: &Address, login: &Config, site: &Site<'_>) -> Result<
 const WITHHELD: &str = "password missing";
 
 /// Whether a login without any password is let in as well.
-async fn guard(claim: &Postgres, site: &Site<'_>) -> Result<Guard, Unmet> {
+async fn guard(claim: &Postgres, at: &Address, site: &Site<'_>) -> Result<Guard, Failure> {
     if claim.password.is_none() && claim.expect == Access::Allowed {
         return Ok(Guard::Open);
     }
-    let stream = site.dial(&claim.at).await?;
+    let stream = site.dial(at).await?;
     let is_forwarded = stream.is_forwarded();
     Ok(match Server::enter(&claim.at, &login(&claim.user, claim.database.as_deref()), stream).await {
         Ok(_) if is_forwarded => Guard::OpenToLoopback,
         Ok(_) => Guard::Open,
-        Err(Failure::Said(_)) => Guard::Asks,
+        Err(Failure::Said(error)) if Postgres::keeps_out(&error) => Guard::Asks,
         Err(failure) if failure.words().contains(WITHHELD) => Guard::Asks,
         // Nothing was heard of what this server asks for.
-        Err(Failure::Unmet(unmet)) => return Err(unmet),
+        Err(failure) => return Err(failure),
     })
 }
 
@@ -182,9 +200,15 @@ struct Proof {
     writer: Server,
     reader: Server,
     standby: Option<Result<Server, Replicated>>,
+    /// How long the row is waited for, and the longest that it may have taken.
     lag: Duration,
+    most: Duration,
     follower: Arc<Follower<PostgresFacts>>,
     facts: PostgresFacts,
+    /// The way to the server that is written to.
+    dialer: Dialer,
+    place: Address,
+    namespace: String,
 }
 
 impl Proof {
@@ -198,22 +222,36 @@ impl Proof {
             (Ok(Ok(Written::Kept)), Some(Err(missed))) => Ok(Some(missed.clone())),
             _ => Ok(None),
         };
-        let removal = format!("DROP TABLE IF EXISTS {table}");
-        let leftover = match timeout(REMOVE, self.reader.run(&removal)).await {
+        if written.is_err() {
+            self.cancel().await;
+        }
+        // What has come of a write that was not finished is known where it was made.
+        let remover = if written.is_err() { &self.writer } else { &self.reader };
+        // A replica that is waited for in vain must not hold that up as well.
+        let removal = format!("BEGIN; SET LOCAL synchronous_commit TO local; DROP TABLE IF EXISTS {table}; COMMIT");
+        let leftover = match timeout(REMOVE, remover.run(&removal)).await {
             _ if was_refused => None,
             Ok(Ok(())) => None,
             Ok(Err(failure)) => Some(format!("{table}: {}", failure.words())),
             Err(_) => Some(format!("{table}: no answer within {} s", REMOVE.as_secs())),
         };
-        match written {
-            Ok(written) => {
-                Ok(PostgresFacts { written: Some(written?), replicated: replicated?, leftover, ..self.facts })
-            }
-            Err(_) => {
-                let words = format!("postgres {} did not finish a write within {} s", self.writer.at, WRITE.as_secs());
-                Err(Unmet::broke(&self.writer.fate, words))
-            }
-        }
+        let written = match written {
+            Ok(written) => written?,
+            Err(_) => match self.writer.fate.told() {
+                Some(lost) => return Err(lost.into()),
+                None => Written::Refused(format!("no answer within {} s", WRITE.as_secs())),
+            },
+        };
+        Ok(PostgresFacts { written: Some(written), replicated: replicated?, leftover, ..self.facts })
+    }
+
+    /// Lets the server give up what it has not finished: a commit that waits for a replica would keep its connection for ever.
+    async fn cancel(&self) {
+        let cancelling = async {
+            let stream = self.dialer.dial(&self.place, &self.namespace).await.ok()?;
+            self.writer.client.cancel_token().cancel_query_raw(stream, NoTls).await.ok()
+        };
+        timeout(ANSWER, cancelling).await.ok();
     }
 
     async fn write(&self, table: &str, value: &str) -> Result<Written, Unmet> {
@@ -247,8 +285,11 @@ impl Proof {
     async fn appears(&self, standby: &Server, table: &str, value: &str) -> Result<Replicated, Failure> {
         let since = Instant::now();
         loop {
-            let after_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let after_ms = whole_millis(since.elapsed());
             match standby.ask(&format!("SELECT value FROM {table}")).await {
+                Ok(found) if found == value && since.elapsed() > self.most => {
+                    return Ok(Replicated::Late { after_ms: whole_millis(since.elapsed()) });
+                }
                 Ok(found) if found == value => break,
                 Ok(_) => {}
                 // 42P01 undefined_table: that is part of the same transaction.
@@ -467,7 +508,7 @@ mod tests {
         let said = heard.all();
         let table = said[2].split(' ').nth(3).unwrap();
         assert!(table.starts_with("\"seaworthy_run_1_"), "{table}");
-        assert_eq!(said.last().unwrap(), &format!("DROP TABLE IF EXISTS {table}"));
+        assert!(said.last().unwrap().ends_with(&format!("; DROP TABLE IF EXISTS {table}; COMMIT")), "{said:?}");
     }
 
     #[tokio::test]
@@ -489,7 +530,7 @@ mod tests {
     async fn a_table_is_removed_even_where_its_row_was_lost() {
         let heard = Heard::default();
         look(&check(server(Fault::Forgets, heard.clone()).await, "writes: true")).await;
-        assert!(heard.all().last().unwrap().starts_with("DROP TABLE"));
+        assert!(heard.all().last().unwrap().contains("DROP TABLE"));
     }
 
     #[tokio::test]
@@ -517,7 +558,7 @@ mod tests {
                 None => assert!(matches!(&verdict, Verdict::Held { saw, .. } if saw.contains("that appeared on"))),
                 Some(said) => assert!(actual(&verdict).contains(said), "{verdict:?}"),
             }
-            assert!(heard.all().iter().any(|sql| sql.starts_with("DROP TABLE")), "{fault:?}");
+            assert!(heard.all().iter().any(|sql| sql.contains("DROP TABLE")), "{fault:?}");
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::reach::{Unmet, silent};
-use super::replica::{ASK_EVERY, Follower};
+use super::replica::{ASK_EVERY, Follower, whole_millis};
 use super::{Site, Unseen, credential, token};
 use crate::checks::{Address, Redis, RedisAnswer, RedisFacts, RedisInfo, RedisRole, Replicated, Written};
 use crate::tunnel::Fate;
@@ -252,10 +252,6 @@ fn server_words(error: &RedisError) -> String {
 fn broke(at: &Address, fate: &Fate, error: &RedisError) -> Unmet {
     let words = error.to_string().lines().map(str::trim).collect::<Vec<_>>().join("; ");
     Unmet::broke(fate, format!("redis {at} gave no valid reply: {words}"))
-}
-
-fn whole_millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -19,6 +19,10 @@ pub(super) fn lag(claimed: Span, site: &Site<'_>) -> Duration {
     if here < claimed { here.max(LEAST_LAG) } else { claimed }
 }
 
+pub(super) fn whole_millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// How far looking for it has come, should the time run out meanwhile; with what has been seen before.
 pub(super) struct Follower<F>(Mutex<Option<(F, Option<Replicated>)>>);
 

@@ -221,7 +221,7 @@ async fn caught_up(
     let patience = lag.saturating_sub(since.elapsed());
     let found = match timeout(lag + ANSWER, server.awaits(key, patience, |_| {})).await {
         Ok(Ok(Ok(Appearance { is_there, .. }))) => {
-            let appeared_ms = is_there.then(|| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX));
+            let appeared_ms = is_there.then(|| replica::whole_millis(since.elapsed()));
             Ok(Follower { role, appeared_ms })
         }
         Ok(Ok(Err(error))) => Err(format!("redis {place} answered GET with: {error}")),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
 
 use super::{Made, Prober};
 use crate::checks::Verdict;
@@ -84,6 +85,7 @@ impl Stand {
                 helm: None,
                 access: Access::Kubeconfig { file: "no-kubeconfig".into(), context: None },
                 made: Made::default(),
+                unfinished: TaskTracker::new(),
                 learnt: Arc::default(),
                 turns: Arc::default(),
             },

@@ -67,11 +67,15 @@ fn beside(claim: &Postgres, cases: &mut Cases) {
     match claim.replicas {
         Some(1..) => {
             cases.broken("replicas-wait", at("replicas-wait"), ["has 0 streaming of"]);
+            cases.broken("backs-up", at("backs-up"), ["has 0 streaming of", "replays nothing"]);
+            cases.broken("publishes", at("publishes"), ["has 0 streaming of"]);
             cases.unclear("hides-replicas", at("hides-replicas"), ["GRANT pg_monitor TO"]);
         }
         Some(0) | None => {
             cases.unclaimed("replicas-wait", "it claims no `replicas`");
-            cases.unclaimed("hides-replicas", "it claims no `replicas`");
+            for fault in ["backs-up", "publishes", "hides-replicas"] {
+                cases.unclaimed(fault, "it claims no `replicas`");
+            }
         }
     }
     for (fault, is_claimed, said, why) in [

@@ -56,6 +56,7 @@ impl Server {
         let setup = source.as_ref().map_or(&self.config.setup, |primary| &primary.config.setup);
         Some(match name {
             "pg_stat_replication" => self.stat_replication(is_superuser),
+            "pg_replication_slots" => self.replication_slots(),
             "pg_stat_wal_receiver" => self.stat_wal_receiver(),
             "pg_database" => {
                 let made = self.lock().keys().cloned().collect();

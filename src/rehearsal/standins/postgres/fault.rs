@@ -43,6 +43,10 @@ pub(crate) enum Fault {
     DoesNotReplicate,
     /// Those that follow it have not caught up yet.
     ReplicasWait,
+    /// Who follows it makes a backup, and is no replica.
+    BacksUp,
+    /// Who follows it subscribes to a publication, and is no replica.
+    Publishes,
     /// It shows nobody how those do that follow it.
     HidesReplicas,
     /// Nothing reaches it of what it is to follow.
@@ -79,6 +83,8 @@ impl Fault {
         Self::KeepsTables,
         Self::DoesNotReplicate,
         Self::ReplicasWait,
+        Self::BacksUp,
+        Self::Publishes,
         Self::HidesReplicas,
         Self::LinkDown,
         Self::LacksDatabases,
@@ -91,6 +97,8 @@ impl Fault {
         Self::History(History::Drifted),
         Self::History(History::Twice),
         Self::History(History::Ahead),
+        Self::History(History::Baselined),
+        Self::History(History::Renamed),
         Self::History(History::Grows),
     ];
 
@@ -116,6 +124,8 @@ impl Fault {
             Self::KeepsTables => "keeps-tables",
             Self::DoesNotReplicate => "does-not-replicate",
             Self::ReplicasWait => "replicas-wait",
+            Self::BacksUp => "backs-up",
+            Self::Publishes => "publishes",
             Self::HidesReplicas => "hides-replicas",
             Self::LinkDown => "link-down",
             Self::LacksDatabases => "lacks-databases",

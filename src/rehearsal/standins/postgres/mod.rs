@@ -363,6 +363,7 @@ impl Server {
             ("session_authorization", user),
             ("standard_conforming_strings", "on"),
             ("statement_timeout", "0"),
+            ("synchronous_commit", "on"),
             ("TimeZone", "Etc/UTC"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))

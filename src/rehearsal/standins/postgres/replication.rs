@@ -68,9 +68,22 @@ impl Server {
             Some(Fault::ReplicasWait) => Some("catchup"),
             Some(_) | None => is_superuser.then_some("streaming"),
         };
-        let row = |standby: Arc<Self>| vec![Some(standby.config.name.clone()), state.map(str::to_owned)];
-        let rows = known.iter().filter_map(Weak::upgrade).filter(receives).map(row).collect();
-        table(&[("application_name", Kind::Text), ("state", Kind::Text)], rows)
+        let replays = state.filter(|_| !self.faults.is(Fault::BacksUp)).map(|_| "0/3000060".to_owned());
+        let row = |(at, standby): (usize, Arc<Self>)| {
+            let name = if self.faults.is(Fault::BacksUp) { "pg_basebackup" } else { &standby.config.name };
+            vec![Some((at + 60).to_string()), Some(name.to_owned()), state.map(str::to_owned), replays.clone()]
+        };
+        let rows = known.iter().filter_map(Weak::upgrade).filter(receives).enumerate().map(row).collect();
+        let columns =
+            [("pid", Kind::Int4), ("application_name", Kind::Text), ("state", Kind::Text), ("replay_lsn", Kind::Text)];
+        table(&columns, rows)
+    }
+
+    /// `pg_replication_slots`: who follows has no slot here; a subscriber would, whose process is listed among those that follow.
+    pub(super) fn replication_slots(&self) -> Table {
+        let slot = || vec![Some("60".to_owned()), Some("logical".to_owned())];
+        let rows = self.faults.is(Fault::Publishes).then(slot).into_iter().collect();
+        table(&[("active_pid", Kind::Int4), ("slot_type", Kind::Text)], rows)
     }
 
     /// `pg_stat_wal_receiver`: one row, where it receives.

@@ -184,7 +184,8 @@ async fn what_is_committed_reaches_who_follows_and_both_say_so() {
         (Some(Fault::DoesNotReplicate), None, 1, vec![vec![cell("pg-1"), cell("streaming")]], "1"),
         (Some(Fault::ReplicasWait), None, 3, vec![vec![cell("pg-1"), cell("catchup")]], "1"),
         (Some(Fault::HidesReplicas), None, 4, vec![vec![cell("pg-1"), None]], "1"),
-        (None, Some(Fault::LinkDown), 4, vec![], "0"),
+        (Some(Fault::BacksUp), None, 5, vec![vec![cell("pg_basebackup"), cell("streaming")]], "1"),
+        (None, Some(Fault::LinkDown), 5, vec![], "0"),
     ] {
         primary.inject(of_primary);
         replica.inject(of_replica);
@@ -196,7 +197,7 @@ async fn what_is_committed_reaches_who_follows_and_both_say_so() {
     replica.inject(None);
     primary.stop();
     assert_eq!(shown(&two, receivers).await, [[cell("0")]]);
-    assert_eq!(shown(&two, "SELECT value FROM t").await.len(), 4);
+    assert_eq!(shown(&two, "SELECT value FROM t").await.len(), 5);
 }
 
 #[tokio::test]
