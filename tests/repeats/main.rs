@@ -1,5 +1,8 @@
-//! A thousand looks through each probe leave nothing behind: no task, no descriptor (and so no connection and no listener), no
-//! object, no key and no table.
+//! Many looks through each probe leave nothing behind: no task, no descriptor (and so no connection and no listener), no object, no
+//! key and no table.
+//!
+//! A hundred here; `SEAWORTHY_LOOKS=1000` is what `.ci/run` makes of it. Of what runs a Job it is a tenth: a look takes away what the
+//! one before has left, so that only one can be at a time.
 
 #![expect(clippy::unwrap_used, reason = "a stage that cannot be set is a failed test")]
 
@@ -27,10 +30,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, sleep};
+use tokio_util::task::TaskTracker;
 
 /// How many looks, and how many of them at once.
-const LOOKS: usize = 1_000;
+const LOOKS: usize = 100;
 const AT_ONCE: usize = 8;
+
+/// How many tasks and descriptors may be more: both ends of the connections to the API server that the client keeps open, as many as
+/// are used at once. A look that leaves something leaves more than that.
+const KEPT: usize = 4 * AT_ONCE;
 
 /// How long what is over may take to be gone.
 const SETTLES: Duration = Duration::from_secs(20);
@@ -84,6 +92,7 @@ impl Stage {
             helm: None,
             access,
             made: Made::default(),
+            unfinished: TaskTracker::new(),
             learnt: Arc::default(),
             turns: Arc::default(),
         };
@@ -130,15 +139,16 @@ impl Stage {
     /// So many looks, each of which must hold, and without a warning that something was left behind.
     async fn repeat(&self, work: &CheckWork, looks: usize) {
         let mut open = FuturesUnordered::new();
-        for begun in 0..looks + AT_ONCE {
-            if begun < looks {
-                open.push(self.look(work));
-            }
-            if begun >= AT_ONCE {
+        let at_once = if work.spec.check.runs_something() { 1 } else { AT_ONCE };
+        for begun in 0..looks + at_once {
+            if begun >= at_once {
                 let verdict = open.next().await.unwrap();
                 let is_clean =
                     matches!(&verdict, Verdict::Held { warnings, .. } if !warnings.iter().any(|w| w.contains("left")));
                 assert!(is_clean, "{verdict:?}");
+            }
+            if begun < looks {
+                open.push(self.look(work));
             }
         }
     }
@@ -190,7 +200,8 @@ fn job() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_looks_leave_nothing_behind() {
+async fn many_looks_leave_nothing_behind() {
+    let looks = std::env::var("SEAWORTHY_LOOKS").map_or(LOOKS, |looks| looks.parse().unwrap());
     let stage = Stage::set().await;
     let all: Vec<CheckWork> = CHECKS.iter().copied().map(work).collect();
     for (work, text) in all.iter().zip(CHECKS) {
@@ -199,13 +210,14 @@ async fn a_thousand_looks_leave_nothing_behind() {
         stage.repeat(work, 2 * AT_ONCE).await;
         let before = stage.traces().await;
         let begun = Instant::now();
-        stage.repeat(work, LOOKS).await;
-        eprintln!("{LOOKS} looks in {:?}: {text}", begun.elapsed());
+        let looks = if work.spec.check.runs_something() { looks / 10 } else { looks };
+        stage.repeat(work, looks).await;
+        eprintln!("{looks} looks in {:?}: {text}", begun.elapsed());
         let settling = Instant::now();
         loop {
             let after = stage.traces().await;
-            let is_gone = after.tasks <= before.tasks
-                && after.descriptors <= before.descriptors
+            let is_gone = after.tasks <= before.tasks + KEPT
+                && after.descriptors <= before.descriptors + KEPT
                 && after.objects <= before.objects;
             if is_gone {
                 break;
@@ -215,5 +227,6 @@ async fn a_thousand_looks_leave_nothing_behind() {
         }
     }
     assert_eq!(stage.keys().await, ":0");
+    assert_eq!(stage.prober.finish().await, None);
     assert!(stage.prober.clean().await.is_empty());
 }
