@@ -3,6 +3,7 @@
 //! - Purpose: refuse it before anything runs. A green would seem to cover what was never looked at.
 //! - Never: taste. Each rule is about a part that the judge or the probe cannot take into account.
 
+use super::migration::is_version;
 use super::{
     Absence, Access, Address, Check, Clickhouse, Crd, Dns, Flyway, Host, Http, Namespace, Operator, Postgres,
     PostgresRole, Redis, RedisRole, Sentinel, System, Tcp, Workload,
@@ -204,8 +205,15 @@ fn postgres(claim: &Postgres) -> Vec<Contradiction> {
         ],
     );
     found.extend(same_server(replica.as_ref(), &claim.at));
+    for (key, names) in [("databases", &claim.databases), ("roles", &claim.roles), ("extensions", &claim.extensions)] {
+        found.extend(names.iter().find_map(|name| nameless(key, name)));
+    }
     if claim.expect == Access::Denied {
         return found;
+    }
+    if *replicas == Some(0) {
+        let what = "so many replicas always stream";
+        found.push(Contradiction::new("replicas", what, "write 1 or more, or leave `replicas` out"));
     }
     let is_replica = *role == Some(PostgresRole::Replica);
     if replica.is_some() && (is_replica || !claim.writes) {
@@ -226,7 +234,19 @@ fn clickhouse(claim: &Clickhouse) -> Vec<Contradiction> {
 }
 
 fn flyway(claim: &Flyway) -> Vec<Contradiction> {
-    claim.again.iter().filter_map(|name| impossible("again", name)).collect()
+    let mut found: Vec<_> = claim.again.iter().filter_map(|name| impossible("again", name)).collect();
+    found.extend(nameless("schema", &claim.schema));
+    found.extend(nameless("table", &claim.table));
+    found.extend(claim.baseline.iter().filter(|version| !is_version(version)).map(|version| {
+        let what = format!("`{version}` is no version of a migration");
+        Contradiction::new("baseline", what, "write it as the history has it, such as `1` or `2.1`")
+    }));
+    found
+}
+
+/// A name that nothing has.
+fn nameless(key: &'static str, name: &str) -> Option<Contradiction> {
+    name.is_empty().then(|| Contradiction::new(key, "nothing has an empty name", "write a name, or remove it"))
 }
 
 #[cfg(test)]
@@ -264,6 +284,9 @@ mod tests {
             ("postgres: {at: 'p:1', user: u, version: '>=16', expect: denied}", &["version"]),
             ("postgres: {at: 'p:1', user: u, roles: [r], databases: [d], expect: denied}", &["databases", "roles"]),
             ("postgres: {at: 'p:1', user: u, replica: 'p:1'}", &["replica"]),
+            ("postgres: {at: 'p:1', user: u, replicas: 0, roles: [r, '']}", &["roles", "replicas"]),
+            ("flyway: {at: 'p:1', user: u, migrations: sql, schema: '', table: ''}", &["schema", "table"]),
+            ("flyway: {at: 'p:1', user: u, migrations: sql, baseline: V1}", &["baseline"]),
             ("postgres: {at: 'p:1', user: u, writes: false, replica: 'q:1'}", &["replica"]),
             ("postgres: {at: 'p:1', user: u, role: replica, replica: 'q:1'}", &["replica"]),
             ("clickhouse: {at: 'c:1', user: u, version: '>=18', expect: denied}", &["version"]),
@@ -288,7 +311,7 @@ mod tests {
             "postgres: {at: 'p:1', user: u, role: replica, replicas: 1, databases: [d]}",
             "postgres: {at: 'p:1', user: u, role: primary, replicas: 1, replica: 'q:1'}",
             "clickhouse: {at: 'c:1', user: u, version: '>=18'}",
-            "flyway: {at: 'p:1', user: u, migrations: sql, again: migrations}",
+            "flyway: {at: 'p:1', user: u, migrations: sql, again: migrations, baseline: '2.1'}",
         ] {
             assert_eq!(refused(yaml), [""; 0], "{yaml}");
         }

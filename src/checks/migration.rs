@@ -80,8 +80,13 @@ fn is_callback(stem: &str) -> bool {
 /// A version as Flyway writes it, of the part of a file's name that says it: `2_1` is 2.1.
 fn written(version: &str) -> Option<String> {
     let version = version.replace('_', ".");
+    is_version(&version).then_some(version)
+}
+
+/// Whether a text is a version as Flyway writes it.
+pub(super) fn is_version(text: &str) -> bool {
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|letter| letter.is_ascii_digit());
-    version.split('.').all(is_number).then_some(version)
+    text.split('.').all(is_number)
 }
 
 /// What a version is compared by: 1.0 is 1, 002 is 2, and 1.10 comes after 1.9. Numbers are of any length.

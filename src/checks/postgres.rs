@@ -33,8 +33,8 @@ pub struct Postgres {
     /// user must be allowed to create one. Where the role claimed is `replica`: whether that writing is refused.
     #[serde(default = "yes")]
     pub writes: bool,
-    /// How many replicas must stream from it, at least (`pg_stat_replication`); only of a primary. The user must be a member of
-    /// `pg_monitor` to see that.
+    /// How many replicas must stream from it, at least (`pg_stat_replication`); of a replica those that it passes on to. The user
+    /// must be a member of `pg_monitor` to see that.
     #[serde(default)]
     pub replicas: Option<u32>,
     /// A replica on which a committed row must appear as well, entered as the same user; a server that is not in recovery is none.
