@@ -66,9 +66,9 @@ async fn show(
 ) -> Result<PostgresFacts, Failure> {
     // Of several behind a Service each look is about one, the next look about the next.
     let at = site.prober.dialer.one(&claim.at, site.namespace()).await.map_err(Unmet::from)?;
-    let enter = async || Server::enter(&claim.at, login, site.dial(&at).await?).await;
+    let enter = async || Ok::<_, Failure>(site.heard(Server::enter(&claim.at, login, site.dial(&at).await?).await?));
     let server = enter().await?;
-    let version = server.ask("SHOW server_version").await?;
+    let version = site.heard(server.ask("SHOW server_version").await?);
     let role = match server.ask("SELECT pg_is_in_recovery()").await?.as_str() {
         "t" => PostgresRole::Replica,
         _ => PostgresRole::Primary,
@@ -76,10 +76,10 @@ async fn show(
     let facts = PostgresFacts {
         version,
         role,
-        guard: guard(claim, &at, site).await?,
+        guard: site.heard(guard(claim, &at, site).await?),
         receives: receives(&server, role).await?,
-        standbys: standbys(claim, &server).await?,
-        catalog: catalog(claim, &server).await?,
+        standbys: site.heard(standbys(claim, &server).await?),
+        catalog: site.heard(catalog(claim, &server).await?),
         written: None,
         replicated: None,
         leftover: None,

@@ -2,10 +2,11 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Site, Unseen};
 use crate::checks::{Address, Claim, Obstacle};
@@ -13,6 +14,9 @@ use crate::tunnel::{DialError, Fate, Stream};
 
 /// How long a server may be silent before its silence is noted as how the check stands.
 pub(super) const SILENCE: Duration = Duration::from_secs(1);
+
+/// The shortest time for that, however fast the cluster is said to be: a busy machine is late by more.
+const LEAST_SILENCE: Duration = Duration::from_millis(150);
 
 /// No conversation: the platform is to blame, or nothing can be said about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +65,12 @@ impl Site<'_> {
         Ok(stream)
     }
 
+    /// Notes that somebody has said something: of a look that asks much the whole may take longer than a silence.
+    pub(super) fn heard<T>(&self, said: T) -> T {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        said
+    }
+
     /// Sees `talk` through. A server that says nothing for long breaks the claim, should the look's time run out; `silence`
     /// is asked now and again what that would be. As long as nobody has been reached, it is not a server that is silent.
     pub(super) async fn hearing<C: Claim, T>(
@@ -70,12 +80,21 @@ impl Site<'_> {
         talk: impl Future<Output = T>,
     ) -> T {
         let mut talk = pin!(talk);
+        let patience = self.prober.hub.here(SILENCE).max(LEAST_SILENCE);
+        let mut since = Instant::now();
         loop {
-            match timeout(self.prober.hub.here(SILENCE), &mut talk).await {
-                Ok(said) => return said,
-                Err(_elapsed) if self.met.load(Ordering::Relaxed) => self.notes.stands(claim.judge(&silence())),
-                Err(_elapsed) => {}
+            if let Ok(said) = timeout_at(since + patience, &mut talk).await {
+                return said;
             }
+            let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(heard) = heard.filter(|heard| *heard > since) {
+                since = heard;
+                continue;
+            }
+            if self.met.load(Ordering::Relaxed) {
+                self.notes.stands(claim.judge(&silence()));
+            }
+            since = Instant::now();
         }
     }
 }
