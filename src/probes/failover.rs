@@ -14,6 +14,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 use super::reach::Unmet;
 use super::redis::{Login, Refusal, Server, field};
+use super::replica::whole_millis;
 use super::{Site, Unseen, credential, sentinel, token};
 use crate::checks::{
     Address, Attempt, Claim as _, Failover, FailoverAnswer, Host, Passage, Sentinel, System, Timeline, Verdict,
@@ -190,7 +191,7 @@ impl<'a> Writer<'a> {
     }
 
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+        whole_millis(self.begun.elapsed())
     }
 
     fn key(&self, number: usize) -> String {

@@ -180,7 +180,7 @@ mod tests {
     use tokio::net::TcpStream;
 
     use super::*;
-    use crate::probes::stand::{Heard, actual, closed_port, look, serve, stands_when_dropped, why};
+    use crate::probes::stand::{Heard, actual, closed_port, look, message, refusal, serve, stands_when_dropped, why};
 
     /// What a server shows in place of the history that it should.
     #[derive(Clone, Copy, PartialEq)]
@@ -193,16 +193,6 @@ mod tests {
         Strange,
         ClosesAfterLogin,
         Hangs,
-    }
-
-    /// A message of the protocol: its letter, its length, its body.
-    fn message(letter: u8, body: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(body.len() + 4).unwrap();
-        [&[letter][..], &length.to_be_bytes(), body].concat()
-    }
-
-    fn error(code: &str, words: &str) -> Vec<u8> {
-        message(b'E', format!("SERROR\0C{code}\0M{words}\0\0").as_bytes())
     }
 
     /// A row of texts, where `-` is `NULL`.
@@ -226,7 +216,7 @@ mod tests {
             std::future::pending::<()>().await;
         }
         if fault == Fault::WrongPassword {
-            stream.write_all(&error("28P01", "password authentication failed")).await?;
+            stream.write_all(&refusal("28P01", "password authentication failed")).await?;
         }
         stream.write_all(&[message(b'R', &[0; 4]), message(b'Z', b"I")].concat()).await?;
         while fault != Fault::ClosesAfterLogin && stream.read_u8().await? == b'Q' {
@@ -235,8 +225,8 @@ mod tests {
             heard.note(String::from_utf8_lossy(&sql).trim_end_matches('\0'));
             let with = |sum| row(&["1", "1", "one", "SQL", "V1__one.sql", sum, "2026-11-29 09:32:02.6", "t"]);
             let shown = match fault {
-                Fault::NoTable => error("42P01", "relation \"public.h\" does not exist"),
-                Fault::Denied => error("42501", "permission denied for table h"),
+                Fault::NoTable => refusal("42P01", "relation \"public.h\" does not exist"),
+                Fault::Denied => refusal("42501", "permission denied for table h"),
                 Fault::Drifted => with("1"),
                 Fault::Strange => with("x"),
                 Fault::None | Fault::WrongPassword | Fault::ClosesAfterLogin | Fault::Hangs => with("78787420"),

@@ -406,7 +406,7 @@ mod tests {
 
     use super::*;
     use crate::checks::Verdict;
-    use crate::probes::stand::{Heard, actual, closed_port, look, serve, stands_when_dropped};
+    use crate::probes::stand::{Heard, actual, closed_port, look, message, refusal, serve, stands_when_dropped};
 
     /// What a misbehaving server does instead of what it should.
     #[derive(Clone, Copy, Debug, PartialEq)]
@@ -425,16 +425,6 @@ mod tests {
         serve(move |stream| talk(stream, fault, heard.clone())).await
     }
 
-    /// A message of the protocol: its letter, its length, its body.
-    fn message(letter: u8, body: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(body.len() + 4).unwrap();
-        [&[letter][..], &length.to_be_bytes(), body].concat()
-    }
-
-    fn error(code: &str, words: &str) -> Vec<u8> {
-        message(b'E', format!("SERROR\0C{code}\0M{words}\0\0").as_bytes())
-    }
-
     fn row(text: &str) -> Vec<u8> {
         let column = [&b"\0\x01c\0"[..], &[0; 18]].concat();
         let length = u32::try_from(text.len()).unwrap().to_be_bytes();
@@ -449,9 +439,9 @@ mod tests {
             Fault::Hangs => std::future::pending().await,
             Fault::WrongPassword => {
                 let words = "password authentication failed for user \"app\"";
-                stream.write_all(&error("28P01", words)).await?;
+                stream.write_all(&refusal("28P01", words)).await?;
             }
-            Fault::Starting => stream.write_all(&error("57P03", "the database system is starting up")).await?,
+            Fault::Starting => stream.write_all(&refusal("57P03", "the database system is starting up")).await?,
             Fault::None | Fault::ReadOnly | Fault::Forgets | Fault::ClosesAfterLogin | Fault::InRecovery => {}
         }
         // A password in the clear is asked for, and any will do.
@@ -470,7 +460,7 @@ mod tests {
                 Some("SHOW") => row("17.2"),
                 Some("SELECT") if sql.contains("recovery") => row(if fault == Fault::InRecovery { "t" } else { "f" }),
                 Some("BEGIN;") if fault == Fault::ReadOnly => {
-                    error("25006", "cannot execute CREATE TABLE in a read-only transaction")
+                    refusal("25006", "cannot execute CREATE TABLE in a read-only transaction")
                 }
                 Some("BEGIN;") => {
                     inserted = sql.split('\'').nth(1).unwrap_or_default().to_owned();

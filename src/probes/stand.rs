@@ -116,6 +116,17 @@ fn work(check: &str) -> CheckWork {
     }
 }
 
+/// A message of PostgreSQL's protocol: its letter, its length, its body.
+pub(super) fn message(letter: u8, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 4).unwrap();
+    [&[letter][..], &length.to_be_bytes(), body].concat()
+}
+
+/// An error of a PostgreSQL server.
+pub(super) fn refusal(code: &str, words: &str) -> Vec<u8> {
+    message(b'E', format!("SERROR\0C{code}\0M{words}\0\0").as_bytes())
+}
+
 /// What a server has been told, for a test to look at.
 #[derive(Clone, Default)]
 pub(super) struct Heard(Arc<Mutex<Vec<String>>>);

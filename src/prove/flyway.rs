@@ -1,7 +1,7 @@
 //! Twin of `checks/flyway.rs`.
 
 use super::pods::DOOMS;
-use super::{Cases, Deed, Object, Whose, reach};
+use super::{Cases, Deed, Object, Whose, postgres, reach};
 use crate::checks::{Access, Flyway};
 use crate::rehearsal::Fault;
 
@@ -41,12 +41,7 @@ fn server(claim: &Flyway) -> Cases {
         None => cases.unclaimed("rejects-login", "it sends no password"),
     }
     cases.unclaimed("no-password", "that a password is asked for is another claim (`postgres`)");
-    cases.broken("no-database", at("no-database"), ["3D000"]);
-    cases.broken("starting-up", at("starting-up"), ["57P03"]);
-    cases.broken("too-many-connections", at("too-many-connections"), ["53300"]);
-    cases.broken("closes-mid-reply", at("closes-mid-reply"), ["broke off"]);
-    cases.broken("not-postgres", at("not-postgres"), ["broke off"]);
-    cases.broken("hangs", at("hangs"), [format!("postgres {} does not answer", claim.at)]);
+    postgres::unanswered(&claim.at, &mut cases);
     cases
 }
 

@@ -1,7 +1,7 @@
 //! Twin of `checks/postgres.rs`.
 
 use super::{Cases, Deed, Expected, reach};
-use crate::checks::{Access, Postgres, PostgresRole};
+use crate::checks::{Access, Address, Postgres, PostgresRole};
 
 pub(super) fn cases(claim: &Postgres, in_a_row: u32) -> Cases {
     let mut cases = match claim.expect {
@@ -49,13 +49,19 @@ fn let_in(claim: &Postgres) -> Cases {
     }
     beside(claim, &mut cases);
     cases.unclaimed("accepts-any-password", "that a wrong one is refused is another claim (`expect: denied`)");
+    unanswered(&claim.at, &mut cases);
+    cases
+}
+
+/// What keeps a server from answering anybody, whatever is asked.
+pub(super) fn unanswered(place: &Address, cases: &mut Cases) {
+    let at = |fault| Deed::Server { at: place.clone(), fault };
     cases.broken("no-database", at("no-database"), ["3D000"]);
     cases.broken("starting-up", at("starting-up"), ["57P03"]);
     cases.broken("too-many-connections", at("too-many-connections"), ["53300"]);
     cases.broken("closes-mid-reply", at("closes-mid-reply"), ["broke off"]);
     cases.broken("not-postgres", at("not-postgres"), ["broke off"]);
-    cases.broken("hangs", at("hangs"), [format!("postgres {} does not answer", claim.at)]);
-    cases
+    cases.broken("hangs", at("hangs"), [format!("postgres {place} does not answer")]);
 }
 
 /// What else is there: those that follow it, whom it follows, and what was made in it.
@@ -72,8 +78,7 @@ fn beside(claim: &Postgres, cases: &mut Cases) {
             cases.unclear("hides-replicas", at("hides-replicas"), ["GRANT pg_monitor TO"]);
         }
         Some(0) | None => {
-            cases.unclaimed("replicas-wait", "it claims no `replicas`");
-            for fault in ["backs-up", "publishes", "hides-replicas"] {
+            for fault in ["replicas-wait", "backs-up", "publishes", "hides-replicas"] {
                 cases.unclaimed(fault, "it claims no `replicas`");
             }
         }

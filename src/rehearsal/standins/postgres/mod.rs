@@ -249,16 +249,10 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let asks = match self.faults.on() {
-            Some(Fault::StartingUp) => {
-                return Ok(Err(Complaint::new("57P03", "the database system is starting up")));
-            }
-            Some(Fault::TooManyConnections) => {
-                return Ok(Err(Complaint::new("53300", "sorry, too many clients already")));
-            }
-            Some(Fault::NoPassword) => false,
-            Some(_) | None => self.config.asks_password,
-        };
+        if let Err(refusal) = self.receives() {
+            return Ok(Err(refusal));
+        }
+        let asks = self.config.asks_password && !self.faults.is(Fault::NoPassword);
         let user = &login.user;
         let is_proven = match (asks, self.faults.is(Fault::AcceptsAnyPassword)) {
             (false, _) => true,
@@ -274,19 +268,30 @@ impl Server {
             },
         };
         if !is_proven || (asks && self.faults.is(Fault::RejectsLogin)) {
-            let words = format!("password authentication failed for user \"{user}\"");
-            return Ok(Err(Complaint::new("28P01", words)));
+            return Ok(Err(wrong_password(user)));
         }
         let lets_anyone_in = matches!(self.faults.on(), Some(Fault::AcceptsAnyPassword | Fault::NoPassword));
         if !lets_anyone_in && !self.verifiers.contains_key(user) {
             return Ok(Err(Complaint::new("28000", format!("role \"{user}\" does not exist"))));
         }
         ask(stream, 0, &[]).await?;
-        if self.faults.is(Fault::NoDatabase) || !self.lock().contains_key(&login.database) {
-            let words = format!("database \"{}\" does not exist", login.database);
-            return Ok(Err(Complaint::new("3D000", words)));
+        Ok(self.has(&login.database))
+    }
+
+    /// Whether anybody is let in at all by now.
+    fn receives(&self) -> Result<(), Complaint> {
+        match self.faults.on() {
+            Some(Fault::StartingUp) => Err(Complaint::new("57P03", "the database system is starting up")),
+            Some(Fault::TooManyConnections) => Err(Complaint::new("53300", "sorry, too many clients already")),
+            Some(_) | None => Ok(()),
         }
-        Ok(Ok(()))
+    }
+
+    /// Whether there is a database.
+    fn has(&self, database: &str) -> Result<(), Complaint> {
+        let is_there = !self.faults.is(Fault::NoDatabase) && self.lock().contains_key(database);
+        let missing = || Complaint::new("3D000", format!("database \"{database}\" does not exist"));
+        is_there.then_some(()).ok_or_else(missing)
     }
 
     /// SCRAM-SHA-256, as far as the client's proof. Who is not known is asked as well, and never right.
@@ -402,6 +407,10 @@ impl Server {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Tables>> {
         self.databases.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn wrong_password(user: &str) -> Complaint {
+    Complaint::new("28P01", format!("password authentication failed for user \"{user}\""))
 }
 
 /// A version as one number: 15.14 is 150014, and 9.6.24 is 90624.

@@ -3,7 +3,7 @@
 use super::session::Session;
 use super::store::Cell;
 use super::wire::Complaint;
-use super::{Fault, History, Login, Server, history};
+use super::{Fault, History, Login, Server, history, wrong_password};
 
 /// Somebody who was let in.
 #[derive(Debug)]
@@ -30,20 +30,13 @@ impl Server {
     /// # Errors
     /// What it says of the login.
     pub(crate) fn visit(&self, user: &str, password: &str, database: &str) -> Result<Visit<'_>, Refusal> {
-        let refuse = |code, words: String| Err(Refusal { code, words });
-        match self.faults.on() {
-            Some(Fault::StartingUp) => return refuse("57P03", "the database system is starting up".to_owned()),
-            Some(Fault::TooManyConnections) => return refuse("53300", "sorry, too many clients already".to_owned()),
-            Some(_) | None => {}
-        }
+        self.receives()?;
         let known = self.config.users.iter().find(|known| known.name == user);
         let is_right = known.is_some_and(|known| !self.config.asks_password || known.password == password);
         if !is_right || self.faults.is(Fault::RejectsLogin) {
-            return refuse("28P01", format!("password authentication failed for user \"{user}\""));
+            return Err(wrong_password(user).into());
         }
-        if self.faults.is(Fault::NoDatabase) || !self.lock().contains_key(database) {
-            return refuse("3D000", format!("database \"{database}\" does not exist"));
-        }
+        self.has(database)?;
         if self.faults.is(Fault::History(History::Grows)) {
             let mut databases = self.lock();
             let tables = databases.get_mut(database).into_iter().flatten();
