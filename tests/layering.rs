@@ -22,7 +22,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("k8s", &[]),
     ("kinds", &[]),
     ("watch", &["kinds", "health", "ports", "complaint"]),
-    ("logs", &["watch", "secrets", "complaint"]),
+    ("logs", &["watch", "health", "secrets", "complaint"]),
     ("tunnel", &["watch", "checks", "complaint"]),
     ("tools", &["process", "complaint"]),
     ("rehearsal", &[]),

@@ -29,19 +29,27 @@ pub struct Cause {
     pub line: String,
     /// The objects on the way down to it, from the top: `Deployment redis`, `ReplicaSet redis-5d4`.
     pub way: Vec<String>,
-    /// The container whose log says more.
+    /// Whose log says more.
     pub speaker: Option<Speaker>,
 }
 
-/// A container that has exited.
+/// Whose last words tell why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Speaker {
-    /// Its pod.
-    pub pod: String,
-    /// Its name.
-    pub container: String,
-    /// Whether it has been restarted since, so that its last words are the previous container's.
-    pub previous: bool,
+pub enum Speaker {
+    /// A container that has exited.
+    Container {
+        /// Its pod.
+        pod: String,
+        /// Its name.
+        container: String,
+        /// Whether it has been restarted since, so that its last words are the previous container's.
+        previous: bool,
+    },
+    /// Whichever container of an owner's pods wrote last. The pods may be gone; who heard them while they ran still knows.
+    Pods {
+        /// The owner's uid.
+        owner: String,
+    },
 }
 
 impl Health {
@@ -61,7 +69,7 @@ impl Health {
         Self::Doomed(Cause::new(line))
     }
 
-    /// The same, known from a container that has exited.
+    /// The same, of which a log says more.
     pub(super) fn said_by(mut self, speaker: Speaker) -> Self {
         if let Self::Waiting { on: cause, .. } | Self::Doomed(cause) = &mut self {
             cause.speaker = Some(speaker);

@@ -288,7 +288,11 @@ impl Container<'_> {
     }
 
     fn speaker(&self, previous: bool) -> Speaker {
-        Speaker { pod: self.pod.name().to_owned(), container: text(self.status, "/name").to_owned(), previous }
+        Speaker::Container {
+            pod: self.pod.name().to_owned(),
+            container: text(self.status, "/name").to_owned(),
+            previous,
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! (<https://kubernetes.io/docs/concepts/workloads/controllers/job/#termination-of-job-pods>).
 
 use super::object::words;
-use super::{Health, Object, Surroundings, containers, creation, pods};
+use super::{Health, Object, Speaker, Surroundings, containers, creation, pods};
 use crate::number::count;
 
 /// Whether it is a Job that has ended and goes then by its own wish (`ttlSecondsAfterFinished`): that it is being deleted,
@@ -54,7 +54,11 @@ fn failure(job: Object<'_>, reason: &str, message: &str, around: &Surroundings<'
             cause.line = format!("Job {} has failed ({reason}): {}", job.name(), cause.line);
             Health::Doomed(cause)
         }
-        _ => Health::doomed(format!("Job {} has failed ({reason}): {message}", job.name())),
+        _ => {
+            // Pods that restart their containers, and those that ran too long, are deleted with the Job's failure.
+            let speaker = Speaker::Pods { owner: job.uid().to_owned() };
+            Health::doomed(format!("Job {} has failed ({reason}): {message}", job.name())).said_by(speaker)
+        }
     }
 }
 
@@ -115,13 +119,15 @@ mod tests {
             cause.line,
             "Job migrate has failed (BackoffLimitExceeded): pod migrate-x: container app exited with code 7"
         );
-        let speaker = Speaker { pod: "migrate-x".to_owned(), container: "app".to_owned(), previous: false };
+        let speaker = Speaker::Container { pod: "migrate-x".to_owned(), container: "app".to_owned(), previous: false };
         assert_eq!(cause.speaker, Some(speaker));
     }
 
     #[test]
-    fn a_failed_job_without_pods_quotes_its_condition() {
-        doomed(&job(FAILED), "Job migrate has failed (BackoffLimitExceeded): too often");
+    fn a_failed_job_without_pods_quotes_its_condition_and_asks_who_heard_them() {
+        let Health::Doomed(cause) = health(&job(FAILED)) else { panic!() };
+        assert_eq!(cause.line, "Job migrate has failed (BackoffLimitExceeded): too often");
+        assert_eq!(cause.speaker, Some(Speaker::Pods { owner: "j1".to_owned() }));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Patience {
 impl Patience {
     /// With an object that was installed and is not there any more.
     pub const GONE: Self = GONE;
+    /// With a container that exits time and again.
+    pub const CRASH: Self = CRASH;
 }
 
 const fn patience(with: &'static str, alone: u64, in_company: u64) -> Patience {

@@ -1,18 +1,26 @@
 //! Who is followed: every container instance of the namespaces in use.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::SeekFrom;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
 
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::{ApiResource, DynamicObject};
-use kube::{Api, ResourceExt as _};
+use kube::{Api, Resource as _, ResourceExt as _};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::lines::words;
 use super::stream::{Follow, Instance};
+use crate::health::Speaker;
 use crate::secrets::Secrets;
-use crate::watch::{Hub, ObjectRef};
+use crate::watch::{Ear, Hub, LastWords, ObjectRef};
 
 /// Keeps the logs of a run; clones share them. Following ends when the last clone is dropped.
 #[derive(Clone)]
@@ -47,6 +55,12 @@ const RUNNING: usize = 256;
 /// How many logs of containers that have ended are read at once; those are soon over, and wait for none that run on.
 const ENDED: usize = 32;
 
+/// How long the end of a log that tells why may come after the end of what wrote it.
+const OVER: Duration = Duration::from_secs(1);
+
+/// How much of its end is read for its last lines, in bytes.
+const END: u64 = 64 << 10;
+
 /// What is known of one pod's logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
@@ -65,8 +79,10 @@ impl LogKeeper {
         let alive = Arc::new(stop.clone().drop_guard());
         let (followed, heard) = (Mutex::default(), watch::Sender::new(BTreeMap::new()));
         let (running, ended) = (Semaphore::new(RUNNING), Semaphore::new(ENDED));
-        let inner = Inner { hub, folder, secrets, followed, heard, running, ended, stop };
-        Self { inner: Arc::new(inner), _alive: alive }
+        let inner = Arc::new(Inner { hub, folder, secrets, followed, heard, running, ended, stop });
+        let ear: Weak<dyn Ear> = Arc::downgrade(&(Arc::clone(&inner) as Arc<dyn Ear>));
+        inner.hub.heard_by(ear);
+        Self { inner, _alive: alive }
     }
 
     /// From now on every container of the namespace is followed. Asking twice is asking once.
@@ -81,10 +97,8 @@ impl LogKeeper {
 
     /// Waits until every log of this pod that was begun has ended, and says what there is. Bounded by the caller.
     pub async fn ended(&self, pod: &str, uid: &str) -> Heard {
-        let mut heard = self.inner.heard.subscribe();
         let of_pod = |instance: &Instance| instance.pod == pod && instance.uid == uid;
-        // The sender lives in `self`, so the wait cannot fail.
-        heard.wait_for(|all| all.iter().filter(|(one, _)| of_pod(one)).all(|(_, log)| log.end.is_some())).await.ok();
+        self.inner.over(of_pod).await;
         self.so_far(of_pod)
     }
 
@@ -112,7 +126,57 @@ impl LogKeeper {
     }
 }
 
+impl Ear for Inner {
+    fn last_words<'a>(&'a self, namespace: &'a str, speaker: &'a Speaker) -> BoxFuture<'a, Option<LastWords>> {
+        let spoke = move |one: &Instance| {
+            one.namespace == namespace
+                && match speaker {
+                    Speaker::Container { pod, container, .. } => one.pod == *pod && one.container == *container,
+                    Speaker::Pods { owner } => one.owner == *owner,
+                }
+        };
+        Box::pin(async move {
+            // What is still being read then is quoted as far as it is.
+            timeout(OVER, self.over(spoke)).await.ok();
+            let mut last: Option<(SystemTime, LastWords)> = None;
+            for (container, file) in self.files(spoke) {
+                let Ok((written, end)) = end_of(&file).await else { continue };
+                if let Some(words) = LastWords::of(&container, &end)
+                    && last.as_ref().is_none_or(|(before, _)| *before <= written)
+                {
+                    last = Some((written, words));
+                }
+            }
+            last.map(|(_, words)| words)
+        })
+    }
+}
+
+/// When a log was last written to, and what was written of its last [`END`] bytes.
+async fn end_of(file: &Path) -> std::io::Result<(SystemTime, String)> {
+    let mut file = File::open(file).await?;
+    let about = file.metadata().await?;
+    file.seek(SeekFrom::Start(about.len().saturating_sub(END))).await?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end).await?;
+    let end = String::from_utf8_lossy(&end);
+    Ok((about.modified()?, end.lines().map(|line| words(line).to_owned() + "\n").collect()))
+}
+
 impl Inner {
+    /// Waits until every log of these that was begun has ended.
+    async fn over(&self, which: impl Fn(&Instance) -> bool) {
+        let mut heard = self.heard.subscribe();
+        // The sender lives in `self`, so the wait cannot fail.
+        heard.wait_for(|all| all.iter().filter(|(one, _)| which(one)).all(|(_, log)| log.end.is_some())).await.ok();
+    }
+
+    fn files(&self, which: impl Fn(&Instance) -> bool) -> Vec<(String, PathBuf)> {
+        let heard = self.heard.borrow();
+        let those = heard.iter().filter(|(one, _)| which(one));
+        those.map(|(one, log)| (one.container.clone(), log.file.clone())).collect()
+    }
+
     /// Looks at every change of the namespace's pods and starts what is not followed yet.
     async fn notice(self: Arc<Self>, namespace: &str) {
         let pods = ApiResource::erase::<Pod>(&());
@@ -193,12 +257,14 @@ impl Inner {
 fn instances(object: &DynamicObject) -> Vec<(Instance, bool)> {
     let Ok(pod) = object.clone().try_parse::<Pod>() else { return Vec::new() };
     let (namespace, name, uid) = (pod.namespace().unwrap_or_default(), pod.name_any(), pod.uid().unwrap_or_default());
+    let owner = pod.controller_owner_ref(&()).map(|owner| owner.uid).unwrap_or_default();
     let status = pod.status.unwrap_or_default();
     let statuses = [status.init_container_statuses, status.container_statuses, status.ephemeral_container_statuses];
     let instance = |status: &ContainerStatus, restart: i32| Instance {
         namespace: namespace.clone(),
         pod: name.clone(),
         uid: uid.clone(),
+        owner: owner.clone(),
         container: status.name.clone(),
         restart,
     };
@@ -274,5 +340,38 @@ mod tests {
         let ended = json!({ "terminated": { "exitCode": 1, "containerID": "x" } });
         let looping = container("c", 3, &json!({ "waiting": { "reason": "CrashLoopBackOff" } }), &ended);
         assert_eq!(named(&pod(&json!({ "containerStatuses": [looping] }))), [("c".to_owned(), 3, true)]);
+    }
+
+    #[tokio::test]
+    async fn of_pods_that_are_gone_whoever_wrote_last_is_quoted_without_the_times_and_never_anothers_pod() {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let nowhere = kube::Config::new("http://127.0.0.1:9".parse().unwrap());
+        let (hub, folder) = (Hub::new(kube::Client::try_from(nowhere).unwrap()), tempfile::tempdir().unwrap());
+        let keeper = LogKeeper::new(hub, folder.path().to_owned(), Secrets::default());
+        let logs =
+            [("job", "a", "first"), ("job", "b", "then\n2026-01-02T03:04:06Z last"), ("other", "c", "never ours")];
+        for (at, (owner, container, text)) in logs.into_iter().enumerate() {
+            let file = folder.path().join(container);
+            std::fs::write(&file, format!("2026-01-02T03:04:05Z {text}\n")).unwrap();
+            let written = SystemTime::UNIX_EPOCH + Duration::from_secs(at as u64);
+            std::fs::File::open(&file).unwrap().set_modified(written).unwrap();
+            let instance = Instance {
+                namespace: "ns".to_owned(),
+                pod: format!("{owner}-x"),
+                uid: String::new(),
+                owner: owner.to_owned(),
+                container: container.to_owned(),
+                restart: 0,
+            };
+            keeper.inner.heard.send_modify(|all| drop(all.insert(instance, Entry { file, end: Some(Ok(())) })));
+        }
+        let words = async |namespace, speaker| keeper.inner.last_words(namespace, &speaker).await;
+        let pods = |owner: &str| Speaker::Pods { owner: owner.to_owned() };
+        let said = LastWords { container: "b".to_owned(), lines: vec!["then".to_owned(), "last".to_owned()] };
+        assert_eq!(words("ns", pods("job")).await, Some(said));
+        assert_eq!(words("ns", pods("another")).await, None);
+        assert_eq!(words("another", pods("job")).await, None);
+        let container = Speaker::Container { pod: "job-x".to_owned(), container: "a".to_owned(), previous: false };
+        assert_eq!(words("ns", container).await.unwrap().lines, ["first"]);
     }
 }

@@ -105,6 +105,12 @@ impl Seam {
     }
 }
 
+/// What a container wrote, of a line as it is kept: without the time that the API puts before it.
+#[must_use]
+pub fn words(line: &str) -> &str {
+    line.split_once(' ').map_or(line, |(_, words)| words)
+}
+
 /// The time that the API puts before a line.
 fn time(line: &str) -> Option<Timestamp> {
     line.split(' ').next()?.parse().ok()

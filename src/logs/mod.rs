@@ -10,3 +10,4 @@ mod lines;
 mod stream;
 
 pub use self::keeper::{Heard, LogKeeper};
+pub use self::lines::words;

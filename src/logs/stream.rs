@@ -28,6 +28,8 @@ pub(super) struct Instance {
     pub(super) namespace: String,
     pub(super) pod: String,
     pub(super) uid: String,
+    /// The uid of what its pod belongs to, the controller; empty for a pod of nobody's.
+    pub(super) owner: String,
     pub(super) container: String,
     pub(super) restart: i32,
 }

@@ -17,7 +17,7 @@ use crate::checks::{Admission, Launch, Ran, Verdict};
 use crate::complaint;
 use crate::k8s::{CHECK_LABEL, RUN_LABEL};
 use crate::kinds;
-use crate::logs::Heard;
+use crate::logs::{self, Heard};
 use crate::manifest;
 use crate::plan::CheckWork;
 use crate::span::Span;
@@ -349,7 +349,7 @@ async fn read(heard: &[Heard]) -> (Option<String>, Option<String>) {
                 cut.get_or_insert_with(|| format!("what it wrote after its first {} MiB is not read", LOG_READ >> 20));
             }
             let text = String::from_utf8_lossy(&bytes).into_owned();
-            let lines = text.lines().map(|line| line.split_once(' ').map_or(line, |(_, words)| words));
+            let lines = text.lines().map(logs::words);
             let log = log.get_or_insert_with(String::new);
             lines.for_each(|line| log.extend([line, "\n"]));
         }

@@ -1,7 +1,7 @@
 //! The watches of a run: opened by the first wait on them, shared by all, closed after the last.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -10,10 +10,10 @@ use kube::api::{Api, ApiResource, DynamicObject, ListParams, ObjectMeta};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::WatchError;
 use super::feed::{Feed, Objects, View, key};
 use super::kinds::Kinds;
 use super::manned::Manned;
+use super::{Ear, WatchError};
 use crate::kinds::endpoint;
 
 /// How long a watch is kept after its last wait: checks follow each other.
@@ -42,6 +42,7 @@ pub struct Hub {
     pub(super) manned: Manned,
     /// How many times faster than everywhere else time passes in the cluster.
     pub(super) tempo: u32,
+    pub(super) ear: Arc<OnceLock<Weak<dyn Ear>>>,
 }
 
 /// One kind in one namespace.
@@ -59,7 +60,7 @@ impl Hub {
     #[must_use]
     pub fn new(client: Client) -> Self {
         let kinds = Arc::new(Kinds::new(client.clone()));
-        Self { client, feeds: Feeds::default(), kinds, manned: Manned::default(), tempo: 1 }
+        Self { client, feeds: Feeds::default(), kinds, manned: Manned::default(), tempo: 1, ear: Arc::default() }
     }
 
     /// The same for a cluster in which time passes so many times faster, at least once: whatever must last to be believed
@@ -80,6 +81,12 @@ impl Hub {
     #[must_use]
     pub const fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// From now on the last words that the cluster does not have any more are asked of this one, for as long as it lives. The
+    /// first who says so is the one.
+    pub fn heard_by(&self, ear: Weak<dyn Ear>) {
+        self.ear.set(ear).ok();
     }
 
     /// Waits until `decide` makes something of the objects of a kind in a namespace (`None`: all of them, or a kind

@@ -20,5 +20,5 @@ pub use self::error::WatchError;
 pub use self::feed::Objects;
 pub use self::hub::{Hub, ObjectRef, Window};
 pub use self::scene::view;
-pub use self::settle::{Doom, is_no_log};
+pub use self::settle::{Doom, Ear, LastWords, is_no_log};
 pub use self::shelf::Shelf;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::future::OptionFuture;
+use futures::future::{BoxFuture, OptionFuture};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, LogParams};
@@ -15,7 +15,9 @@ use crate::health::{Belief, Cause, Doubt, Health, Patience, Speaker};
 use crate::ports::Notes;
 
 /// Lines kept of a log that explains a doom.
-const LAST_WORDS: i64 = 10;
+const LAST: i64 = 10;
+/// How many other causes are told beside the one that a doom is put down to.
+const BESIDE: usize = 5;
 /// Longest wait for them: a verdict is worth more than its illustration.
 const LOG: Duration = Duration::from_secs(2);
 
@@ -84,7 +86,12 @@ impl Hub {
                         }
                         None => return Ok(Ok(saw)),
                     },
-                    Outcome::Doomed(at, cause) => return Ok(Err(self.doom(&objects[at], cause).await)),
+                    Outcome::Doomed(at, cause) => {
+                        let beside = beside(&healths, &cause);
+                        let mut doom = self.doom(&objects[at], cause).await;
+                        doom.details.extend(beside);
+                        return Ok(Err(doom));
+                    }
                     Outcome::Waiting { on, until } => {
                         tell(&on);
                         retry = until;
@@ -104,32 +111,63 @@ impl Hub {
         if !cause.way.is_empty() {
             doom.details.push(format!("found by way of {}", cause.way.join(", ")));
         }
-        if let (Some(speaker), Some(namespace)) = (cause.speaker, &object.namespace) {
-            let words = self.last_words(namespace, &speaker).await;
-            if let Some(line) = telling(&words) {
+        if let (Some(speaker), Some(namespace)) = (cause.speaker, &object.namespace)
+            && let Some(LastWords { container, lines }) = self.last_words(namespace, &speaker).await
+        {
+            if let Some(line) = telling(&lines) {
                 doom.why = format!("{}: {}", doom.why, line.trim_start());
             }
-            let container = speaker.container;
-            doom.details.extend(words.into_iter().map(|line| format!("log of container {container}: {line}")));
+            doom.details.extend(lines.into_iter().map(|line| format!("log of container {container}: {line}")));
         }
         doom
     }
 
-    /// The end of a container's log; nothing where it is gone.
-    async fn last_words(&self, namespace: &str, speaker: &Speaker) -> Vec<String> {
-        let pods: Api<Pod> = Api::namespaced(self.client().clone(), namespace);
-        // A container restarted since the look speaks for its successor: then the other log is the one.
-        for previous in [speaker.previous, !speaker.previous] {
-            let container = Some(speaker.container.clone());
-            let params = LogParams { container, previous, tail_lines: Some(LAST_WORDS), ..LogParams::default() };
-            if let Ok(Ok(text)) = timeout(LOG, pods.logs(&speaker.pod, &params)).await
-                && !text.trim().is_empty()
-                && !is_no_log(&text)
-            {
-                return text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    /// The end of a container's log, of the API server or of who has heard it; nothing where neither has it.
+    async fn last_words(&self, namespace: &str, speaker: &Speaker) -> Option<LastWords> {
+        if let Speaker::Container { pod, container, previous } = speaker {
+            // A container restarted since the look speaks for its successor: then the other log is the one.
+            for previous in [*previous, !previous] {
+                let params = LogParams {
+                    container: Some(container.clone()),
+                    previous,
+                    tail_lines: Some(LAST),
+                    ..LogParams::default()
+                };
+                let pods: Api<Pod> = Api::namespaced(self.client().clone(), namespace);
+                let words = timeout(LOG, pods.logs(pod, &params)).await.ok()?.ok().filter(|text| !is_no_log(text));
+                if let Some(words) = words.and_then(|text| LastWords::of(container, &text)) {
+                    return Some(words);
+                }
             }
         }
-        Vec::new()
+        let ear = self.ear.get()?.upgrade()?;
+        timeout(LOG, ear.last_words(namespace, speaker)).await.ok()?
+    }
+}
+
+/// Who hears containers while they run, and so knows the last words of those that are gone.
+pub trait Ear: Send + Sync {
+    /// The end of what this one said, once all of it has been heard; nothing where it said nothing, or was not heard.
+    fn last_words<'a>(&'a self, namespace: &'a str, speaker: &'a Speaker) -> BoxFuture<'a, Option<LastWords>>;
+}
+
+/// The end of a container's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastWords {
+    /// The container.
+    pub container: String,
+    /// Its last lines, without empty ones; at least one.
+    pub lines: Vec<String>,
+}
+
+impl LastWords {
+    /// The last lines of this log; `None` where it has none.
+    #[must_use]
+    pub fn of(container: &str, log: &str) -> Option<Self> {
+        let lines = log.lines().map(str::trim_end).filter(|line| !line.is_empty());
+        let mut last: Vec<_> = lines.rev().take(usize::try_from(LAST).unwrap_or_default()).map(str::to_owned).collect();
+        last.reverse();
+        (!last.is_empty()).then(|| Self { container: container.to_owned(), lines: last })
     }
 }
 
@@ -218,7 +256,7 @@ impl Stuck {
         for (at, cause, patience) in stuck(healths) {
             let mut since =
                 self.since.get(&(at, patience.with)).copied().unwrap_or(Since { at: now, in_company: false });
-            since.in_company |= progress(healths).any(|other| other != at);
+            since.in_company |= progress(healths).any(|other| other != at) || crashes_beside(healths, at, patience);
             still.insert((at, patience.with), since);
             if exhausted.is_none() && now >= since.ends(patience) {
                 exhausted = Some(Outcome::Doomed(at, outwaited(cause, now - since.at)));
@@ -266,6 +304,32 @@ fn stuck(healths: &[Health]) -> impl Iterator<Item = (usize, &Cause, Patience)> 
         Health::Waiting { on, patience: Some(patience) } => Some((at, on, *patience)),
         Health::Waiting { patience: None, .. } | Health::Ready { .. } | Health::Doomed(_) => None,
     })
+}
+
+/// Whether this one crashes while another is kept from starting at all: then it may well crash for want of that other, which
+/// is the one to name.
+fn crashes_beside(healths: &[Health], at: usize, patience: Patience) -> bool {
+    let never_starts = |(other, _, with): (usize, &Cause, Patience)| other != at && with != Patience::CRASH;
+    patience == Patience::CRASH && stuck(healths).any(never_starts)
+}
+
+/// What else is not well than what a doom is put down to, a line for each cause.
+fn beside(healths: &[Health], named: &Cause) -> Vec<String> {
+    let mut causes = Vec::new();
+    for health in healths {
+        match health {
+            Health::Waiting { on: cause, patience: Some(_) } | Health::Doomed(cause) => {
+                // The same cause stands below several objects, and the one named may have been given its time.
+                if !named.line.starts_with(&cause.line) && !causes.contains(&&cause.line) {
+                    causes.push(&cause.line);
+                }
+            }
+            Health::Waiting { patience: None, .. } | Health::Ready { .. } => {}
+        }
+    }
+    let more = causes.len().saturating_sub(BESIDE);
+    let rest = (more > 0).then(|| format!("and {more} more"));
+    causes.into_iter().take(BESIDE).map(|line| format!("beside it: {line}")).chain(rest).collect()
 }
 
 /// The places of objects that are on their way.
@@ -355,6 +419,28 @@ mod tests {
         let alone = [Health::Ready { saw: "up".to_owned() }, on("a", Some(PATIENCE))];
         assert_eq!(stuck.outcome(&alone, start + PATIENCE.alone), waiting("a", Some(end)));
         assert_eq!(stuck.outcome(&alone, end), Outcome::Doomed(1, cause("a; still so after 60 s")));
+    }
+
+    #[tokio::test]
+    async fn what_crashes_beside_what_cannot_start_is_not_the_one_that_is_named() {
+        let (mut stuck, start) = (Stuck::default(), Instant::now());
+        let crash = on("crashes", Some(Patience::CRASH));
+        let both = [crash.clone(), on("no Secret", Some(PATIENCE))];
+        let end = start + PATIENCE.alone;
+        assert_eq!(stuck.outcome(&both, start), waiting("crashes", Some(end)));
+        let named = cause("no Secret; still so after 5 s");
+        assert_eq!(stuck.outcome(&both, end), Outcome::Doomed(1, named.clone()));
+        assert_eq!(beside(&both, &named), ["beside it: crashes"]);
+        let alone = [crash, Health::Ready { saw: "up".to_owned() }];
+        assert_eq!(Stuck::default().outcome(&alone, start), Outcome::Doomed(0, cause("crashes")));
+        assert_eq!(beside(&alone, &cause("crashes")), Vec::<String>::new());
+    }
+
+    #[test]
+    fn of_many_that_are_not_well_the_first_are_told_once_each() {
+        let all: Vec<_> = (0..14).map(|n| on(&format!("{}", n / 2), Some(PATIENCE))).collect();
+        let told = beside(&all, &cause("0"));
+        assert_eq!((told.len(), told[0].as_str(), told[5].as_str()), (6, "beside it: 1", "and 1 more"));
     }
 
     #[tokio::test]

@@ -85,6 +85,8 @@ fn what_is_rehearsed_can_fail_and_names_the_lowest_cause() {
         "(ErrImagePull)",
         "container main exited with code 7",
         "no more room on deck",
+        "Job restarting has failed (BackoffLimitExceeded): ",
+        ": error: the anchor is lost",
     ] {
         assert!(said.contains(words), "lacks {words:?}:\n{said}");
     }

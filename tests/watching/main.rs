@@ -6,10 +6,13 @@ mod fake;
 #[path = "../fake/mod.rs"]
 mod server;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::routing::get;
-use seaworthy::watch::{Hub, ObjectRef, WatchError};
+use futures::future::BoxFuture;
+use seaworthy::health::Speaker;
+use seaworthy::watch::{Ear, Hub, LastWords, ObjectRef, WatchError};
 use serde_json::{Value, json};
 use tokio::time::{advance, pause, resume, sleep, timeout};
 
@@ -483,6 +486,41 @@ async fn a_job_that_cleans_up_after_itself_has_still_ended_whoever_saw_it() {
         let migrate = [ObjectRef { resource, namespace: Some("ns".to_owned()), name: "migrate".to_owned() }];
         let settled = timeout(SOON, hub.settle_telling(&migrate, |_| ())).await.unwrap().unwrap();
         assert_eq!(settled.is_ok(), is_well, "{condition}: {settled:?}");
+    }
+}
+
+/// Has heard the pods of one owner.
+struct Heard(&'static str);
+
+impl Ear for Heard {
+    fn last_words<'a>(&'a self, namespace: &'a str, speaker: &'a Speaker) -> BoxFuture<'a, Option<LastWords>> {
+        let known = namespace == "ns" && *speaker == Speaker::Pods { owner: self.0.to_owned() };
+        Box::pin(async move { known.then(|| LastWords::of("app", "error: no such table\n\nbye\n")).flatten() })
+    }
+}
+
+#[tokio::test]
+async fn a_failed_job_whose_pods_are_gone_is_told_with_what_was_heard_of_them() {
+    let why = "Job migrate has failed (BackoffLimitExceeded): too often";
+    let lines =
+        ["found by way of Job migrate", "log of container app: error: no such table", "log of container app: bye"];
+    for (owner, told, details) in
+        [("j", format!("{why}: error: no such table"), &lines[..]), ("k", why.to_owned(), &lines[..1])]
+    {
+        let (fake, hub) = hub();
+        let condition =
+            json!({ "type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "too often" });
+        let metadata = json!({ "name": "migrate", "namespace": "ns", "uid": "j" });
+        fake.put("jobs", json!({ "metadata": metadata, "status": { "conditions": [condition] } }));
+        let ear: Arc<dyn Ear> = Arc::new(Heard(owner));
+        hub.heard_by(Arc::downgrade(&ear));
+        let resource = hub.resource("Job").await.unwrap().resource;
+        let migrate = [ObjectRef { resource, namespace: Some("ns".to_owned()), name: "migrate".to_owned() }];
+        let doom = timeout(SOON, hub.settle_telling(&migrate, |_| ())).await.unwrap().unwrap().unwrap_err();
+        assert_eq!(
+            (doom.why, doom.details.as_slice()),
+            (told, details.iter().map(ToString::to_string).collect::<Vec<_>>().as_slice())
+        );
     }
 }
 
