@@ -32,16 +32,21 @@ pub(super) fn critical_path(record: &Record) -> Vec<Link<'_>> {
     path
 }
 
-/// What kept the step from starting earlier: of the steps it needs, the one that ended last. Tearing down needs no step
-/// to have held, and starts after all of them. A deploy budget only counts what others do.
+/// What kept the step from starting earlier: of the steps it needs, the one that ended last. The last looks at components
+/// need no step to have held, and start after all others; tearing down starts after those. A deploy budget only counts what
+/// others do.
 fn stood_on<'a>(record: &'a Record, step: &StepRecord) -> Option<&'a StepRecord> {
     let began = step.began_ms?;
     let outline = &step.outline;
-    let last_of_all = outline.kind == "teardown";
+    let comes_after = |other: &&StepRecord| match outline.kind.as_str() {
+        "teardown" => true,
+        "endure" => !matches!(other.outline.kind.as_str(), "endure" | "teardown"),
+        _ => outline.needs.contains(&other.outline.id),
+    };
     record
         .steps
         .values()
-        .filter(|other| last_of_all || outline.needs.contains(&other.outline.id))
+        .filter(comes_after)
         .filter(|other| other.outline.id != outline.id && other.outline.kind != "budget")
         .filter(|other| other.began_ms.is_some() && other.ended_ms.is_some_and(|ended| ended <= began))
         .max_by_key(|other| other.ended_ms)

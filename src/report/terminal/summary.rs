@@ -149,7 +149,7 @@ fn path(record: &Record, layout: Layout) -> Vec<String> {
     let mut lines = Vec::new();
     for link in &path {
         if link.idle_ms > small {
-            lines.push(format!("  {:>8}  {}", length(link.idle_ms), paint::quiet("nothing it stood on was running")));
+            lines.push(format!("  {:>8}  {}", length(link.idle_ms), paint::quiet("the next waited for its turn")));
         }
         if link.step.took_ms() > small {
             lines.push(path_line(link.step, layout));
