@@ -54,6 +54,9 @@ pub(super) const EVICTION: Patience = patience("an evicted pod", 30, 60);
 pub(super) const FORMER_REVISION: Patience = patience("a broken pod of the former revision", 30, 120);
 /// A Service whose selector matches no pod. Heals when its pods are made.
 pub(super) const NO_PODS: Patience = patience("a Service without pods", 5, 10);
+/// A Service of those pods of a workload that have a label which its template does not give them: who elects a leader puts it
+/// there (Patroni, CloudNativePG), once there is one.
+pub(super) const NO_LEADER: Patience = patience("a Service whose pods nobody has labelled", 30, 120);
 /// A Service's port that leads to none of its ready pods. Heals when pods of another specification come.
 pub(super) const NO_PORT: Patience = patience("a Service port that leads nowhere", 5, 30);
 /// An Ingress whose class nobody has. Heals when a gateway's chart brings it, which may be installed beside.

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::object::{text, words};
-use super::patience::{LOAD_BALANCER, NO_PODS, NO_PORT};
+use super::patience::{LOAD_BALANCER, NO_LEADER, NO_PODS, NO_PORT};
 use super::{Health, Object, Surroundings, pods, workloads};
 use crate::number::count;
 
@@ -107,6 +107,19 @@ fn makers<'a>(selector: &Map<String, Value>, around: &Surroundings<'a>) -> Vec<O
     workloads.filter(would_match).collect()
 }
 
+/// The workloads whose pods a Service would lead to, if somebody gave them a label that their templates do not.
+fn labelled_later<'a>(selector: &Map<String, Value>, around: &Surroundings<'a>) -> Vec<Object<'a>> {
+    let workloads = ["Deployment", "StatefulSet"].into_iter().flat_map(|kind| around.all(kind).iter().copied());
+    let could_match = |workload: &Object<'_>| {
+        let label = |key: &str| workload.data.pointer("/spec/template/metadata/labels")?.get(key);
+        let given = selector.keys().filter(|key| label(key).is_some()).count();
+        given > 0
+            && given < selector.len()
+            && selector.iter().all(|(key, value)| label(key).is_none_or(|own| own == value))
+    };
+    workloads.filter(could_match).collect()
+}
+
 /// How a workload stands that makes pods.
 fn maker(workload: Object<'_>, around: &Surroundings<'_>) -> Health {
     match workload.kind {
@@ -133,7 +146,8 @@ fn unserved(service: Object<'_>, selector: &Map<String, Value>, around: &Surroun
     let matches = |pod: &&Object<'_>| selector.iter().all(|(key, value)| pod.label(key) == value.as_str());
     let mut selected = around.all("Pod").iter().filter(matches).peekable();
     if selected.peek().is_none() {
-        let makers = makers(selector, around);
+        let (makers, later) = (makers(selector, around), labelled_later(selector, around));
+        let makers = if makers.is_empty() { &later } else { &makers };
         if let Some(lowest) = makers.iter().find_map(|maker| barren(*maker, around)) {
             return lowest.below(service);
         }
@@ -145,7 +159,8 @@ fn unserved(service: Object<'_>, selector: &Map<String, Value>, around: &Surroun
         let line = format!("Service {name} has no endpoints: no pod has the labels {}", labels.join(","));
         let idle = makers.iter().find(|maker| workloads::wanted(**maker) == 0);
         let idle = idle.map_or_else(String::new, |idle| format!("; {} {} is scaled to 0", idle.kind, idle.name()));
-        return Health::stuck(line + &idle, NO_PODS);
+        let patience = if later.is_empty() { NO_PODS } else { NO_LEADER };
+        return Health::stuck(line + &idle, patience);
     }
     Health::gravest(selected.map(|pod| controlled(*pod, around)))
         .map(|health| health.below(service))
@@ -155,7 +170,7 @@ fn unserved(service: Object<'_>, selector: &Map<String, Value>, around: &Surroun
 #[cfg(test)]
 mod tests {
     use super::super::literal::{ready, stuck, waiting};
-    use super::super::patience::{LOAD_BALANCER, NO_PODS, NO_PORT, QUOTA};
+    use super::super::patience::{LOAD_BALANCER, NO_LEADER, NO_PODS, NO_PORT, QUOTA};
 
     fn service(spec: &str) -> String {
         format!("apiVersion: v1\nkind: Service\nmetadata: {{ name: web }}\nspec: {{ {spec} }}")
@@ -179,6 +194,22 @@ mod tests {
         let idle = "\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web }\nspec: { replicas: 0, template: { \
                     metadata: { labels: { app: web, tier: front } } } }";
         stuck(&(selecting + idle), &format!("{line}; Deployment web is scaled to 0"), NO_PODS);
+    }
+
+    #[test]
+    fn a_service_of_whoever_leads_is_given_time_until_somebody_does_and_one_with_a_wrong_label_is_not() {
+        let leading = service("selector: { app: db, role: master }");
+        let line = "Service web has no endpoints: no pod has the labels app=db,role=master";
+        let set = |labels: &str| {
+            format!(
+                "\n---\napiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{ name: db, uid: s1 }}\n\
+                 spec: {{ replicas: 0, template: {{ metadata: {{ labels: {{ {labels} }} }} }} }}"
+            )
+        };
+        let idle = format!("{line}; StatefulSet db is scaled to 0");
+        stuck(&(leading.clone() + &set("app: db")), &idle, NO_LEADER);
+        stuck(&(leading.clone() + &set("app: db, role: replica")), line, NO_PODS);
+        stuck(&(leading + &set("tier: back")), line, NO_PODS);
     }
 
     #[test]
