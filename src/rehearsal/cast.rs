@@ -48,6 +48,31 @@ struct Part {
     master: Option<String>,
     /// Of a Sentinel: under which name it watches it.
     watches: Option<String>,
+    /// Of a member of a Patroni cluster: which, and how its pod says that it leads.
+    member: Option<Member>,
+}
+
+/// A member of a Patroni cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Member {
+    scope: String,
+    label: String,
+    leader: String,
+}
+
+impl Member {
+    fn of(told: &Started) -> Option<Self> {
+        let said = |name: &str, usual: &str| told.environment.get(name).map_or(usual, String::as_str).to_owned();
+        Some(Self {
+            scope: told.environment.get("PATRONI_SCOPE")?.clone(),
+            label: said("PATRONI_KUBERNETES_ROLE_LABEL", "role"),
+            leader: said("PATRONI_KUBERNETES_LEADER_LABEL_VALUE", "master"),
+        })
+    }
+
+    fn leads(&self, pod: &Value) -> bool {
+        pod["metadata"]["labels"][&self.label] == self.leader.as_str()
+    }
 }
 
 /// Whom Sentinels have chosen.
@@ -89,6 +114,7 @@ impl Cast {
         let Some(told) = started(&object, container, &state.store).filter(|told| !told.waits) else { return };
         let part = self.assign(pod, &object, found, &told);
         self.parts().insert((uid.to_owned(), container.to_owned()), part);
+        self.heed(state, pod);
         self.rewire(state);
     }
 
@@ -106,6 +132,23 @@ impl Cast {
             if let (Some(server), Some(other)) = (part.postgres(), former.get(key).and_then(Part::postgres)) {
                 server.inherit(other);
             }
+        }
+    }
+
+    /// A pod was changed: whoever was elected in it leads, and the others of its cluster follow.
+    pub(super) fn heed(&self, state: &State, pod: &Key) {
+        if &*pod.resource != "/pods" {
+            return;
+        }
+        let Some(object) = state.store.get(pod) else { return };
+        let elected = |part: &Part| part.member.as_ref().is_some_and(|member| member.leads(&object));
+        let parts = self.parts();
+        let servers = parts.values().filter(|part| part.pod == *pod && elected(part)).filter_map(Part::postgres);
+        let fresh: Vec<_> = servers.filter(|server| !server.leads()).cloned().collect();
+        drop(parts);
+        if !fresh.is_empty() {
+            fresh.iter().for_each(|server| server.lead());
+            self.rewire(state);
         }
     }
 
@@ -198,7 +241,7 @@ impl Cast {
             .filter_map(|port| u16::try_from(port["containerPort"].as_u64()?).ok())
             .collect();
         let address = object["status"]["podIP"].as_str().unwrap_or_default();
-        let (mut master, mut watches) = (None, None);
+        let (mut master, mut watches, mut member) = (None, None, None);
         let stand_in = match Trade::of(container["image"].as_str().unwrap_or_default(), told, &ports) {
             Trade::Redis => {
                 let config = redis_config(told, address);
@@ -211,8 +254,9 @@ impl Cast {
             }
             Trade::Postgres => {
                 ports.push(5432);
-                master = primary(told);
-                StandIn::Postgres(Arc::new(postgres::Server::new(postgres_config(pod, told, master.is_some()))))
+                (master, member) = (primary(told), Member::of(told));
+                let follows = master.is_some() || member.is_some();
+                StandIn::Postgres(Arc::new(postgres::Server::new(postgres_config(pod, told, follows))))
             }
             Trade::Clickhouse => {
                 ports.push(clickhouse::HTTP);
@@ -238,6 +282,7 @@ impl Cast {
             ended: CancellationToken::new(),
             master,
             watches,
+            member,
         }
     }
 
@@ -250,9 +295,19 @@ impl Cast {
         };
         for part in parts.values() {
             let StandIn::Postgres(server) = &part.stand_in else { continue };
-            let Some(host) = &part.master else { continue };
-            let mut named = behind(&state.store, &parts, &part.pod.namespace, host).into_iter().flatten();
-            let Some(primary) = named.find_map(Part::postgres) else { continue };
+            let primary = match (&part.master, &part.member) {
+                (Some(host), _) => {
+                    let named = behind(&state.store, &parts, &part.pod.namespace, host);
+                    named.into_iter().flatten().find_map(Part::postgres)
+                }
+                (None, Some(_)) => {
+                    let is_of_it =
+                        |other: &&Part| other.pod.namespace == part.pod.namespace && other.member == part.member;
+                    parts.values().filter(is_of_it).filter_map(Part::postgres).find(|other| other.leads())
+                }
+                (None, None) => continue,
+            };
+            let Some(primary) = primary else { continue };
             if !Arc::ptr_eq(server, primary) && !server.is_following(primary) {
                 server.follow(primary);
             }
@@ -407,7 +462,7 @@ impl Trade {
         }
         if is(&["redis", "valkey"]) {
             Self::Redis
-        } else if is(&["postgres", "pgsql"]) {
+        } else if is(&["postgres", "pgsql", "patroni", "spilo"]) {
             Self::Postgres
         } else if is(&["clickhouse"]) {
             Self::Clickhouse

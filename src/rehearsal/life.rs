@@ -155,12 +155,15 @@ struct WasRefused;
 fn perform(state: &mut State, stage: &Stage, act: Act) -> Result<(), WasRefused> {
     match act {
         Act::Create { resource, object } => return create(state, stage, resource, object),
-        Act::Merge { key, uid, patch } => state.amend(&key, &uid, |object| {
-            let status = object["status"].take();
-            // A patch that is no object changes nothing.
-            super::fields::merge_patch(object, &patch).into_iter().for_each(|merged| *object = merged);
-            super::write::set_or_remove(object, "status", status);
-        }),
+        Act::Merge { key, uid, patch } => {
+            state.amend(&key, &uid, |object| {
+                let status = object["status"].take();
+                // A patch that is no object changes nothing.
+                super::fields::merge_patch(object, &patch).into_iter().for_each(|merged| *object = merged);
+                super::write::set_or_remove(object, "status", status);
+            });
+            stage.cast.heed(state, &key);
+        }
         Act::Status { key, uid, status } => state.amend(&key, &uid, |object| {
             super::write::set_or_remove(object, "status", status);
         }),

@@ -60,11 +60,15 @@ pub enum Fault {
     OtherWords,
     /// A namespace gets no ConfigMap `kube-root-ca.crt`.
     NoRootAuthority,
+    /// Of the pods that elect a leader none takes over from one that is gone.
+    NeverElects,
+    /// One takes over seconds later than it should.
+    ElectsLate,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::ImagePull,
         Self::CrashLoop,
         Self::NeverReady,
@@ -92,6 +96,8 @@ impl Fault {
         Self::ExecMissing,
         Self::OtherWords,
         Self::NoRootAuthority,
+        Self::NeverElects,
+        Self::ElectsLate,
     ];
 
     /// Its stable name.
@@ -124,6 +130,8 @@ impl Fault {
             Self::ExecMissing => "exec-missing",
             Self::OtherWords => "other-words",
             Self::NoRootAuthority => "no-root-authority",
+            Self::NeverElects => "never-elects",
+            Self::ElectsLate => "elects-late",
         }
     }
 

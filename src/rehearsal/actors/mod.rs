@@ -32,6 +32,7 @@ mod definition;
 mod service;
 
 mod operators;
+mod patroni;
 
 mod play;
 mod pod;

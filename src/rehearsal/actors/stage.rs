@@ -13,8 +13,8 @@ use super::faults::{Fault, Target};
 use super::pod::Life;
 use super::scene::{Mind, Moment, Scene, uid};
 use super::{
-    budget, claim, cronjob, daemonset, definition, deployment, job, namespace, node, operators, replicaset, service,
-    statefulset,
+    budget, claim, cronjob, daemonset, definition, deployment, job, namespace, node, operators, patroni, replicaset,
+    service, statefulset,
 };
 
 /// The certificate of the cluster's authority, where none is given.
@@ -193,7 +193,10 @@ fn act(scene: &mut Scene<'_>, ca: &str) {
         "/resourcequotas" => budget::quota(scene),
         "apps/deployments" => deployment::live(scene),
         "apps/replicasets" => replicaset::live(scene),
-        "apps/statefulsets" => statefulset::live(scene),
+        "apps/statefulsets" => {
+            statefulset::live(scene);
+            patroni::live(scene);
+        }
         "apps/daemonsets" => daemonset::live(scene),
         "batch/jobs" => job::live(scene),
         "batch/cronjobs" => cronjob::live(scene),

@@ -171,10 +171,11 @@ fn is_known(program: &str) -> bool {
 
 /// Programs that run for ever.
 fn is_server(program: &str) -> bool {
-    const SERVERS: [&str; 16] = [
+    const SERVERS: [&str; 17] = [
         "redis-server",
         "redis-sentinel",
         "postgres",
+        "patroni",
         "nginx",
         "httpd",
         "pause",

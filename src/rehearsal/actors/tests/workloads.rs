@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::super::object::Key;
+use super::super::{Fault, Target};
 use super::world::{World, conditions, pod};
 
 /// Long enough for anything that is not for ever.
@@ -50,6 +51,53 @@ fn a_statefulset_starts_one_pod_after_the_other_and_binds_their_claims() {
     assert_eq!((&status["readyReplicas"], &status["updatedReplicas"]), (&json!(2), &json!(2)));
     assert_eq!(status["currentRevision"], status["updateRevision"]);
     assert_eq!(world.get("/pods", "db-0")["metadata"]["labels"]["apps.kubernetes.io/pod-index"], "0");
+}
+
+/// Two members of a Patroni cluster, both ready.
+fn members() -> World {
+    let mut world = World::new();
+    let mut object = statefulset(2);
+    let scope = json!([{"name": "PATRONI_SCOPE", "value": "db"}]);
+    object["spec"]["template"]["spec"]["containers"][0]["env"] = scope;
+    world.create("apps/statefulsets", object);
+    world.run(LONG);
+    world
+}
+
+fn roles(world: &World) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let pods = world.all("/pods");
+    pods.iter().map(|pod| (text(&pod["metadata"]["name"]), text(&pod["metadata"]["labels"]["role"]))).collect()
+}
+
+fn led_by(world: &World) -> Vec<String> {
+    roles(world).into_iter().filter(|(_, role)| role == "master").map(|(name, _)| name).collect()
+}
+
+#[test]
+fn of_pods_that_run_patroni_one_leads_and_another_takes_over_once_it_is_gone() {
+    let mut world = members();
+    assert_eq!(led_by(&world), ["db-0"]);
+    assert!(roles(&world).contains(&("db-1".to_owned(), "replica".to_owned())));
+    let gone = world.get("/pods", "db-0")["metadata"]["uid"].clone();
+    world.delete(&Key::new("/pods", "ns", "db-0"));
+    world.run(LONG);
+    assert_ne!(world.get("/pods", "db-0")["metadata"]["uid"], gone);
+    assert_eq!(led_by(&world), ["db-1"], "who comes back follows");
+    let named =
+        world.seen.iter().position(|(key, one)| &*key.name == "db-1" && one["metadata"]["labels"]["role"] == "master");
+    let before =
+        world.seen[..named.unwrap()].iter().rev().find(|(key, _)| &*key.resource == "/pods" && &*key.name == "db-0");
+    assert_ne!(before.unwrap().1["status"]["phase"], "Running", "two would have taken writes");
+}
+
+#[test]
+fn where_nobody_takes_over_nobody_does() {
+    let mut world = members();
+    world.actors.inject(Target { namespace: None, name: String::new() }, Some(Fault::NeverElects));
+    world.delete(&Key::new("/pods", "ns", "db-0"));
+    world.run(LONG);
+    assert_eq!(led_by(&world), [""; 0]);
 }
 
 #[test]

@@ -51,6 +51,8 @@ pub(crate) enum Fault {
     HidesReplicas,
     /// Nothing reaches it of what it is to follow.
     LinkDown,
+    /// When it takes over it has no table.
+    LeadsEmpty,
     /// It has no database beyond those of its own.
     LacksDatabases,
     /// It has no role beyond those of its own.
@@ -87,6 +89,7 @@ impl Fault {
         Self::Publishes,
         Self::HidesReplicas,
         Self::LinkDown,
+        Self::LeadsEmpty,
         Self::LacksDatabases,
         Self::LacksRoles,
         Self::LacksExtensions,
@@ -128,6 +131,7 @@ impl Fault {
             Self::Publishes => "publishes",
             Self::HidesReplicas => "hides-replicas",
             Self::LinkDown => "link-down",
+            Self::LeadsEmpty => "leads-empty",
             Self::LacksDatabases => "lacks-databases",
             Self::LacksRoles => "lacks-roles",
             Self::LacksExtensions => "lacks-extensions",

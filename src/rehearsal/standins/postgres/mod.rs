@@ -8,6 +8,7 @@ use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use self::replication::Links;
@@ -113,6 +114,8 @@ pub(crate) struct Server {
     databases: Mutex<BTreeMap<String, Tables>>,
     links: Mutex<Links>,
     connections: AtomicU32,
+    /// When it was started.
+    born: Timestamp,
 }
 
 /// Who wants in, and to what.
@@ -138,6 +141,7 @@ impl Server {
             databases: Mutex::new(databases),
             links: Mutex::default(),
             connections: AtomicU32::new(0),
+            born: Timestamp::now(),
         }
     }
 
@@ -383,7 +387,7 @@ impl Server {
         match self.faults.on() {
             Some(Fault::InRecovery) => true,
             Some(Fault::Promoted) => false,
-            Some(_) | None => self.config.is_in_recovery,
+            Some(_) | None => self.config.is_in_recovery && !self.leads(),
         }
     }
 

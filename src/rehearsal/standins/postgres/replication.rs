@@ -2,6 +2,7 @@
 //!
 //! A server that follows takes its primary's tables over whenever it is about to show them. Nothing runs in between.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 
 use super::sql::{Column, Kind};
@@ -14,6 +15,7 @@ pub(super) struct Links {
     primary: Option<Weak<Server>>,
     standbys: Vec<Weak<Server>>,
     is_stopped: bool,
+    leads: bool,
 }
 
 impl Server {
@@ -23,7 +25,24 @@ impl Server {
         known.standbys.retain(|standby| standby.strong_count() > 0 && standby.as_ptr() != Arc::as_ptr(self));
         known.standbys.push(Arc::downgrade(self));
         drop(known);
-        self.links().primary = Some(Arc::downgrade(primary));
+        let mut own = self.links();
+        (own.primary, own.leads) = (Some(Arc::downgrade(primary)), false);
+    }
+
+    /// Follows nobody from now on, and takes writes, whatever it was to be.
+    pub(crate) fn lead(&self) {
+        self.settle();
+        let mut own = self.links();
+        (own.primary, own.leads) = (None, true);
+        drop(own);
+        if self.faults.is(Fault::LeadsEmpty) {
+            self.lock().values_mut().for_each(BTreeMap::clear);
+        }
+    }
+
+    /// Whether it was made the one that takes writes.
+    pub(crate) fn leads(&self) -> bool {
+        self.links().leads
     }
 
     /// Whether it follows this server.
@@ -31,8 +50,13 @@ impl Server {
         self.links().primary.as_ref().is_some_and(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(primary)))
     }
 
-    /// It is gone: who follows it receives nothing any more, and whom it follows does not list it.
+    /// It is gone: who follows it receives nothing any more, and whom it follows does not list it. Before it goes it sends what it
+    /// has committed (PostgreSQL's manual, "Shutting Down the Server").
     pub(crate) fn stop(&self) {
+        let standbys: Vec<Weak<Self>> = self.links().standbys.clone();
+        let follows =
+            |standby: &Arc<Self>| standby.source().is_some_and(|source| std::ptr::eq(&raw const *source, self));
+        standbys.iter().filter_map(Weak::upgrade).filter(follows).for_each(|standby| standby.settle());
         self.links().is_stopped = true;
     }
 

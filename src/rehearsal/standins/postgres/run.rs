@@ -294,6 +294,7 @@ impl Session<'_> {
                     "PostgreSQL {version} on x86_64-pc-linux-gnu, compiled by gcc (Debian 12.2.0-14) 12.2.0, 64-bit"
                 )
             }
+            "pg_postmaster_start_time" => self.server.born.strftime("%Y-%m-%d %H:%M:%S%.6f+00").to_string(),
             "pg_is_in_recovery" => if self.server.is_in_recovery() { "t" } else { "f" }.to_owned(),
             "current_database" => self.database.clone(),
             "current_user" => self.user.clone(),
@@ -419,7 +420,7 @@ fn describe(value: &Expr, table: Option<&Table>) -> Ran<(String, Kind)> {
                 "count" => Kind::Int8,
                 "pg_is_in_recovery" => Kind::Bool,
                 "current_database" | "current_user" => Kind::Name,
-                "version" => Kind::Text,
+                "version" | "pg_postmaster_start_time" => Kind::Text,
                 _ => return Err(no_function(function, *position)),
             };
             Ok((function.clone(), kind))
