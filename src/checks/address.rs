@@ -35,6 +35,19 @@ pub enum Host {
     Outside(String),
 }
 
+impl Address {
+    /// The namespace that it is in, for whoever is in this one.
+    #[must_use]
+    pub fn home<'a>(&'a self, own: &'a str) -> &'a str {
+        match &self.host {
+            Host::Service { namespace: Some(namespace), .. } | Host::Pod { namespace: Some(namespace), .. } => {
+                namespace
+            }
+            Host::Service { .. } | Host::Pod { .. } | Host::Outside(_) => own,
+        }
+    }
+}
+
 impl FromStr for Address {
     type Err = String;
 

@@ -43,11 +43,13 @@ impl Check {
             Self::Clickhouse(claim) => clickhouse(claim),
             Self::Sentinel(claim) => sentinel(claim),
             Self::Flyway(claim) => flyway(claim),
-            Self::Failover(claim) => match &claim.of {
-                System::Sentinel(claim) => {
-                    sentinel(claim).into_iter().map(|found| Contradiction { key: "of", ..found }).collect()
-                }
-            },
+            Self::Failover(claim) => {
+                let own = match &claim.of {
+                    System::Sentinel(claim) => sentinel(claim),
+                    System::Postgres(claim) => postgres(claim).into_iter().chain(primary(claim)).collect(),
+                };
+                own.into_iter().map(|found| Contradiction { key: "of", ..found }).collect()
+            }
             Self::Job(_) | Self::HelmTest(_) | Self::Exec(_) => Vec::new(),
         }
     }
@@ -190,6 +192,13 @@ fn sentinel(claim: &Sentinel) -> Vec<Contradiction> {
     found
 }
 
+/// What keeps a claim from being one about whoever takes writes.
+fn primary(claim: &Postgres) -> Option<Contradiction> {
+    let takes_writes = claim.expect == Access::Allowed && claim.writes && claim.role != Some(PostgresRole::Replica);
+    let what = "a failover is one of whoever takes writes, and this claims something else";
+    (!takes_writes).then(|| Contradiction::new("of", what, "claim a primary that lets you in, with its writes"))
+}
+
 fn postgres(claim: &Postgres) -> Vec<Contradiction> {
     let Postgres { role, replicas, replica, .. } = claim;
     let mut found = beside_denial(
@@ -291,6 +300,10 @@ mod tests {
             ("postgres: {at: 'p:1', user: u, role: replica, replica: 'q:1'}", &["replica"]),
             ("clickhouse: {at: 'c:1', user: u, version: '>=18', expect: denied}", &["version"]),
             ("flyway: {at: 'p:1', user: u, migrations: sql, again: job/migrations}", &["again"]),
+            ("failover: {of: {postgres: {at: 'p:1', user: u, writes: false}}}", &["of"]),
+            ("failover: {of: {postgres: {at: 'p:1', user: u, role: replica}}}", &["of"]),
+            ("failover: {of: {postgres: {at: 'p:1', user: u, expect: denied}}}", &["of"]),
+            ("failover: {of: {postgres: {at: 'p:1', user: u, replica: 'p:1'}}}", &["of"]),
         ] {
             assert_eq!(refused(yaml), keys, "{yaml}");
         }
@@ -312,6 +325,7 @@ mod tests {
             "postgres: {at: 'p:1', user: u, role: primary, replicas: 1, replica: 'q:1'}",
             "clickhouse: {at: 'c:1', user: u, version: '>=18'}",
             "flyway: {at: 'p:1', user: u, migrations: sql, again: migrations, baseline: '2.1'}",
+            "failover: {of: {postgres: {at: 'p:1', user: u, role: primary, replicas: 1}}}",
         ] {
             assert_eq!(refused(yaml), [""; 0], "{yaml}");
         }

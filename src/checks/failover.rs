@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::continuity::{Gap, Timeline};
 use super::reach::Faults;
-use super::{Claim, Sentinel, Verdict};
+use super::{Claim, Postgres, Sentinel, Verdict};
 use crate::number::count;
 use crate::span::Span;
 
@@ -30,6 +30,8 @@ pub struct Failover {
 pub enum System {
     /// A Redis master that Sentinels watch.
     Sentinel(Sentinel),
+    /// A PostgreSQL primary, behind the name under which it takes writes, with whoever promotes another (CloudNativePG, Patroni).
+    Postgres(Postgres),
 }
 
 const fn gap() -> Span {
@@ -65,6 +67,8 @@ pub struct Passage {
     pub lost_ms: Option<Vec<u64>>,
     /// What the system's own claim came to in the end; `None` where that has not been looked at.
     pub after: Option<Box<Verdict>>,
+    /// What of ours could not be removed, and why.
+    pub leftover: Option<String>,
 }
 
 impl Claim for Failover {
@@ -99,10 +103,14 @@ impl Failover {
             None => faults.unless(!faults.is_empty(), "the system holds in the end", "that has not been looked at"),
         }
         let (deleted, successor) = (&passage.deleted, passage.successor.as_deref().unwrap_or_default());
-        faults.or_held(format!(
+        let mut verdict = faults.or_held(format!(
             "{deleted} was deleted, and {successor} took over: no write was acknowledged for {gap}, and of {} none is lost",
             count(passage.writes.acknowledged(), "acknowledged write")
-        ))
+        ));
+        if let Verdict::Held { warnings, .. } = &mut verdict {
+            warnings.extend(passage.leftover.iter().map(|left| format!("a table of ours was left behind: {left}")));
+        }
+        verdict
     }
 
     fn judge_succession(&self, passage: &Passage, gap: &Gap, faults: &mut Faults) {
@@ -163,6 +171,7 @@ mod tests {
             ]),
             lost_ms: Some(Vec::new()),
             after: Some(Box::new(Verdict::held("all well"))),
+            leftover: None,
         }
     }
 
@@ -182,6 +191,13 @@ mod tests {
                  and of 3 acknowledged writes none is lost"
             )
         );
+    }
+
+    #[test]
+    fn what_is_left_behind_is_a_warning() {
+        let left = Passage { leftover: Some("t: refused".to_owned()), ..passage() };
+        let Verdict::Held { warnings, .. } = claim().judge(&FailoverAnswer::Done(left)) else { panic!() };
+        assert_eq!(warnings, ["a table of ours was left behind: t: refused"]);
     }
 
     #[test]

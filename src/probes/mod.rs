@@ -95,9 +95,16 @@ impl<T: Default> Each<T> {
     }
 }
 
-/// Objects that probes made; clones share them.
+/// Objects that probes made, and what else they made and could not remove; clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Made(Arc<Mutex<Vec<ObjectRef>>>);
+pub struct Made(Arc<Mutex<Vec<ObjectRef>>>, Arc<Mutex<Vec<String>>>);
+
+impl Made {
+    /// This is left behind, nobody looking at it any more who could say so.
+    fn leave(&self, what: String) {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+    }
+}
 
 /// Where one look happens.
 struct Site<'a> {
@@ -141,7 +148,7 @@ impl Prober {
     /// Removes what probes made and did not remove: what failed, and what was cut short. Returns what cannot be removed.
     pub async fn clean(&self) -> Vec<String> {
         let made = std::mem::take(&mut *self.made.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut left = Vec::new();
+        let mut left = std::mem::take(&mut *self.made.1.lock().unwrap_or_else(PoisonError::into_inner));
         for object in made {
             let api: Api<DynamicObject> =
                 kinds::endpoint(self.hub.client(), &object.resource, object.namespace.as_deref());

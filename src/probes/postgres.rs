@@ -24,7 +24,7 @@ use crate::tunnel::{Dialer, Fate, Stream};
 /// task that nobody waits for.
 const WRITE: Duration = Duration::from_secs(8);
 const ANSWER: Duration = Duration::from_secs(5);
-const REMOVE: Duration = Duration::from_secs(5);
+pub(super) const REMOVE: Duration = Duration::from_secs(5);
 
 /// The most characters of a name that PostgreSQL keeps.
 const NAME: usize = 63;
@@ -308,7 +308,7 @@ impl Proof {
 }
 
 /// A name that needs no care in SQL beyond its quotes, `"…"` included.
-fn table_name(run: &str) -> String {
+pub(super) fn table_name(run: &str) -> String {
     let run: String = run.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     let random = token();
     let run: String = run.chars().take(NAME - "seaworthy__".len() - random.len()).collect();
@@ -354,7 +354,7 @@ impl Failure {
         }
     }
 
-    fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         match self {
             Self::Said(error) => error.clone(),
             Self::Unmet(Unmet::Obstacle(obstacle)) => obstacle.text().to_owned(),
@@ -376,12 +376,12 @@ impl Server {
         }
     }
 
-    async fn run(&self, sql: &str) -> Result<(), Failure> {
+    pub(super) async fn run(&self, sql: &str) -> Result<(), Failure> {
         self.client.batch_execute(sql).await.map_err(|error| Failure::of(&self.at, &self.fate, &error))
     }
 
     /// The first column of the first row as text; empty where there is none.
-    async fn ask(&self, sql: &str) -> Result<String, Failure> {
+    pub(super) async fn ask(&self, sql: &str) -> Result<String, Failure> {
         let first = self.rows(sql).await?.into_iter().next();
         Ok(first.and_then(|row| row.into_iter().next()?).unwrap_or_default())
     }

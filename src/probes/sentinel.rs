@@ -161,17 +161,9 @@ async fn group(claim: &Sentinel, named: &Watch, site: &Site<'_>) -> Result<Group
     Ok(Group { place, master: Ok(Leader { role: info.role, written, replicas, online: info.online }) })
 }
 
-/// Where the servers are: beside their Sentinels.
-pub(super) fn home<'a>(claim: &'a Sentinel, site: &'a Site<'_>) -> &'a str {
-    match &claim.at.host {
-        Host::Service { namespace: Some(namespace), .. } | Host::Pod { namespace: Some(namespace), .. } => namespace,
-        Host::Service { .. } | Host::Pod { .. } | Host::Outside(_) => site.namespace(),
-    }
-}
-
 /// A server, where it makes itself known.
 async fn enter(claim: &Sentinel, host: &str, port: u16, login: &Login<'_>, site: &Site<'_>) -> Heard<Server> {
-    let at = site.prober.dialer.known_as(host, port, home(claim, site)).await?;
+    let at = site.prober.dialer.known_as(host, port, claim.at.home(site.namespace())).await?;
     Server::enter(&at, login, site).await
 }
 

@@ -6,17 +6,28 @@ use crate::rehearsal::Fault;
 
 pub(super) fn cases(claim: &Failover) -> Cases {
     let mut cases = Cases::default();
-    let System::Sentinel(system) = &claim.of;
-    let at = |fault| Deed::Server { at: system.at.clone(), fault };
+    let life = |fault| Deed::Life { whose: Whose::within(None, ""), fault };
     let all = |fault| Deed::Servers { fault };
-    let unplaced = Deed::Life { whose: Whose::within(None, ""), fault: Fault::Unschedulable };
-    cases.broken("knows-no-master", at("knows-no-master"), ["No such master with that name"]);
     // Whoever comes back empty and is still named would take writes at once.
-    let without_return = |fault| vec![at(fault), unplaced.clone()];
-    cases.broken("never-elects", without_return("never-elects"), ["nobody took a write after", "was deleted"]);
-    cases.broken("elects-late", without_return("elects-late"), ["no write was acknowledged for"]);
+    let without_return = |deed| vec![deed, life(Fault::Unschedulable)];
+    let (never, late, replicas) = match &claim.of {
+        System::Sentinel(system) => {
+            let at = |fault| Deed::Server { at: system.at.clone(), fault };
+            cases.broken("knows-no-master", at("knows-no-master"), ["No such master with that name"]);
+            (without_return(at("never-elects")), without_return(at("elects-late")), system.replicas)
+        }
+        System::Postgres(system) => {
+            (vec![life(Fault::NeverElects)], vec![life(Fault::ElectsLate)], system.replicas.unwrap_or_default())
+        }
+    };
+    cases.broken("never-elects", never, ["nobody took a write after", "was deleted"]);
+    cases.broken("elects-late", late, ["no write was acknowledged for"]);
     cases.broken("successor-lacks-writes", all("leads-empty"), ["acknowledged writes are gone"]);
     let few = "the replicas that it claims are there without who was deleted (`replicas`)";
-    cases.broken_if(system.replicas > 1, "does-not-come-back", unplaced, "in the end: ", few);
+    let is_missed = match &claim.of {
+        System::Sentinel(_) => replicas > 1,
+        System::Postgres(_) => replicas > 0,
+    };
+    cases.broken_if(is_missed, "does-not-come-back", life(Fault::Unschedulable), "in the end: ", few);
     cases
 }

@@ -1,7 +1,10 @@
 //! Twin of `checks/failover.rs`.
 //!
 //! One client writes at a steady rate, and looks for the master anew whenever it has lost it, as an application would. Each write
-//! is a key of its own, so that in the end each that was acknowledged can be asked for.
+//! is a thing of its own, so that in the end each that was acknowledged can be asked for.
+
+mod keys;
+mod rows;
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -9,16 +12,14 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, ResourceExt as _};
-use redis::cmd;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
+use self::keys::Keys;
+use self::rows::Rows;
 use super::reach::Unmet;
-use super::redis::{Login, Refusal, Server, field};
 use super::replica::whole_millis;
-use super::{Site, Unseen, credential, sentinel, token};
-use crate::checks::{
-    Address, Attempt, Claim as _, Failover, FailoverAnswer, Host, Passage, Sentinel, System, Timeline, Verdict,
-};
+use super::{Site, Unseen};
+use crate::checks::{Address, Attempt, Claim as _, Failover, FailoverAnswer, Host, Passage, System, Timeline, Verdict};
 use crate::complaint::chain;
 
 /// Longest time for one write, with looking for the master where that is lost.
@@ -36,16 +37,17 @@ const STEADY: usize = 10;
 /// How long to wait between looks at a system that does not hold yet: it is many servers, and none can be watched.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// Keys of ours go away by themselves, should the run end before they are removed: so long after the check's window.
-const KEYS_OUTLIVE: u64 = 600;
-
 pub(super) async fn observe(claim: &Failover, site: &Site<'_>) -> Result<FailoverAnswer, Unseen> {
-    let System::Sentinel(system) = &claim.of;
+    match &claim.of {
+        System::Sentinel(system) => watch(claim, site, &Keys::of(system, site).await?).await,
+        System::Postgres(system) => watch(claim, site, &Rows::of(system, site).await?).await,
+    }
+}
+
+async fn watch<L: Ledger>(claim: &Failover, site: &Site<'_>, ledger: &L) -> Result<FailoverAnswer, Unseen> {
     let not_begun = |verdict| claim.judge(&FailoverAnswer::NotBegun(Box::new(verdict)));
-    until_held(system, site, not_begun).await;
-    let password = credential::resolve_any(system.password.as_ref(), site).await?;
-    let login = Login { user: None, password: password.as_deref() };
-    let mut writer = Writer::new(claim, system, &login, site);
+    until_held(ledger, site, not_begun).await;
+    let mut writer = Writer::new(claim, ledger, site);
     let before = loop {
         writer.beat().await;
         if let Some(words) = writer.timeline.last_refusal() {
@@ -53,26 +55,33 @@ pub(super) async fn observe(claim: &Failover, site: &Site<'_>) -> Result<Failove
             site.notes.stands(not_begun(Verdict::broken(expected, words)));
         }
         if let Some(master) = writer.master.as_ref().filter(|_| writer.in_a_row >= STEADY) {
-            break (master.run_id.clone(), master.pod.clone());
+            break (master.life.clone(), master.pod.clone());
         }
     };
     let (former, deleted) = before;
     let deleted_ms = writer.now_ms();
-    writer.beat_while(delete(&deleted, sentinel::home(system, site), site)).await?;
+    writer.beat_while(delete(&deleted, ledger.home(), site)).await?;
     writer.in_a_row = 0;
-    let passage =
-        Passage { deleted, deleted_ms, successor: None, writes: Timeline::default(), lost_ms: None, after: None };
-    let passage = pass(claim, site, &mut writer, &former, passage).await;
-    writer.tidy().await;
+    let passage = Passage {
+        deleted,
+        deleted_ms,
+        successor: None,
+        writes: Timeline::default(),
+        lost_ms: None,
+        after: None,
+        leftover: None,
+    };
+    let mut passage = pass(claim, site, &mut writer, &former, passage).await;
+    passage.leftover = writer.tidy().await;
     Ok(FailoverAnswer::Done(passage))
 }
 
 /// Writes on until another takes the writes and the system holds again. Nothing is given up meanwhile: another look would delete
 /// another pod.
-async fn pass(
+async fn pass<L: Ledger>(
     claim: &Failover,
     site: &Site<'_>,
-    writer: &mut Writer<'_>,
+    writer: &mut Writer<'_, L>,
     former: &str,
     mut passage: Passage,
 ) -> Passage {
@@ -80,7 +89,7 @@ async fn pass(
     while passage.successor.is_none() || passage.lost_ms.is_none() {
         writer.beat().await;
         passage.writes.clone_from(&writer.timeline);
-        let master = writer.master.as_ref().filter(|master| master.run_id != former && writer.in_a_row >= STEADY);
+        let master = writer.master.as_ref().filter(|master| master.life != former && writer.in_a_row >= STEADY);
         passage.successor = passage.successor.or_else(|| master.map(|master| master.pod.clone()));
         stands(&passage);
         if passage.successor.is_some() {
@@ -90,14 +99,14 @@ async fn pass(
     if passage.lost_ms.as_ref().is_some_and(|lost| !lost.is_empty()) {
         return passage;
     }
-    let System::Sentinel(system) = &claim.of;
+    let ledger = writer.ledger;
     let so_far = passage.clone();
     let verdict = |verdict| {
         let passage = Passage { after: Some(Box::new(verdict)), ..so_far.clone() };
         claim.judge(&FailoverAnswer::Done(passage))
     };
     // Whoever comes back must not take anything away either.
-    let held = writer.beat_while(until_held(system, site, verdict)).await;
+    let held = writer.beat_while(until_held(ledger, site, verdict)).await;
     passage.after = Some(Box::new(held));
     passage.lost_ms = writer.lost().await;
     while passage.lost_ms.is_none() {
@@ -111,12 +120,9 @@ async fn pass(
 }
 
 /// Looks at a system until its own claim holds. What it comes to until then is noted as how this check stands.
-async fn until_held(claim: &Sentinel, site: &Site<'_>, stands: impl Fn(Verdict) -> Verdict) -> Verdict {
+async fn until_held<L: Ledger>(ledger: &L, site: &Site<'_>, stands: impl Fn(Verdict) -> Verdict) -> Verdict {
     loop {
-        let verdict = match sentinel::observe(claim, site).await {
-            Ok(answer) => claim.judge(&answer),
-            Err(Unseen(why)) => Verdict::unclear(why),
-        };
+        let verdict = ledger.verdict().await;
         if matches!(verdict, Verdict::Held { .. }) {
             return verdict;
         }
@@ -140,34 +146,67 @@ async fn delete(name: &str, namespace: &str, site: &Site<'_>) -> Result<(), Unse
     }
 }
 
+/// What a server answered: its words where it is against it.
+type Said<T> = Result<T, String>;
+
+/// A system that is written to, and asked for what was written.
+trait Ledger {
+    /// A server of it that let us in.
+    type Server;
+
+    /// The namespace in which its pods are.
+    fn home(&self) -> &str;
+
+    /// What its own claim comes to.
+    async fn verdict(&self) -> Verdict;
+
+    /// Whoever takes writes now, as its clients would find it.
+    async fn find(&self) -> Result<Said<Master<Self::Server>>, Unmet>;
+
+    /// Writes one thing, by its number.
+    async fn write(&self, server: &mut Self::Server, number: usize) -> Result<Said<()>, Unmet>;
+
+    /// Which of these are not there.
+    async fn missing(&self, server: &mut Self::Server, numbers: &[usize]) -> Result<Said<Vec<usize>>, Unmet>;
+
+    /// Removes what was written under so many numbers, in a bounded time, and says what cannot be removed and does not go away by itself.
+    async fn tidy(&self, server: Option<&mut Self::Server>, numbers: usize) -> Option<String>;
+}
+
 /// The server that takes the writes.
-struct Master {
-    server: Server,
-    run_id: String,
+struct Master<S> {
+    server: S,
+    /// What tells it from the same pod's next life.
+    life: String,
     pod: String,
 }
 
+/// The pod behind an address, where it is one.
+async fn one_pod(at: &Address, site: &Site<'_>) -> Result<Option<String>, Unmet> {
+    let behind = site.prober.dialer.each(at, site.namespace()).await?;
+    Ok(match behind.as_slice() {
+        [Address { host: Host::Pod { name, .. }, .. }] => Some(name.clone()),
+        _ => None,
+    })
+}
+
 /// The client that writes.
-struct Writer<'a> {
-    system: &'a Sentinel,
-    login: &'a Login<'a>,
+struct Writer<'a, L: Ledger> {
+    ledger: &'a L,
     site: &'a Site<'a>,
-    /// What its keys begin with.
-    prefix: String,
     begun: Instant,
-    master: Option<Master>,
+    master: Option<Master<L::Server>>,
     beats: Interval,
     timeline: Timeline,
     in_a_row: usize,
 }
 
-impl<'a> Writer<'a> {
-    fn new(claim: &Failover, system: &'a Sentinel, login: &'a Login<'a>, site: &'a Site<'a>) -> Self {
-        let prefix = format!("seaworthy:{}:{}", site.prober.run, token());
+impl<'a, L: Ledger> Writer<'a, L> {
+    fn new(claim: &Failover, ledger: &'a L, site: &'a Site<'a>) -> Self {
         let mut beats = interval(site.prober.hub.here(claim.every.duration()).max(LEAST_PAUSE));
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (begun, timeline) = (Instant::now(), Timeline::default());
-        Self { system, login, site, prefix, begun, master: None, beats, timeline, in_a_row: 0 }
+        Self { ledger, site, begun, master: None, beats, timeline, in_a_row: 0 }
     }
 
     /// The next write, when it is time for it.
@@ -194,10 +233,6 @@ impl<'a> Writer<'a> {
         whole_millis(self.begun.elapsed())
     }
 
-    fn key(&self, number: usize) -> String {
-        format!("{}:{number}", self.prefix)
-    }
-
     /// Tries one write, and notes what became of it.
     async fn write(&mut self) {
         let refused = match timeout(self.patience(), self.attempt()).await {
@@ -215,77 +250,40 @@ impl<'a> Writer<'a> {
         self.timeline.0.push(Attempt { at_ms: self.now_ms(), refused });
     }
 
-    async fn attempt(&mut self) -> Result<Result<(), String>, Unmet> {
-        let key = self.key(self.timeline.0.len());
+    async fn attempt(&mut self) -> Result<Said<()>, Unmet> {
+        let number = self.timeline.0.len();
         let master = match &mut self.master {
             Some(master) => master,
-            None => match self.find().await? {
+            None => match self.ledger.find().await? {
                 Ok(found) => self.master.insert(found),
                 Err(words) => return Ok(Err(words)),
             },
         };
-        let mut set = cmd("SET");
-        let window = self.site.check.spec.patience.within.duration().as_secs();
-        set.arg(&key).arg(&key).arg("EX").arg(window + KEYS_OUTLIVE);
-        Ok(master.server.ask::<redis::Value>(&set).await?.map(drop))
-    }
-
-    /// The master, as the first Sentinel names it that names one.
-    async fn find(&self) -> Result<Result<Master, String>, Unmet> {
-        let named = match sentinel::named(self.system, self.site).await? {
-            Ok(named) => named,
-            Err(words) => return Ok(Err(words)),
-        };
-        let dialer = &self.site.prober.dialer;
-        let at = dialer.known_as(&named.host, named.port, sentinel::home(self.system, self.site)).await?;
-        // Where each pod is announced by a Service of its own.
-        let behind = dialer.each(&at, self.site.namespace()).await?;
-        let pod = match behind.as_slice() {
-            [Address { host: Host::Pod { name, .. }, .. }] => name.clone(),
-            _ => return Ok(Err(format!("{} is not one pod", named.place()))),
-        };
-        let mut server = match Server::enter(&at, self.login, self.site).await? {
-            Ok(server) => server,
-            Err(Refusal { command, error }) => return Ok(Err(format!("{command}: {error}"))),
-        };
-        let info = match server.ask::<String>(cmd("INFO").arg("server")).await? {
-            Ok(info) => info,
-            Err(error) => return Ok(Err(format!("INFO: {error}"))),
-        };
-        let run_id = field(&info, "run_id").unwrap_or_default().to_owned();
-        Ok(Ok(Master { server, run_id, pod }))
+        self.ledger.write(&mut master.server, number).await
     }
 
     /// When those writes were acknowledged that are not there any more; `None` where they cannot be asked for now: the master is to
     /// be found anew.
     async fn lost(&mut self) -> Option<Vec<u64>> {
         let mut master = self.master.take()?;
-        let mut lost = Vec::new();
-        for (number, attempt) in self.timeline.0.iter().enumerate().filter(|(_, attempt)| attempt.refused.is_none()) {
-            let key = self.key(number);
-            let mut get = cmd("GET");
-            let asked = timeout(self.patience(), master.server.ask::<Option<String>>(get.arg(&key)));
-            match asked.await {
-                Ok(Ok(Ok(Some(found)))) if found == key => {}
-                Ok(Ok(Ok(_))) => lost.push(attempt.at_ms),
-                Ok(Ok(Err(_)) | Err(_)) | Err(_) => return None,
-            }
-        }
+        let attempts = self.timeline.0.iter().enumerate();
+        let acknowledged: Vec<usize> =
+            attempts.filter(|(_, attempt)| attempt.refused.is_none()).map(|(number, _)| number).collect();
+        let asked = timeout(self.patience(), self.ledger.missing(&mut master.server, &acknowledged)).await;
+        let Ok(Ok(Ok(missing))) = asked else { return None };
         self.master = Some(master);
-        Some(lost)
+        Some(missing.into_iter().map(|number| self.timeline.0[number].at_ms).collect())
     }
 
     fn patience(&self) -> Duration {
         self.site.prober.hub.here(WRITE).max(LEAST)
     }
 
-    /// Removes what was written. What cannot be removed goes away by itself.
-    async fn tidy(&mut self) {
+    /// Removes what was written.
+    async fn tidy(&mut self) -> Option<String> {
         // One more than was noted: the last write may have been cut short.
-        let keys: Vec<String> = (0..=self.timeline.0.len()).map(|number| self.key(number)).collect();
-        let patience = self.patience();
-        if let Some(master) = &mut self.master {
-            timeout(patience, master.server.ask::<redis::Value>(cmd("DEL").arg(keys))).await.ok();
-        }
+        let numbers = self.timeline.0.len() + 1;
+        let server = self.master.as_mut().map(|master| &mut master.server);
+        self.ledger.tidy(server, numbers).await
     }
 }

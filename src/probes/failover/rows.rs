@@ -1,0 +1,160 @@
+//! Writes to PostgreSQL: each is a row of one table of our own.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::time::{sleep, timeout};
+use tokio_postgres::Config;
+use tokio_util::task::TaskTracker;
+
+use super::super::postgres::{self, Failure, REMOVE, Server, login, table_name};
+use super::super::reach::Unmet;
+use super::super::{Made, Site, Unseen, credential};
+use super::{AGAIN, Ledger, Master, Said, one_pod};
+use crate::checks::{Address, Claim as _, Postgres, Verdict};
+use crate::tunnel::Dialer;
+
+/// A primary, behind the name under which it takes writes.
+pub(super) struct Rows<'a> {
+    system: &'a Postgres,
+    site: &'a Site<'a>,
+    login: Config,
+    table: String,
+    /// Removes the table also where this is dropped half-way.
+    broom: Broom,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) async fn of(system: &'a Postgres, site: &'a Site<'a>) -> Result<Self, Unseen> {
+        let password = credential::resolve_any(system.password.as_ref(), site).await?;
+        let mut login = login(&system.user, system.database.as_deref());
+        login.password(password.unwrap_or_default());
+        let table = table_name(&site.prober.run);
+        let sweep = Sweep {
+            dialer: site.prober.dialer.clone(),
+            at: system.at.clone(),
+            namespace: site.namespace().to_owned(),
+            login: login.clone(),
+            table: table.clone(),
+        };
+        let (made, unfinished) = (site.prober.made.clone(), site.prober.unfinished.clone());
+        let broom = Broom { sweep, is_due: AtomicBool::new(false), made, unfinished };
+        Ok(Self { system, site, login, table, broom })
+    }
+
+    async fn enter(&self) -> Result<Server, Failure> {
+        let at = &self.system.at;
+        Server::enter(at, &self.login, self.site.dial(at).await?).await
+    }
+}
+
+/// What a server said against it, told apart from the end of the conversation.
+fn said<T>(done: Result<T, Failure>) -> Result<Said<T>, Unmet> {
+    match done {
+        Ok(done) => Ok(Ok(done)),
+        Err(Failure::Said(error)) => Ok(Err(error)),
+        Err(Failure::Unmet(unmet)) => Err(unmet),
+    }
+}
+
+impl Ledger for Rows<'_> {
+    type Server = Server;
+
+    fn home(&self) -> &str {
+        self.system.at.home(self.site.namespace())
+    }
+
+    async fn verdict(&self) -> Verdict {
+        match postgres::observe(self.system, self.site).await {
+            Ok(answer) => self.system.judge(&answer),
+            Err(Unseen(why)) => Verdict::unclear(why),
+        }
+    }
+
+    /// Whoever is behind the name that takes writes, with our table in it.
+    async fn find(&self) -> Result<Said<Master<Server>>, Unmet> {
+        let Some(pod) = one_pod(&self.system.at, self.site).await? else {
+            return Ok(Err(format!("{} does not lead to one pod", self.system.at)));
+        };
+        let prepared = async {
+            let server = self.enter().await?;
+            let life = server.ask("SELECT pg_postmaster_start_time()").await?;
+            self.broom.is_due.store(true, Ordering::Relaxed);
+            // Where it has not come across, what was in it is missing, and a new one shows that.
+            server.run(&format!("CREATE TABLE IF NOT EXISTS {} (number integer PRIMARY KEY)", self.table)).await?;
+            Ok(Master { server, life: format!("{pod} {life}"), pod })
+        };
+        said(prepared.await)
+    }
+
+    async fn write(&self, server: &mut Server, number: usize) -> Result<Said<()>, Unmet> {
+        said(server.run(&format!("INSERT INTO {} VALUES ({number})", self.table)).await)
+    }
+
+    async fn missing(&self, server: &mut Server, numbers: &[usize]) -> Result<Said<Vec<usize>>, Unmet> {
+        let found = server.rows(&format!("SELECT number FROM {}", self.table)).await;
+        let there =
+            |rows: Vec<Vec<Option<String>>>| -> BTreeSet<String> { rows.into_iter().flatten().flatten().collect() };
+        Ok(said(found)?
+            .map(there)
+            .map(|there| numbers.iter().copied().filter(|number| !there.contains(&number.to_string())).collect()))
+    }
+
+    async fn tidy(&self, _: Option<&mut Server>, _: usize) -> Option<String> {
+        self.broom.is_due.store(false, Ordering::Relaxed);
+        self.broom.sweep.clone().run().await
+    }
+}
+
+/// Removes the table, once it is due and nobody else has.
+struct Broom {
+    sweep: Sweep,
+    is_due: AtomicBool,
+    made: Made,
+    unfinished: TaskTracker,
+}
+
+impl Drop for Broom {
+    fn drop(&mut self) {
+        if self.is_due.load(Ordering::Relaxed) {
+            let (sweep, made) = (self.sweep.clone(), self.made.clone());
+            self.unfinished.spawn(async move {
+                if let Some(left) = sweep.run().await {
+                    made.leave(format!("table {left}"));
+                }
+            });
+        }
+    }
+}
+
+/// What it takes to remove the table.
+#[derive(Clone)]
+struct Sweep {
+    dialer: Dialer,
+    at: Address,
+    namespace: String,
+    login: Config,
+    table: String,
+}
+
+impl Sweep {
+    /// Tries until it is done, or the time is up: there may be nobody who takes writes at the moment. Returns what is left, and why.
+    async fn run(self) -> Option<String> {
+        let mut last = "no answer".to_owned();
+        let done = timeout(REMOVE, async {
+            while let Err(failure) = self.once().await {
+                last = failure.words();
+                sleep(AGAIN).await;
+            }
+        });
+        done.await.err().map(|_| format!("{} at {}: {last}", self.table, self.at))
+    }
+
+    async fn once(&self) -> Result<(), Failure> {
+        let stream = self.dialer.dial(&self.at, &self.namespace).await.map_err(Unmet::from)?;
+        let server = Server::enter(&self.at, &self.login, stream).await?;
+        // A replica that is waited for in vain must not hold that up as well.
+        let table = &self.table;
+        server.run(&format!("BEGIN; SET LOCAL synchronous_commit TO local; DROP TABLE IF EXISTS {table}; COMMIT")).await
+    }
+}
