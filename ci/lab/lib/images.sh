@@ -27,7 +27,7 @@ drop_superseded_images() { docker image prune --force --filter "label=$fingerpri
 image_fingerprint() {
   local name=$1
   shift
-  fingerprint "$(declare -f debian_tree finish_tree merge_usr download copy_with_libraries import_tree)" \
+  fingerprint "$(declare -f debian_tree postgres_tree finish_tree merge_usr download copy_with_libraries import_tree)" \
     "${userland[*]}" "$(recipe "image_$name")" "$files/$name" "$@"
 }
 
@@ -75,14 +75,21 @@ image_redis() {
     'ENTRYPOINT ["docker-entrypoint.sh"]' 'CMD ["redis-server"]'
 }
 
+# postgres_tree TREE PACKAGE…: PostgreSQL's server and clients, with further packages.
+postgres_tree() {
+  local tree=$1
+  shift
+  # LLVM is for just-in-time compilation only, and half of the image.
+  debian_tree "$tree" 'libllvm14|libz3-4|locales|libc-l10n|lsb-base|sysvinit-utils|postgresql(-client)?-common' \
+    "${userland[@]}" postgresql-15 postgresql-client-15 "$@"
+  rm -rf "$tree"/usr/lib/postgresql/15/lib/{llvmjit*,bitcode} "$tree/usr/share/postgresql/15/man"
+}
+
 image_postgres() {
   local tree share
   tree=$(scratch postgres)
-  # LLVM is for just-in-time compilation only, and half of the image.
-  debian_tree "$tree" 'libllvm14|libz3-4|locales|libc-l10n|lsb-base|sysvinit-utils|postgresql(-client)?-common' \
-    "${userland[@]}" postgresql-15 postgresql-client-15
+  postgres_tree "$tree"
   share=$tree/usr/share/postgresql/15
-  rm -rf "$tree"/usr/lib/postgresql/15/lib/{llvmjit*,bitcode} "$share/man"
   add_user "$tree" postgres 999 /var/lib/postgresql
   install -d -o 999 -g 999 "$tree"/var/lib/postgresql{,/data} "$tree/docker-entrypoint-initdb.d"
   install -d -o 999 -g 999 -m 3777 "$tree/var/run/postgresql"
@@ -92,6 +99,20 @@ image_postgres() {
   import_tree "$tree" "$1" "$2" "${search_path}:/usr/lib/postgresql/15/bin" \
     'ENV LANG=C.UTF-8' 'ENV PGDATA=/var/lib/postgresql/data' 'VOLUME /var/lib/postgresql/data' 'EXPOSE 5432' \
     'STOPSIGNAL SIGINT' 'ENTRYPOINT ["docker-entrypoint.sh"]' 'CMD ["postgres"]'
+}
+
+# Patroni comes with clients of every store that it can keep its state in as alternatives; Kubernetes needs none, and of the
+# others one is small.
+image_patroni() {
+  local tree
+  tree=$(scratch patroni)
+  postgres_tree "$tree" patroni python3-pysyncobj
+  # As in the image that the chart names.
+  add_user "$tree" postgres 101 /home/postgres
+  install -d -o 101 -g 101 "$tree/home/postgres"
+  install -d -o 101 -g 101 -m 3777 "$tree/var/run/postgresql"
+  import_tree "$tree" "$1" "$2" "${search_path}:/usr/lib/postgresql/15/bin" 'ENV LANG=C.UTF-8' 'EXPOSE 5432 8008' \
+    'CMD ["patroni", "--help"]'
 }
 
 image_clickhouse() {

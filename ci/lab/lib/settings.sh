@@ -26,9 +26,10 @@ storage_image=seaworthy-lab/local-path-provisioner:$local_path_provisioner_versi
 busybox_image=seaworthy-lab/busybox:1.35
 redis_image=seaworthy-lab/redis:7.0
 postgres_image=seaworthy-lab/postgres:15
+patroni_image=seaworthy-lab/patroni:3.0
 clickhouse_image=seaworthy-lab/clickhouse:18.16
 flyway_image=seaworthy-lab/flyway:$flyway_version
-services=(busybox redis postgres clickhouse flyway)
+services=(busybox redis postgres patroni clickhouse flyway)
 
 # Below this many free gigabytes the compiler's caches are dropped once the programs stand.
 roomy_gigabytes=15
