@@ -15,7 +15,7 @@ use super::cluster::{Cluster, State};
 use super::names;
 use super::object::{Key, View as _};
 use super::standins::words::Words;
-use super::standins::{StandIn, clickhouse, dns, echo, http, postgres, redis};
+use super::standins::{StandIn, clickhouse, dns, echo, http, kafka, postgres, redis};
 use super::store::Store;
 
 /// What a connection inside this process holds before its reader has taken it.
@@ -263,6 +263,11 @@ impl Cast {
                 let config = clickhouse_config(told, &pod.name);
                 StandIn::Clickhouse(Arc::new(clickhouse::Server::new(config)))
             }
+            Trade::Kafka => {
+                let (config, cluster) = self.kafka(pod, object, told);
+                ports.push(config.port);
+                StandIn::Kafka(Arc::new(kafka::Server::new(config, &cluster)))
+            }
             Trade::Dns => {
                 ports.push(53);
                 StandIn::Dns(Arc::new(dns::Server::new(dns::Config { lookup: self.lookup() })))
@@ -339,6 +344,18 @@ impl Cast {
         }
     }
 
+    /// What a broker is told, and what it shares with others: with those of its namespace that are told the same of their quorum.
+    fn kafka(&self, pod: &Key, object: &Value, told: &Started) -> (kafka::Config, Arc<kafka::Cluster>) {
+        let mut config = kafka::Config::told(&told.environment);
+        let topics = object["metadata"]["annotations"][TOPICS].as_str().unwrap_or_default();
+        config.topics = kafka::NewTopic::listed(topics);
+        let parts = self.parts();
+        let of_namespace = parts.values().filter(|part| part.pod.namespace == pod.namespace);
+        let other = of_namespace.filter_map(Part::kafka).find(|other| other.is_with(&config));
+        let cluster = other.map_or_else(Arc::default, |other| Arc::clone(other.cluster()));
+        (config, cluster)
+    }
+
     fn lookup(&self) -> dns::Lookup {
         let cluster = self.cluster.clone();
         Arc::new(move |name, _| match cluster.upgrade() {
@@ -366,16 +383,36 @@ impl Part {
     const fn redis(&self) -> Option<&Arc<redis::Server>> {
         match &self.stand_in {
             StandIn::Redis(server) => Some(server),
-            StandIn::Postgres(_) | StandIn::Clickhouse(_) | StandIn::Http(_) | StandIn::Dns(_) | StandIn::Echo(_) => {
-                None
-            }
+            StandIn::Postgres(_)
+            | StandIn::Clickhouse(_)
+            | StandIn::Kafka(_)
+            | StandIn::Http(_)
+            | StandIn::Dns(_)
+            | StandIn::Echo(_) => None,
+        }
+    }
+
+    const fn kafka(&self) -> Option<&Arc<kafka::Server>> {
+        match &self.stand_in {
+            StandIn::Kafka(server) => Some(server),
+            StandIn::Redis(_)
+            | StandIn::Postgres(_)
+            | StandIn::Clickhouse(_)
+            | StandIn::Http(_)
+            | StandIn::Dns(_)
+            | StandIn::Echo(_) => None,
         }
     }
 
     const fn postgres(&self) -> Option<&Arc<postgres::Server>> {
         match &self.stand_in {
             StandIn::Postgres(server) => Some(server),
-            StandIn::Redis(_) | StandIn::Clickhouse(_) | StandIn::Http(_) | StandIn::Dns(_) | StandIn::Echo(_) => None,
+            StandIn::Redis(_)
+            | StandIn::Clickhouse(_)
+            | StandIn::Kafka(_)
+            | StandIn::Http(_)
+            | StandIn::Dns(_)
+            | StandIn::Echo(_) => None,
         }
     }
 
@@ -403,6 +440,7 @@ impl Part {
         self.ended.cancel();
         self.redis().into_iter().for_each(|server| server.stop());
         self.postgres().into_iter().for_each(|server| server.stop());
+        self.kafka().into_iter().for_each(|server| server.stop());
     }
 }
 
@@ -446,10 +484,14 @@ enum Trade {
     Redis,
     Postgres,
     Clickhouse,
+    Kafka,
     Dns,
     Http,
     Unknown,
 }
+
+/// Images of brokers; what else has `kafka` in its name comes to one, or looks at one.
+const KAFKA: [&str; 5] = ["kafka", "kafka-native", "cp-kafka", "cp-server", "cp-kafka-native"];
 
 impl Trade {
     /// By the program that it runs, else by its image, else by its ports.
@@ -466,6 +508,8 @@ impl Trade {
             Self::Postgres
         } else if is(&["clickhouse"]) {
             Self::Clickhouse
+        } else if KAFKA.contains(&name.as_str()) || program.starts_with("kafka-server") {
+            Self::Kafka
         } else if is(&["coredns"]) {
             Self::Dns
         } else if is(&["nginx", "httpd", "http", "caddy", "whoami", "web", "envoy", "gateway", "agnhost"]) {
@@ -504,6 +548,10 @@ fn monitored(words: &[String]) -> Option<(String, String)> {
 /// What a pod is annotated with that stands in for a web server: a list of pages in YAML, each with its `path` and, where it is
 /// not as any, `status`, `headers`, `body` and the `bearer` token that it wants.
 const PAGES: &str = "rehearsal.seaworthy.dev/pages";
+
+/// What a pod is annotated with that stands in for a Kafka broker: topics that are there, `orders:3:2` with three partitions of two
+/// replicas each, separated by commas.
+const TOPICS: &str = "rehearsal.seaworthy.dev/topics";
 
 /// The pages of a web server. Where they cannot be read its first page says so.
 fn pages(pod: &Value) -> Vec<http::Route> {

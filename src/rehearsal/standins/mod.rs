@@ -6,6 +6,7 @@
 //! - [`redis`]: a Redis 7, alone, in replication, or as a Sentinel.
 //! - [`postgres`]: a PostgreSQL with tables, transactions and a login.
 //! - [`clickhouse`]: a ClickHouse with tables and a login, over HTTP.
+//! - [`kafka`]: a broker of a Kafka 4.1, with topics, groups and a login.
 //! - [`http`]: pages by path.
 //! - [`dns`]: names over TCP.
 //! - [`echo`]: any other port.
@@ -24,6 +25,7 @@ pub(crate) mod clickhouse;
 pub(crate) mod dns;
 pub(crate) mod echo;
 pub(crate) mod http;
+pub(crate) mod kafka;
 pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod switch;
@@ -43,6 +45,8 @@ pub(crate) enum StandIn {
     Postgres(Arc<postgres::Server>),
     /// A ClickHouse server.
     Clickhouse(Arc<clickhouse::Server>),
+    /// A Kafka broker.
+    Kafka(Arc<kafka::Server>),
     /// A web server.
     Http(Arc<http::Server>),
     /// A DNS server, over TCP.
@@ -64,6 +68,7 @@ impl StandIn {
             Self::Redis(server) => server.serve(stream).await,
             Self::Postgres(server) => server.serve(stream).await,
             Self::Clickhouse(server) => server.serve(stream).await,
+            Self::Kafka(server) => server.serve(stream).await,
             Self::Http(server) => server.serve(stream).await,
             Self::Dns(server) => server.serve(stream).await,
             Self::Echo(server) => server.serve(stream).await,
@@ -76,6 +81,7 @@ impl StandIn {
             Self::Redis(_) => redis::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Postgres(_) => postgres::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Clickhouse(_) => clickhouse::Fault::ALL.iter().map(|fault| fault.name()).collect(),
+            Self::Kafka(_) => kafka::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Http(_) => http::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Dns(_) => dns::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Echo(_) => echo::Fault::ALL.iter().map(|fault| fault.name()).collect(),
@@ -91,6 +97,7 @@ impl StandIn {
             Self::Redis(server) => server.inject(find(redis::Fault::ALL, redis::Fault::name, name)?),
             Self::Postgres(server) => server.inject(find(postgres::Fault::ALL, postgres::Fault::name, name)?),
             Self::Clickhouse(server) => server.inject(find(clickhouse::Fault::ALL, clickhouse::Fault::name, name)?),
+            Self::Kafka(server) => server.inject(find(kafka::Fault::ALL, kafka::Fault::name, name)?),
             Self::Http(server) => server.inject(find(http::Fault::ALL, http::Fault::name, name)?),
             Self::Dns(server) => server.inject(find(dns::Fault::ALL, dns::Fault::name, name)?),
             Self::Echo(server) => server.inject(find(echo::Fault::ALL, echo::Fault::name, name)?),

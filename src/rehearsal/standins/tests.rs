@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::conformance::{self, Connection, Login, dial};
-use super::{StandIn, UnknownFault, clickhouse, dns, echo, http, postgres, redis};
+use super::{StandIn, UnknownFault, clickhouse, dns, echo, http, kafka, postgres, redis};
 
 const PASSWORD: &str = "secret";
 const LOGIN: Login<'static> = Login { user: "app", password: PASSWORD, database: "app" };
@@ -25,6 +25,10 @@ fn clickhouse_server() -> StandIn {
     let (user, password) = ("app".to_owned(), PASSWORD.to_owned());
     let config = clickhouse::Config { user, password, databases: vec!["app".to_owned()], ..Default::default() };
     StandIn::Clickhouse(Arc::new(clickhouse::Server::new(config)))
+}
+
+fn kafka_broker() -> StandIn {
+    StandIn::Kafka(Arc::new(kafka::Server::new(kafka::Config::default(), &Arc::default())))
 }
 
 fn dns_server() -> StandIn {
@@ -103,7 +107,8 @@ async fn http_is_as_real_ones() {
 fn every_fault_has_a_name_of_its_own_by_which_it_is_switched_on() {
     let echo = StandIn::Echo(Arc::new(echo::Server::new()));
     let http = StandIn::Http(Arc::new(http::Server::new(http::Config::default())));
-    for stand_in in [StandIn::Redis(redis_server()), postgres_server(), clickhouse_server(), dns_server(), http, echo] {
+    let redis = StandIn::Redis(redis_server());
+    for stand_in in [redis, postgres_server(), clickhouse_server(), kafka_broker(), dns_server(), http, echo] {
         let names = stand_in.faults();
         for name in &names {
             assert_eq!(names.iter().filter(|other| *other == name).count(), 1, "{name}");
