@@ -5,7 +5,7 @@
 
 use super::migration::is_version;
 use super::{
-    Absence, Access, Address, Check, Clickhouse, Crd, Dns, Flyway, Host, Http, Namespace, Operator, Postgres,
+    Absence, Access, Address, Check, Clickhouse, Crd, Dns, Flyway, Host, Http, Kafka, Namespace, Operator, Postgres,
     PostgresRole, Redis, RedisRole, Sentinel, System, Tcp, Workload,
 };
 
@@ -41,6 +41,7 @@ impl Check {
             Self::Redis(claim) => redis(claim),
             Self::Postgres(claim) => postgres(claim),
             Self::Clickhouse(claim) => clickhouse(claim),
+            Self::Kafka(claim) => kafka(claim),
             Self::Sentinel(claim) => sentinel(claim),
             Self::Flyway(claim) => flyway(claim),
             Self::Failover(claim) => {
@@ -242,6 +243,40 @@ fn clickhouse(claim: &Clickhouse) -> Vec<Contradiction> {
     beside_denial(claim.expect, &[("version", claim.version.is_some())])
 }
 
+/// Who logs in as nobody is not kept out: a broker that wants a login ends the conversation without a word.
+fn kafka(claim: &Kafka) -> Vec<Contradiction> {
+    let mut found = beside_denial(
+        claim.expect,
+        &[
+            ("brokers", claim.brokers.is_some()),
+            ("quorum", claim.quorum.is_some()),
+            ("topics", !claim.topics.is_empty()),
+        ],
+    );
+    match (&claim.user, &claim.password) {
+        (Some(_), None) => {
+            let what = "`user` means nothing without `password`: nobody logs in";
+            found.push(Contradiction::new("user", what, "add the user's `password`, or remove the user"));
+        }
+        (None, Some(_)) => {
+            let what = "`password` means nothing without `user`: nobody logs in";
+            found.push(Contradiction::new("password", what, "add the `user`, or remove the password"));
+        }
+        (None, None) if claim.expect == Access::Denied => {
+            let what = "who does not log in is refused without a word, as by any server that breaks off";
+            found.push(Contradiction::new("expect", what, "add a `user` and the `password` that is refused"));
+        }
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    for (key, wanted) in [("brokers", claim.brokers), ("quorum", claim.quorum)] {
+        if wanted == Some(0) {
+            found.push(Contradiction::new(key, format!("no cluster has 0 {key}"), "write how many there are"));
+        }
+    }
+    found.extend(claim.topics.iter().find_map(|topic| nameless("topics", &topic.name)));
+    found
+}
+
 fn flyway(claim: &Flyway) -> Vec<Contradiction> {
     let mut found: Vec<_> = claim.again.iter().filter_map(|name| impossible("again", name)).collect();
     found.extend(nameless("schema", &claim.schema));
@@ -304,6 +339,14 @@ mod tests {
             ("failover: {of: {postgres: {at: 'p:1', user: u, role: replica}}}", &["of"]),
             ("failover: {of: {postgres: {at: 'p:1', user: u, expect: denied}}}", &["of"]),
             ("failover: {of: {postgres: {at: 'p:1', user: u, replica: 'p:1'}}}", &["of"]),
+            (
+                "kafka: {at: 'k:1', user: u, password: {value: x}, brokers: 1, quorum: 1, topics: [{name: t}], expect: denied}",
+                &["brokers", "quorum", "topics"],
+            ),
+            ("kafka: {at: 'k:1', user: u}", &["user"]),
+            ("kafka: {at: 'k:1', password: {value: x}}", &["password"]),
+            ("kafka: {at: 'k:1', expect: denied}", &["expect"]),
+            ("kafka: {at: 'k:1', brokers: 0, quorum: 0, topics: [{name: ''}]}", &["brokers", "quorum", "topics"]),
         ] {
             assert_eq!(refused(yaml), keys, "{yaml}");
         }
@@ -326,6 +369,8 @@ mod tests {
             "clickhouse: {at: 'c:1', user: u, version: '>=18'}",
             "flyway: {at: 'p:1', user: u, migrations: sql, again: migrations, baseline: '2.1'}",
             "failover: {of: {postgres: {at: 'p:1', user: u, role: primary, replicas: 1}}}",
+            "kafka: {at: 'k:1', brokers: 3, quorum: 3, topics: [{name: t, partitions: 1}]}",
+            "kafka: {at: 'k:1', user: u, password: {value: x}, mechanism: plain, expect: denied}",
         ] {
             assert_eq!(refused(yaml), [""; 0], "{yaml}");
         }

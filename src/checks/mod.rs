@@ -20,6 +20,7 @@ mod flyway;
 mod helm_test;
 mod http;
 mod job;
+mod kafka;
 mod migration;
 mod namespace;
 mod operator;
@@ -51,6 +52,9 @@ pub use self::flyway::{Again, Applied, Flyway, FlywayAnswer, FlywayFacts};
 pub use self::helm_test::{HelmTest, HelmTestAnswer};
 pub use self::http::{BodyEnd, BodyNeed, Http, HttpAnswer, HttpResponse, Trust};
 pub use self::job::{Job, JobAnswer, Launch, Ran};
+pub use self::kafka::{
+    Broker, Kafka, KafkaAnswer, KafkaFacts, Mechanism, Partition, Produced, Quorum, Topic, TopicState, Voter,
+};
 pub use self::migration::Migration;
 pub use self::namespace::{Namespace, NamespaceAnswer, NamespaceFound};
 pub use self::operator::{Operator, OperatorAnswer};
@@ -108,6 +112,8 @@ pub enum Check {
     Clickhouse(Clickhouse),
     /// Flyway's migrations are in a database as their files have them, and running them again changes nothing.
     Flyway(Flyway),
+    /// Kafka's brokers are all there, its partitions are whole, and it keeps records and the offsets of groups.
+    Kafka(Kafka),
 }
 
 /// How a check is looked at.
@@ -136,7 +142,8 @@ impl Check {
             | Self::Sentinel(_)
             | Self::Postgres(_)
             | Self::Clickhouse(_)
-            | Self::Flyway(_) => Pace::Repeated,
+            | Self::Flyway(_)
+            | Self::Kafka(_) => Pace::Repeated,
         }
     }
 
@@ -157,7 +164,8 @@ impl Check {
             | Self::Redis(_)
             | Self::Sentinel(_)
             | Self::Postgres(_)
-            | Self::Clickhouse(_) => false,
+            | Self::Clickhouse(_)
+            | Self::Kafka(_) => false,
         }
     }
 
@@ -176,6 +184,7 @@ impl Check {
             Self::Redis(claim) => claim.expect,
             Self::Postgres(claim) => claim.expect,
             Self::Clickhouse(claim) => claim.expect,
+            Self::Kafka(claim) => claim.expect,
             Self::Namespace(_)
             | Self::Crd(_)
             | Self::Workload(_)
@@ -211,6 +220,7 @@ impl Check {
             Self::Postgres(_) => "postgres",
             Self::Clickhouse(_) => "clickhouse",
             Self::Flyway(_) => "flyway",
+            Self::Kafka(_) => "kafka",
         }
     }
 }

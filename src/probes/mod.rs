@@ -14,6 +14,7 @@ mod flyway;
 mod helm_test;
 mod http;
 mod job;
+mod kafka;
 mod launch;
 mod namespace;
 mod operator;
@@ -190,6 +191,7 @@ impl Prober {
             Check::Postgres(claim) => judged(claim, postgres::observe(claim, site).await),
             Check::Clickhouse(claim) => judged(claim, clickhouse::observe(claim, site).await),
             Check::Flyway(claim) => judged(claim, flyway::observe(claim, site).await),
+            Check::Kafka(claim) => judged(claim, kafka::observe(claim, site).await),
         }
     }
 

@@ -17,6 +17,7 @@ mod flyway;
 mod helm_test;
 mod http;
 mod job;
+mod kafka;
 mod namespace;
 mod operator;
 mod pods;
@@ -238,6 +239,7 @@ pub fn of_check(check: &Check, setting: Setting<'_>) -> Vec<Case> {
         Check::Postgres(claim) => postgres::cases(claim, setting.in_a_row),
         Check::Clickhouse(claim) => clickhouse::cases(claim, setting.in_a_row),
         Check::Flyway(claim) => flyway::cases(claim, setting.in_a_row),
+        Check::Kafka(claim) => kafka::cases(claim, setting.in_a_row),
     };
     cases.0.extend(weather::of_check(check).0);
     cases.0.push(Case::control());
@@ -372,6 +374,9 @@ mod tests {
             "clickhouse: { at: 'c:1', user: app, password: { secret: { name: auth, key: k } }, version: '>=18' }",
             "clickhouse: { at: 'c:1', user: app, writes: false }",
             "clickhouse: { at: 'c:1', user: app, password: { value: wrong }, expect: denied }",
+            "kafka: { at: 'k:1', brokers: 3, quorum: 3, topics: [{ name: t, partitions: 3, replicas: 3 }] }",
+            "kafka: { at: 'k:1', user: app, password: { secret: { name: auth, key: k } }, writes: false }",
+            "kafka: { at: 'k:1', user: app, password: { value: wrong }, expect: denied }",
             "flyway: { at: 'p:1', user: app, migrations: sql }",
             "flyway: { at: 'p:1', user: app, password: { value: x }, migrations: sql, again: migrations }",
         ]

@@ -72,6 +72,7 @@ fn addresses(check: &Check) -> Vec<&Address> {
         Check::Sentinel(claim) => vec![&claim.at],
         Check::Postgres(claim) => vec![&claim.at],
         Check::Clickhouse(claim) => vec![&claim.at],
+        Check::Kafka(claim) => vec![&claim.at],
         Check::Http(_)
         | Check::Tcp(_)
         | Check::Namespace(_)

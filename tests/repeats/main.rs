@@ -52,6 +52,8 @@ const CHECKS: &[&str] = &[
     "postgres: {at: 'orders:5432', user: app, password: {value: wrong}, expect: denied}",
     "clickhouse: {at: 'events:8123', user: app, password: {secret: {name: auth, key: password}}}",
     "clickhouse: {at: 'events:8123', user: app, password: {value: wrong}, expect: denied}",
+    "kafka: {at: 'log:9092', user: app, password: {secret: {name: auth, key: password}}, mechanism: plain, brokers: 1, quorum: 1}",
+    "kafka: {at: 'log:9092', user: app, password: {value: wrong}, mechanism: plain, expect: denied}",
     "http: {at: 'web:80', status: 200}",
     "tcp: {at: 'web:80'}",
     "dns: {name: cache}",

@@ -69,7 +69,8 @@ fn with_images(cx: &Cx<'_>, check: Check) -> Check {
         | Check::Failover(_)
         | Check::Postgres(_)
         | Check::Clickhouse(_)
-        | Check::Flyway(_) => check,
+        | Check::Flyway(_)
+        | Check::Kafka(_) => check,
     }
 }
 
@@ -95,7 +96,8 @@ fn files(check: &Check) -> Vec<(&'static [&'static str], &Path)> {
         | Check::Sentinel(_)
         | Check::Failover(_)
         | Check::Postgres(_)
-        | Check::Clickhouse(_) => Vec::new(),
+        | Check::Clickhouse(_)
+        | Check::Kafka(_) => Vec::new(),
     }
 }
 

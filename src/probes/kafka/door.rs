@@ -1,0 +1,84 @@
+//! The ways into a Kafka cluster: where a client begins, and where each broker says that it is.
+
+use kafka_protocol::messages::MetadataResponse;
+
+use super::login::Login;
+use super::wire::Line;
+use crate::checks::{Address, Host, Kafka, Obstacle};
+use crate::probes::Site;
+use crate::probes::reach::Unmet;
+use crate::tunnel::{Dialer, Stream};
+
+/// How a broker is entered, whichever it is.
+#[derive(Clone)]
+pub(super) struct Door {
+    dialer: Dialer,
+    login: Option<Login>,
+    /// The namespace of the component, and that of the brokers: names that they advertise are looked for there.
+    namespace: String,
+    home: String,
+    /// Whether they are outside the cluster, and so is what they advertise.
+    is_outside: bool,
+}
+
+/// A broker as the cluster knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Registered {
+    pub(super) id: i32,
+    pub(super) host: String,
+    pub(super) port: i32,
+}
+
+impl Registered {
+    pub(super) fn advertised(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+/// All that are registered, in the order of their numbers.
+pub(super) fn registered(metadata: &MetadataResponse) -> Vec<Registered> {
+    let registered = metadata.brokers.iter();
+    let mut all: Vec<Registered> = registered
+        .map(|broker| Registered { id: broker.node_id.0, host: broker.host.to_string(), port: broker.port })
+        .collect();
+    all.sort_by_key(|broker| broker.id);
+    all
+}
+
+impl Door {
+    pub(super) fn new(claim: &Kafka, login: Option<Login>, site: &Site<'_>) -> Self {
+        let (is_outside, home) = match &claim.at.host {
+            Host::Service { namespace, .. } | Host::Pod { namespace, .. } => (false, namespace.as_deref()),
+            Host::Outside(_) => (true, None),
+        };
+        Self {
+            dialer: site.prober.dialer.clone(),
+            login,
+            namespace: site.namespace().to_owned(),
+            home: home.unwrap_or(site.namespace()).to_owned(),
+            is_outside,
+        }
+    }
+
+    /// Begins a conversation, and logs in where there is a login. The inner error is the broker's: its name, then its words.
+    pub(super) async fn enter_by(&self, stream: Stream, who: String) -> Result<Result<Line, String>, Unmet> {
+        let mut line = Line::open(who, stream).await?;
+        match &self.login {
+            Some(login) => Ok(login.prove(&mut line).await?.map(|()| line)),
+            None => Ok(Ok(line)),
+        }
+    }
+
+    /// Enters a broker where it advertises itself.
+    pub(super) async fn enter(&self, broker: &Registered) -> Result<Result<Line, String>, Unmet> {
+        let port = u16::try_from(broker.port).ok().filter(|port| *port > 0);
+        let none = || Unmet::Obstacle(Obstacle::Missing(format!("{} is no port", broker.port)));
+        let port = port.ok_or_else(none)?;
+        let at = match self.is_outside {
+            true => Address { host: Host::Outside(broker.host.clone()), port },
+            false => self.dialer.known_as(&broker.host, port, &self.home).await?,
+        };
+        let stream = self.dialer.dial(&at, &self.namespace).await?;
+        self.enter_by(stream, format!("broker {} at {}", broker.id, broker.advertised())).await
+    }
+}
