@@ -67,6 +67,7 @@ const PROMISED: &[&str] = &[
     "A-40-redis",
     "A-40-diagnostics",
     "A-40-clickhouse",
+    "A-40-kafka",
     "A-42-flyway",
     "A-m1",
     "A-m2",

@@ -171,3 +171,8 @@ async fn helm_installs_changes_and_removes_postgres() {
 async fn helm_installs_changes_and_removes_clickhouse() {
     lives("clickhouse", "database=other", false).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn helm_installs_changes_and_removes_kafka() {
+    lives("kafka", "replicas=1", false).await;
+}
