@@ -158,6 +158,32 @@ image_flyway() {
     'ENTRYPOINT ["flyway"]' 'CMD ["-?"]'
 }
 
+# Kafka from Maven, on Debian's Java. Of what Java's package asks for, a broker loads next to nothing.
+image_kafka() {
+  local tree
+  tree=$(scratch kafka)
+  debian_tree "$tree" \
+    'lsb-base|sysvinit-utils|ca-certificates.*|openssl|java-common|libcups2|libavahi.*|fontconfig-config|fonts-.*|libglib2.*|libnss3|libnspr4|libsqlite3-0' \
+    "${userland[@]}" openjdk-17-jre-headless libstdc++6 zlib1g
+  ln -s "$(basename "$tree"/usr/lib/jvm/java-17-openjdk-*)" "$tree/usr/lib/jvm/java"
+  command -v mvn >/dev/null || install_maven
+  mkdir -p "$tree/opt/kafka/libs"
+  mvn --quiet --batch-mode -Dmaven.repo.local="$lab/maven/repository" --file "$files/kafka/pom.xml" \
+    -Dkafka.version="$kafka_version" \
+    "org.apache.maven.plugins:maven-dependency-plugin:$maven_dependency_version:copy-dependencies" \
+    -DincludeScope=runtime -DoutputDirectory="$tree/opt/kafka/libs"
+  rm -rf "$lab/maven"
+  add_user "$tree" appuser 1000 /home/appuser
+  install -d -o 1000 -g 1000 "$tree"/{home/appuser,opt/kafka/config,var/lib/kafka/data,mnt/shared/config}
+  install -D -m 755 "$files/kafka/run" "$tree/etc/kafka/docker/run"
+  install -m 644 "$files/kafka/log4j2.yaml" "$tree/etc/kafka/docker/log4j2.yaml"
+  # The wrapper wants all three to be there.
+  touch "$tree"/etc/kafka/docker/{server.properties,tools-log4j2.yaml}
+  chmod -R a+rX "$tree/opt/kafka/libs"
+  import_tree "$tree" "$1" "$2" "${search_path}:/usr/lib/jvm/java/bin" 'ENV LANG=C.UTF-8' 'USER appuser' \
+    'VOLUME /var/lib/kafka/data' 'EXPOSE 9092' 'CMD ["/etc/kafka/docker/run"]'
+}
+
 image_storage() {
   local tree
   tree=$(scratch storage)

@@ -19,6 +19,8 @@ prometheus_operator_version=0.85.0
 
 # The newest of the line whose image the charts name; from Maven, with a Java of its own.
 flyway_version=10.22.0
+# The same from Maven, on the newest Java that Debian has for it.
+kafka_version=4.1.0
 maven_dependency_version=3.8.1
 
 node_image=seaworthy-lab/node:v$kubernetes_version
@@ -29,7 +31,8 @@ postgres_image=seaworthy-lab/postgres:15
 patroni_image=seaworthy-lab/patroni:3.0
 clickhouse_image=seaworthy-lab/clickhouse:18.16
 flyway_image=seaworthy-lab/flyway:$flyway_version
-services=(busybox redis postgres patroni clickhouse flyway)
+kafka_image=seaworthy-lab/kafka:$kafka_version
+services=(busybox redis postgres patroni clickhouse flyway kafka)
 
 # Below this many free gigabytes the compiler's caches are dropped once the programs stand.
 roomy_gigabytes=15
