@@ -5,30 +5,27 @@
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Bytes;
-use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{HOST, HeaderValue};
-use hyper_util::rt::TokioIo;
 use reqwest::Url;
 use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::http::host_name;
+use super::line::{self, Line};
 use super::reach::{Unmet, silent};
 use super::{Site, Unseen, credential, token};
 use crate::checks::{Access, Address, Clickhouse, ClickhouseAnswer, ClickhouseFacts, Guard, Obstacle, Written};
 use crate::complaint::chain;
-use crate::tunnel::{Dialer, Fate, Stream};
+use crate::tunnel::{Dialer, Stream};
 
 /// Longest time for making a table, inserting a row and reading it, and for dropping the table; both bound a task that
 /// nobody waits for.
 const WRITE: Duration = Duration::from_secs(8);
 const REMOVE: Duration = Duration::from_secs(5);
 
-/// The most that is kept of an answer, in bytes, and of an exception's words, in characters.
-const KEPT: usize = 64 << 10;
+/// The most that is kept of an exception's words, in characters.
 const WORDS: usize = 300;
 
 /// The most characters of a run's name that a table's name has.
@@ -172,14 +169,6 @@ struct Talk {
     line: Option<Line>,
 }
 
-/// An open connection.
-struct Line {
-    sender: SendRequest<Full<Bytes>>,
-    fate: Fate,
-    /// What ends the connection reaches the answer as well.
-    _driver: AbortOnDropHandle<()>,
-}
-
 /// A question that brought no answer.
 enum Failure {
     /// The server said why: its code, then its words.
@@ -292,42 +281,21 @@ impl Server {
     }
 
     async fn open(&self, stream: Stream) -> Result<Line, Unmet> {
-        let fate = stream.fate();
-        let opened = http1::handshake(TokioIo::new(stream)).await;
-        let (sender, connection) = opened.map_err(|error| self.broke(&fate, &error))?;
-        let driver = tokio::spawn(async move { drop(connection.await) });
-        Ok(Line { sender, fate, _driver: AbortOnDropHandle::new(driver) })
+        Line::open(stream, format!("clickhouse {}", self.at)).await
     }
 
     /// One answer, and the connection where another request may follow on it.
-    async fn exchange(&self, mut line: Line, request: Request<Full<Bytes>>) -> Result<(Reply, Option<Line>), Unmet> {
-        let answered = line.sender.send_request(request).await;
-        let (head, mut body) = answered.map_err(|error| self.broke(&line.fate, &error))?.into_parts();
-        let mut bytes = Vec::new();
-        let end = loop {
-            match body.frame().await {
-                Some(Ok(frame)) => bytes.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new())),
-                Some(Err(error)) => break Err(error),
-                None => break Ok(true),
-            }
-            if bytes.len() > KEPT {
-                break Ok(false);
-            }
-        };
-        let code = head.headers.get("X-ClickHouse-Exception-Code").and_then(|code| code.to_str().ok());
-        let body = String::from_utf8_lossy(&bytes).into_owned();
-        let reply = Reply { status: head.status.as_u16(), code: code.map(str::to_owned), body };
+    async fn exchange(&self, line: Line, request: Request<Full<Bytes>>) -> Result<(Reply, Option<Line>), Unmet> {
+        let line::Reply { status, headers, body, end } = line.exchange(request).await?;
+        let code = headers.get("X-ClickHouse-Exception-Code").and_then(|code| code.to_str().ok());
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let reply = Reply { status: status.as_u16(), code: code.map(str::to_owned), body };
         match end {
-            Ok(true) if line.sender.ready().await.is_ok() => Ok((reply, Some(line))),
-            Ok(_) => Ok((reply, None)),
+            Ok(line) => Ok((reply, line)),
             // Newer servers break an answer off behind an exception that comes too late for the status.
             Err(_) if reply.exception().is_some() => Ok((reply, None)),
-            Err(error) => Err(self.broke(&line.fate, &error)),
+            Err(unmet) => Err(unmet),
         }
-    }
-
-    fn broke(&self, fate: &Fate, error: &hyper::Error) -> Unmet {
-        Unmet::broke(fate, format!("clickhouse {} gave no valid answer: {}", self.at, chain(error)))
     }
 }
 

@@ -16,6 +16,7 @@ mod http;
 mod job;
 mod kafka;
 mod launch;
+mod line;
 mod namespace;
 mod operator;
 mod postgres;
