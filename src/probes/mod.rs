@@ -41,7 +41,7 @@ use std::time::Duration;
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject};
 use tokio::sync::OnceCell;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 pub use self::running::mark;
@@ -116,7 +116,7 @@ struct Site<'a> {
     /// Whether anybody has been reached that could be silent.
     met: AtomicBool,
     /// When somebody last said something.
-    heard: Mutex<Option<Instant>>,
+    heard: reach::Heard,
 }
 
 impl Site<'_> {
@@ -168,7 +168,7 @@ impl Prober {
 
     /// One look at one check. No secret value that is known is in what it says.
     pub async fn observe(&self, check: &CheckWork, notes: &Notes) -> Verdict {
-        let site = Site { prober: self, check, notes, met: AtomicBool::new(false), heard: Mutex::default() };
+        let site = Site { prober: self, check, notes, met: AtomicBool::new(false), heard: reach::Heard::default() };
         credential::learn_all(&site).await;
         // As large as the largest probe: on the heap, not on the stack of whoever polls.
         self.masked(Box::pin(self.look(&site)).await)

@@ -2,8 +2,8 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -17,6 +17,21 @@ pub(super) const SILENCE: Duration = Duration::from_secs(1);
 
 /// The shortest time for that, however fast the cluster is said to be: a busy machine is late by more.
 const LEAST_SILENCE: Duration = Duration::from_millis(150);
+
+/// When somebody last said something; clones share it, for a task that outlives its look.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heard(Arc<Mutex<Option<Instant>>>);
+
+impl Heard {
+    /// That was now.
+    pub(super) fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn last(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// No conversation: the platform is to blame, or nothing can be said about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +82,7 @@ impl Site<'_> {
 
     /// Notes that somebody has said something: of a look that asks much the whole may take longer than a silence.
     pub(super) fn heard<T>(&self, said: T) -> T {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.heard.note();
         said
     }
 
@@ -86,8 +101,7 @@ impl Site<'_> {
             if let Ok(said) = timeout_at(since + patience, &mut talk).await {
                 return said;
             }
-            let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(heard) = heard.filter(|heard| *heard > since) {
+            if let Some(heard) = self.heard.last().filter(|heard| *heard > since) {
                 since = heard;
                 continue;
             }
