@@ -15,7 +15,7 @@ use super::cluster::{Cluster, State};
 use super::names;
 use super::object::{Key, View as _};
 use super::standins::words::Words;
-use super::standins::{StandIn, clickhouse, dns, echo, http, kafka, postgres, redis};
+use super::standins::{StandIn, clickhouse, dns, echo, http, kafka, postgres, redis, s3};
 use super::store::Store;
 
 /// What a connection inside this process holds before its reader has taken it.
@@ -268,6 +268,11 @@ impl Cast {
                 ports.push(config.port);
                 StandIn::Kafka(Arc::new(kafka::Server::new(config, &cluster)))
             }
+            Trade::S3 => {
+                let (config, port) = s3_config(told);
+                ports.push(port);
+                StandIn::S3(Arc::new(s3::Server::new(config)))
+            }
             Trade::Dns => {
                 ports.push(53);
                 StandIn::Dns(Arc::new(dns::Server::new(dns::Config { lookup: self.lookup() })))
@@ -386,6 +391,7 @@ impl Part {
             StandIn::Postgres(_)
             | StandIn::Clickhouse(_)
             | StandIn::Kafka(_)
+            | StandIn::S3(_)
             | StandIn::Http(_)
             | StandIn::Dns(_)
             | StandIn::Echo(_) => None,
@@ -398,6 +404,7 @@ impl Part {
             StandIn::Redis(_)
             | StandIn::Postgres(_)
             | StandIn::Clickhouse(_)
+            | StandIn::S3(_)
             | StandIn::Http(_)
             | StandIn::Dns(_)
             | StandIn::Echo(_) => None,
@@ -410,6 +417,7 @@ impl Part {
             StandIn::Redis(_)
             | StandIn::Clickhouse(_)
             | StandIn::Kafka(_)
+            | StandIn::S3(_)
             | StandIn::Http(_)
             | StandIn::Dns(_)
             | StandIn::Echo(_) => None,
@@ -485,6 +493,7 @@ enum Trade {
     Postgres,
     Clickhouse,
     Kafka,
+    S3,
     Dns,
     Http,
     Unknown,
@@ -510,6 +519,8 @@ impl Trade {
             Self::Clickhouse
         } else if KAFKA.contains(&name.as_str()) || program.starts_with("kafka-server") {
             Self::Kafka
+        } else if is(&["minio"]) {
+            Self::S3
         } else if is(&["coredns"]) {
             Self::Dns
         } else if is(&["nginx", "httpd", "http", "caddy", "whoami", "web", "envoy", "gateway", "agnhost"]) {
@@ -611,6 +622,22 @@ fn clickhouse_config(told: &Started, pod: &str) -> clickhouse::Config {
         databases: environment("CLICKHOUSE_DB").into_iter().collect(),
         ..clickhouse::Config::default()
     }
+}
+
+/// As the official image is told, today's or that of years ago, or Bitnami's; and the port of its API.
+fn s3_config(told: &Started) -> (s3::Config, u16) {
+    let environment = |names: [&str; 2]| names.iter().find_map(|name| told.environment.get(*name).cloned());
+    let usual = s3::Config::default();
+    // `orders,reports:public`: behind a name stands who may do what with it.
+    let buckets = told.environment.get("MINIO_DEFAULT_BUCKETS").map(String::as_str).unwrap_or_default();
+    let name = |bucket: &str| bucket.split(':').next().unwrap_or_default().trim().to_owned();
+    let port = option(&told.words, "--address").and_then(|address| address.rsplit(':').next()?.parse().ok());
+    let config = s3::Config {
+        access_key: environment(["MINIO_ROOT_USER", "MINIO_ACCESS_KEY"]).unwrap_or(usual.access_key),
+        secret_key: environment(["MINIO_ROOT_PASSWORD", "MINIO_SECRET_KEY"]).unwrap_or(usual.secret_key),
+        buckets: buckets.split(',').map(name).filter(|name| !name.is_empty()).collect(),
+    };
+    (config, port.unwrap_or(s3::PORT))
 }
 
 /// Those behind a name, as a pod of this namespace would reach them; `None` where there is no such name.

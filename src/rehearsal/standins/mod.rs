@@ -7,6 +7,7 @@
 //! - [`postgres`]: a PostgreSQL with tables, transactions and a login.
 //! - [`clickhouse`]: a ClickHouse with tables and a login, over HTTP.
 //! - [`kafka`]: a broker of a Kafka 4.1, with topics, groups and a login.
+//! - [`s3`]: a MinIO with a key, buckets and objects.
 //! - [`http`]: pages by path.
 //! - [`dns`]: names over TCP.
 //! - [`echo`]: any other port.
@@ -19,6 +20,8 @@
 use std::io;
 use std::sync::Arc;
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 pub(crate) mod clickhouse;
@@ -28,6 +31,7 @@ pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod postgres;
 pub(crate) mod redis;
+pub(crate) mod s3;
 pub(crate) mod switch;
 pub(crate) mod words;
 
@@ -47,6 +51,8 @@ pub(crate) enum StandIn {
     Clickhouse(Arc<clickhouse::Server>),
     /// A Kafka broker.
     Kafka(Arc<kafka::Server>),
+    /// An S3 server.
+    S3(Arc<s3::Server>),
     /// A web server.
     Http(Arc<http::Server>),
     /// A DNS server, over TCP.
@@ -69,6 +75,7 @@ impl StandIn {
             Self::Postgres(server) => server.serve(stream).await,
             Self::Clickhouse(server) => server.serve(stream).await,
             Self::Kafka(server) => server.serve(stream).await,
+            Self::S3(server) => server.serve(stream).await,
             Self::Http(server) => server.serve(stream).await,
             Self::Dns(server) => server.serve(stream).await,
             Self::Echo(server) => server.serve(stream).await,
@@ -82,6 +89,7 @@ impl StandIn {
             Self::Postgres(_) => postgres::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Clickhouse(_) => clickhouse::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Kafka(_) => kafka::Fault::ALL.iter().map(|fault| fault.name()).collect(),
+            Self::S3(_) => s3::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Http(_) => http::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Dns(_) => dns::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Echo(_) => echo::Fault::ALL.iter().map(|fault| fault.name()).collect(),
@@ -98,6 +106,7 @@ impl StandIn {
             Self::Postgres(server) => server.inject(find(postgres::Fault::ALL, postgres::Fault::name, name)?),
             Self::Clickhouse(server) => server.inject(find(clickhouse::Fault::ALL, clickhouse::Fault::name, name)?),
             Self::Kafka(server) => server.inject(find(kafka::Fault::ALL, kafka::Fault::name, name)?),
+            Self::S3(server) => server.inject(find(s3::Fault::ALL, s3::Fault::name, name)?),
             Self::Http(server) => server.inject(find(http::Fault::ALL, http::Fault::name, name)?),
             Self::Dns(server) => server.inject(find(dns::Fault::ALL, dns::Fault::name, name)?),
             Self::Echo(server) => server.inject(find(echo::Fault::ALL, echo::Fault::name, name)?),
@@ -116,6 +125,13 @@ fn find<F: Copy>(all: &[F], name_of: fn(F) -> &'static str, name: Option<&str>) 
         Some(fault) => Ok(Some(*fault)),
         None => Err(UnknownFault(name.to_owned())),
     }
+}
+
+/// HMAC with SHA-256 (RFC 2104) of some parts, one after the other.
+fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("a key of any length will do"));
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().into()
 }
 
 /// Answers the first bytes that come as a web server does that was sent nonsense, and ends the connection.

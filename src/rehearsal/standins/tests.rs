@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::conformance::{self, Connection, Login, dial};
-use super::{StandIn, UnknownFault, clickhouse, dns, echo, http, kafka, postgres, redis};
+use super::{StandIn, UnknownFault, clickhouse, dns, echo, http, kafka, postgres, redis, s3};
 
 const PASSWORD: &str = "secret";
 const LOGIN: Login<'static> = Login { user: "app", password: PASSWORD, database: "app" };
@@ -29,6 +29,11 @@ fn clickhouse_server() -> StandIn {
 
 fn kafka_broker() -> StandIn {
     StandIn::Kafka(Arc::new(kafka::Server::new(kafka::Config::default(), &Arc::default())))
+}
+
+fn s3_server() -> StandIn {
+    let (access_key, secret_key) = ("app".to_owned(), PASSWORD.to_owned());
+    StandIn::S3(Arc::new(s3::Server::new(s3::Config { access_key, secret_key, ..Default::default() })))
 }
 
 fn dns_server() -> StandIn {
@@ -93,6 +98,14 @@ async fn clickhouse_is_as_the_real_one() {
 }
 
 #[tokio::test]
+async fn s3_is_as_the_real_one() {
+    let server = s3_server();
+    conformance::s3_guards_itself(to(&server), LOGIN).await;
+    conformance::s3_keeps_objects(to(&server), LOGIN).await;
+    conformance::s3_refuses(to(&server), LOGIN).await;
+}
+
+#[tokio::test]
 async fn dns_is_as_the_real_one() {
     conformance::dns_answers(to(&dns_server())).await;
 }
@@ -108,7 +121,9 @@ fn every_fault_has_a_name_of_its_own_by_which_it_is_switched_on() {
     let echo = StandIn::Echo(Arc::new(echo::Server::new()));
     let http = StandIn::Http(Arc::new(http::Server::new(http::Config::default())));
     let redis = StandIn::Redis(redis_server());
-    for stand_in in [redis, postgres_server(), clickhouse_server(), kafka_broker(), dns_server(), http, echo] {
+    for stand_in in
+        [redis, postgres_server(), clickhouse_server(), kafka_broker(), s3_server(), dns_server(), http, echo]
+    {
         let names = stand_in.faults();
         for name in &names {
             assert_eq!(names.iter().filter(|other| *other == name).count(), 1, "{name}");

@@ -7,6 +7,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
+use super::super::hmac;
+
 /// How often a password is hashed: what PostgreSQL does unless told otherwise.
 const ROUNDS: u32 = 4096;
 
@@ -74,22 +76,6 @@ fn stretch(password: &[u8], salt: &[u8], rounds: u32) -> [u8; 32] {
         sum = xor(sum, last);
     }
     sum
-}
-
-/// HMAC (RFC 2104) with a key of at most one block of SHA-256, or a longer one hashed.
-fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut block = [0; 64];
-    match block.get_mut(..key.len()) {
-        Some(start) => start.copy_from_slice(key),
-        None => block[..32].copy_from_slice(&Sha256::digest(key)),
-    }
-    let mut inner = Sha256::new();
-    inner.update(block.map(|byte| byte ^ 0x36));
-    parts.iter().for_each(|part| inner.update(part));
-    let mut outer = Sha256::new();
-    outer.update(block.map(|byte| byte ^ 0x5c));
-    outer.update(inner.finalize());
-    outer.finalize().into()
 }
 
 fn xor(mut one: [u8; 32], other: [u8; 32]) -> [u8; 32] {
