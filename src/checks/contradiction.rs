@@ -6,7 +6,7 @@
 use super::migration::is_version;
 use super::{
     Absence, Access, Address, Check, Clickhouse, Crd, Dns, Flyway, Host, Http, Kafka, Namespace, Operator, Postgres,
-    PostgresRole, Redis, RedisRole, Sentinel, System, Tcp, Workload,
+    PostgresRole, Redis, RedisRole, S3, Sentinel, System, Tcp, Workload,
 };
 
 /// One part of a claim that cannot be held against anything.
@@ -42,6 +42,7 @@ impl Check {
             Self::Postgres(claim) => postgres(claim),
             Self::Clickhouse(claim) => clickhouse(claim),
             Self::Kafka(claim) => kafka(claim),
+            Self::S3(claim) => s3(claim),
             Self::Sentinel(claim) => sentinel(claim),
             Self::Flyway(claim) => flyway(claim),
             Self::Failover(claim) => {
@@ -277,6 +278,15 @@ fn kafka(claim: &Kafka) -> Vec<Contradiction> {
     found
 }
 
+fn s3(claim: &S3) -> Vec<Contradiction> {
+    let mut found = beside_denial(claim.expect, &[("buckets", !claim.buckets.is_empty())]);
+    found.extend(nameless("access-key", &claim.access_key));
+    found.extend(nameless("region", &claim.region));
+    found.extend(claim.buckets.iter().find_map(|bucket| nameless("buckets", bucket)));
+    found.extend(claim.bucket.iter().find_map(|bucket| nameless("bucket", bucket)));
+    found
+}
+
 fn flyway(claim: &Flyway) -> Vec<Contradiction> {
     let mut found: Vec<_> = claim.again.iter().filter_map(|name| impossible("again", name)).collect();
     found.extend(nameless("schema", &claim.schema));
@@ -347,6 +357,12 @@ mod tests {
             ("kafka: {at: 'k:1', password: {value: x}}", &["password"]),
             ("kafka: {at: 'k:1', expect: denied}", &["expect"]),
             ("kafka: {at: 'k:1', brokers: 0, quorum: 0, topics: [{name: ''}]}", &["brokers", "quorum", "topics"]),
+            ("s3: {at: 's:1', access-key: a, secret-key: {value: x}, buckets: [b], expect: denied}", &["buckets"]),
+            ("s3: {at: 's:1', access-key: '', secret-key: {value: x}, region: ''}", &["access-key", "region"]),
+            (
+                "s3: {at: 's:1', access-key: a, secret-key: {value: x}, buckets: [b, ''], bucket: ''}",
+                &["buckets", "bucket"],
+            ),
         ] {
             assert_eq!(refused(yaml), keys, "{yaml}");
         }
@@ -371,6 +387,8 @@ mod tests {
             "failover: {of: {postgres: {at: 'p:1', user: u, role: primary, replicas: 1}}}",
             "kafka: {at: 'k:1', brokers: 3, quorum: 3, topics: [{name: t, partitions: 1}]}",
             "kafka: {at: 'k:1', user: u, password: {value: x}, mechanism: plain, expect: denied}",
+            "s3: {at: 's:1', access-key: a, secret-key: {value: x}, buckets: [b, c], bucket: b}",
+            "s3: {at: 's:1', access-key: a, secret-key: {value: x}, bucket: b, expect: denied}",
         ] {
             assert_eq!(refused(yaml), [""; 0], "{yaml}");
         }

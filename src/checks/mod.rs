@@ -27,6 +27,7 @@ mod operator;
 mod postgres;
 mod reach;
 mod redis;
+mod s3;
 mod sentinel;
 mod tcp;
 mod verdict;
@@ -61,6 +62,7 @@ pub use self::operator::{Operator, OperatorAnswer};
 pub use self::postgres::{Catalog, Guard, Postgres, PostgresAnswer, PostgresFacts, PostgresRole, Standby};
 pub use self::reach::{Obstacle, Written};
 pub use self::redis::{Redis, RedisAnswer, RedisFacts, RedisInfo, RedisRole, Replicated};
+pub use self::s3::{Given, S3, S3Answer, S3Facts, S3Object, S3Put};
 pub use self::sentinel::{Follower, Group, Leader, Opinion, Replica, Sentinel, SentinelAnswer, Watch};
 pub use self::tcp::{Tcp, TcpAnswer};
 pub use self::verdict::{Outlook, Verdict};
@@ -110,6 +112,8 @@ pub enum Check {
     Postgres(Postgres),
     /// ClickHouse answers over HTTP and keeps what is inserted.
     Clickhouse(Clickhouse),
+    /// S3 takes signed requests, has its buckets, and keeps an object for whoever may have it.
+    S3(S3),
     /// Flyway's migrations are in a database as their files have them, and running them again changes nothing.
     Flyway(Flyway),
     /// Kafka's brokers are all there, its partitions are whole, and it keeps records and the offsets of groups.
@@ -143,7 +147,8 @@ impl Check {
             | Self::Postgres(_)
             | Self::Clickhouse(_)
             | Self::Flyway(_)
-            | Self::Kafka(_) => Pace::Repeated,
+            | Self::Kafka(_)
+            | Self::S3(_) => Pace::Repeated,
         }
     }
 
@@ -165,7 +170,8 @@ impl Check {
             | Self::Sentinel(_)
             | Self::Postgres(_)
             | Self::Clickhouse(_)
-            | Self::Kafka(_) => false,
+            | Self::Kafka(_)
+            | Self::S3(_) => false,
         }
     }
 
@@ -185,6 +191,7 @@ impl Check {
             Self::Postgres(claim) => claim.expect,
             Self::Clickhouse(claim) => claim.expect,
             Self::Kafka(claim) => claim.expect,
+            Self::S3(claim) => claim.expect,
             Self::Namespace(_)
             | Self::Crd(_)
             | Self::Workload(_)
@@ -219,6 +226,7 @@ impl Check {
             Self::Failover(_) => "failover",
             Self::Postgres(_) => "postgres",
             Self::Clickhouse(_) => "clickhouse",
+            Self::S3(_) => "s3",
             Self::Flyway(_) => "flyway",
             Self::Kafka(_) => "kafka",
         }

@@ -24,7 +24,9 @@ mod reach;
 mod redis;
 mod replica;
 mod running;
+mod s3;
 mod sentinel;
+mod signature;
 #[cfg(test)]
 mod stand;
 mod tcp;
@@ -191,6 +193,7 @@ impl Prober {
             Check::Failover(claim) => judged(claim, failover::observe(claim, site).await),
             Check::Postgres(claim) => judged(claim, postgres::observe(claim, site).await),
             Check::Clickhouse(claim) => judged(claim, clickhouse::observe(claim, site).await),
+            Check::S3(claim) => judged(claim, s3::observe(claim, site).await),
             Check::Flyway(claim) => judged(claim, flyway::observe(claim, site).await),
             Check::Kafka(claim) => judged(claim, kafka::observe(claim, site).await),
         }

@@ -25,6 +25,7 @@ mod postgres;
 mod proof;
 mod reach;
 mod redis;
+mod s3;
 mod sentinel;
 mod tcp;
 mod weather;
@@ -238,6 +239,7 @@ pub fn of_check(check: &Check, setting: Setting<'_>) -> Vec<Case> {
         Check::Failover(claim) => failover::cases(claim),
         Check::Postgres(claim) => postgres::cases(claim, setting.in_a_row),
         Check::Clickhouse(claim) => clickhouse::cases(claim, setting.in_a_row),
+        Check::S3(claim) => s3::cases(claim, setting.in_a_row),
         Check::Flyway(claim) => flyway::cases(claim, setting.in_a_row),
         Check::Kafka(claim) => kafka::cases(claim, setting.in_a_row),
     };
@@ -377,6 +379,9 @@ mod tests {
             "kafka: { at: 'k:1', brokers: 3, quorum: 3, topics: [{ name: t, partitions: 3, replicas: 3 }] }",
             "kafka: { at: 'k:1', user: app, password: { secret: { name: auth, key: k } }, writes: false }",
             "kafka: { at: 'k:1', user: app, password: { value: wrong }, expect: denied }",
+            "s3: { at: 's:1', access-key: app, secret-key: { secret: { name: auth, key: k } }, buckets: [b] }",
+            "s3: { at: 's:1', access-key: app, secret-key: { value: x }, writes: false }",
+            "s3: { at: 's:1', access-key: app, secret-key: { value: wrong }, expect: denied }",
             "flyway: { at: 'p:1', user: app, migrations: sql }",
             "flyway: { at: 'p:1', user: app, password: { value: x }, migrations: sql, again: migrations }",
         ]

@@ -54,6 +54,8 @@ const CHECKS: &[&str] = &[
     "clickhouse: {at: 'events:8123', user: app, password: {value: wrong}, expect: denied}",
     "kafka: {at: 'log:9092', user: app, password: {secret: {name: auth, key: password}}, mechanism: plain, brokers: 1, quorum: 1}",
     "kafka: {at: 'log:9092', user: app, password: {value: wrong}, mechanism: plain, expect: denied}",
+    "s3: {at: 'store:9000', access-key: app, secret-key: {secret: {name: auth, key: password}}}",
+    "s3: {at: 'store:9000', access-key: app, secret-key: {value: wrong}, expect: denied}",
     "http: {at: 'web:80', status: 200}",
     "tcp: {at: 'web:80'}",
     "dns: {name: cache}",

@@ -70,7 +70,8 @@ fn with_images(cx: &Cx<'_>, check: Check) -> Check {
         | Check::Postgres(_)
         | Check::Clickhouse(_)
         | Check::Flyway(_)
-        | Check::Kafka(_) => check,
+        | Check::Kafka(_)
+        | Check::S3(_) => check,
     }
 }
 
@@ -97,7 +98,8 @@ fn files(check: &Check) -> Vec<(&'static [&'static str], &Path)> {
         | Check::Failover(_)
         | Check::Postgres(_)
         | Check::Clickhouse(_)
-        | Check::Kafka(_) => Vec::new(),
+        | Check::Kafka(_)
+        | Check::S3(_) => Vec::new(),
     }
 }
 
