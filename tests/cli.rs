@@ -115,7 +115,7 @@ fn answers_for_a_pipe_have_no_colour() {
 
 #[test]
 fn the_shipped_suites_are_in_order() {
-    check(&["validate"], 0, &["in order: 4 suites with 24 checks"]);
+    check(&["validate"], 0, &["in order: 5 suites with 29 checks"]);
     let one = folder("alone", &provided("alone"));
     check(&["validate", "--suites", &one], 0, &["1 suite with 1 check,"]);
 }
@@ -157,7 +157,7 @@ fn what_is_wrong_goes_to_standard_error_and_leaves_answers_alone() {
 
 #[test]
 fn an_environment_without_a_file_is_named_with_whoever_named_it() {
-    let remedy = "choose one of `lab`, `local`, or write `suites/environments/stagin.yaml`";
+    let remedy = "choose one of `lab`, `local`, `production`, or write `suites/environments/stagin.yaml`";
     let said = check(&["validate", "-e", "stagin"], 2, &["no environment `stagin`", remedy]);
     assert!(!said.contains("SEAWORTHY_ENV"), "{said}");
     let output = command(&["validate"]).env("SEAWORTHY_ENV", "stagin").output().unwrap();
@@ -253,7 +253,7 @@ fn a_list_for_programs_is_json() {
     let output = seaworthy(&["list", "--json"]);
     let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let suites: Vec<&str> = list["suites"].as_array().unwrap().iter().map(|s| s["suite"].as_str().unwrap()).collect();
-    assert_eq!(suites, ["bootstrap", "crds", "data-plane", "db-migrations"]);
+    assert_eq!(suites, ["bootstrap", "crds", "data-plane", "data-plane-ext", "db-migrations"]);
 }
 
 #[test]

@@ -176,3 +176,8 @@ async fn helm_installs_changes_and_removes_clickhouse() {
 async fn helm_installs_changes_and_removes_kafka() {
     lives("kafka", "replicas=1", false).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn helm_installs_changes_and_removes_minio() {
+    lives("minio", "accessKey=other", false).await;
+}
