@@ -184,6 +184,15 @@ image_kafka() {
     'VOLUME /var/lib/kafka/data' 'EXPOSE 9092' 'CMD ["/etc/kafka/docker/run"]'
 }
 
+# With nothing beside the program, so that an argument is always one of its own: `server /data`.
+image_minio() {
+  local tree
+  tree=$(scratch minio)
+  install -D "$lab/programs/minio" "$tree/usr/bin/minio"
+  install -d -m 1777 "$tree/tmp" "$tree/data"
+  import_tree "$tree" "$1" "$2" "$search_path" 'VOLUME /data' 'EXPOSE 9000 9001' 'ENTRYPOINT ["/usr/bin/minio"]'
+}
+
 image_storage() {
   local tree
   tree=$(scratch storage)

@@ -1,7 +1,7 @@
 # The programs, each built from its Go module by its released version.
 # shellcheck shell=bash
 
-programs=(kubernetes kind helm helm3 etcd coredns pause local-path-provisioner)
+programs=(kubernetes kind helm helm3 etcd coredns pause local-path-provisioner minio)
 
 # Go of our own caches, so that they can be measured and dropped; nothing of the caller's settings but where modules come from.
 go_environment() {
@@ -78,6 +78,8 @@ build_local-path-provisioner() {
   local module=github.com/rancher/local-path-provisioner
   released local-path-provisioner "$module" "$local_path_provisioner_version" "$module" "-X main.VERSION=v$local_path_provisioner_version"
 }
+
+build_minio() { released minio github.com/minio/minio "$minio_version" github.com/minio/minio; }
 
 # What a person or the product calls; the rest goes into images only.
 link_tools() {
