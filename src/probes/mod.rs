@@ -117,7 +117,7 @@ struct Site<'a> {
     notes: &'a Notes,
     /// Whether anybody has been reached that could be silent.
     met: AtomicBool,
-    /// When somebody last said something.
+    /// When somebody last said something, or was reached.
     heard: reach::Heard,
 }
 

@@ -18,7 +18,8 @@ pub(super) const SILENCE: Duration = Duration::from_secs(1);
 /// The shortest time for that, however fast the cluster is said to be: a busy machine is late by more.
 const LEAST_SILENCE: Duration = Duration::from_millis(150);
 
-/// When somebody last said something; clones share it, for a task that outlives its look.
+/// When somebody last said something, or was reached: how long a way is says nothing of who is at its end. Clones share it, for a
+/// task that outlives its look.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Heard(Arc<Mutex<Option<Instant>>>);
 
@@ -77,6 +78,7 @@ impl Site<'_> {
     pub(super) async fn dial(&self, at: &Address) -> Result<Stream, Unmet> {
         let stream = self.prober.dialer.dial(at, self.namespace()).await?;
         self.met.store(true, Ordering::Relaxed);
+        self.heard.note();
         Ok(stream)
     }
 

@@ -384,7 +384,7 @@ impl Talk {
         let server = &self.server;
         let line = match self.line.take() {
             Some(line) => line,
-            None => server.open(server.dialer.dial(&server.at, &server.namespace).await?).await?,
+            None => server.open(server.dial().await?).await?,
         };
         let mut reply = line.exchange(request).await?;
         server.heard.note();
@@ -394,6 +394,12 @@ impl Talk {
 }
 
 impl Server {
+    async fn dial(&self) -> Result<Stream, Unmet> {
+        let stream = self.dialer.dial(&self.at, &self.namespace).await?;
+        self.heard.note();
+        Ok(stream)
+    }
+
     async fn open(&self, stream: Stream) -> Result<Line, Unmet> {
         Line::open(stream, format!("s3 {}", self.at)).await
     }
