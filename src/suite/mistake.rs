@@ -134,9 +134,9 @@ impl Finding {
     }
 }
 
-/// Names in a line that can still be read.
+/// Names in a line that can still be read: every kind of probe fits into it.
 pub(super) fn listed(names: &[&str]) -> String {
-    let shown = &names[..names.len().min(16)];
+    let shown = &names[..names.len().min(32)];
     let rest = if shown.len() < names.len() { " and others" } else { "" };
     format!("`{}`{rest}", shown.join("`, `"))
 }
