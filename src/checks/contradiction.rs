@@ -49,6 +49,7 @@ impl Check {
                 let own = match &claim.of {
                     System::Sentinel(claim) => sentinel(claim),
                     System::Postgres(claim) => postgres(claim).into_iter().chain(primary(claim)).collect(),
+                    System::Kafka(claim) => failing_over(claim),
                 };
                 own.into_iter().map(|found| Contradiction { key: "of", ..found }).collect()
             }
@@ -244,6 +245,20 @@ fn clickhouse(claim: &Clickhouse) -> Vec<Contradiction> {
     beside_denial(claim.expect, &[("version", claim.version.is_some())])
 }
 
+/// A cluster that is to keep us out, or is not written to, cannot be seen to fail over.
+fn failing_over(claim: &Kafka) -> Vec<Contradiction> {
+    let mut found = kafka(claim);
+    if claim.expect == Access::Denied {
+        let what = "`expect: denied` means nothing here: records are produced all the while";
+        found.push(Contradiction::new("expect", what, "remove it"));
+    }
+    if claim.brokers == Some(1) {
+        let what = "one broker cannot be taken over from";
+        found.push(Contradiction::new("brokers", what, "claim this of a cluster with several brokers"));
+    }
+    found
+}
+
 /// Who logs in as nobody is not kept out: a broker that wants a login ends the conversation without a word.
 fn kafka(claim: &Kafka) -> Vec<Contradiction> {
     let mut found = beside_denial(
@@ -354,6 +369,8 @@ mod tests {
                 &["brokers", "quorum", "topics"],
             ),
             ("kafka: {at: 'k:1', user: u}", &["user"]),
+            ("failover: {of: {kafka: {at: 'k:1', user: u, password: {value: x}, expect: denied}}}", &["of"]),
+            ("failover: {of: {kafka: {at: 'k:1', brokers: 1}}}", &["of"]),
             ("kafka: {at: 'k:1', password: {value: x}}", &["password"]),
             ("kafka: {at: 'k:1', expect: denied}", &["expect"]),
             ("kafka: {at: 'k:1', brokers: 0, quorum: 0, topics: [{name: ''}]}", &["brokers", "quorum", "topics"]),
@@ -385,6 +402,7 @@ mod tests {
             "clickhouse: {at: 'c:1', user: u, version: '>=18'}",
             "flyway: {at: 'p:1', user: u, migrations: sql, again: migrations, baseline: '2.1'}",
             "failover: {of: {postgres: {at: 'p:1', user: u, role: primary, replicas: 1}}}",
+            "failover: {of: {kafka: {at: 'k:1', brokers: 3}}}",
             "kafka: {at: 'k:1', brokers: 3, quorum: 3, topics: [{name: t, partitions: 1}]}",
             "kafka: {at: 'k:1', user: u, password: {value: x}, mechanism: plain, expect: denied}",
             "s3: {at: 's:1', access-key: a, secret-key: {value: x}, buckets: [b, c], bucket: b}",

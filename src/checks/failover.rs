@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::continuity::{Gap, Timeline};
 use super::reach::Faults;
-use super::{Claim, Postgres, Sentinel, Verdict};
+use super::{Claim, Kafka, Postgres, Sentinel, Verdict, Written};
 use crate::number::count;
 use crate::span::Span;
 
@@ -32,6 +32,8 @@ pub enum System {
     Sentinel(Sentinel),
     /// A PostgreSQL primary, behind the name under which it takes writes, with whoever promotes another (CloudNativePG, Patroni).
     Postgres(Postgres),
+    /// The Kafka broker that leads a partition of ours. What a group has committed before must be there afterwards as well.
+    Kafka(Kafka),
 }
 
 const fn gap() -> Span {
@@ -65,10 +67,12 @@ pub struct Passage {
     /// When those were acknowledged that are not there any more, in milliseconds since the first was begun; `None` where they have
     /// not been looked for.
     pub lost_ms: Option<Vec<u64>>,
+    /// Of Kafka: what became of the offset that a group had committed before; `None` where it has not been asked for.
+    pub committed: Option<Written>,
     /// What the system's own claim came to in the end; `None` where that has not been looked at.
     pub after: Option<Box<Verdict>>,
     /// What of ours could not be removed, and why.
-    pub leftover: Option<String>,
+    pub leftovers: Vec<String>,
 }
 
 impl Claim for Failover {
@@ -94,6 +98,9 @@ impl Failover {
         let gap = passage.writes.longest_gap(passage.deleted_ms);
         self.judge_succession(passage, &gap, &mut faults);
         judge_loss(passage, &mut faults);
+        if let System::Kafka(_) = self.of {
+            judge_committed(passage, &mut faults);
+        }
         match passage.after.as_deref() {
             Some(Verdict::Broken { expected, actual, .. }) => {
                 faults.unless(false, format!("in the end: {expected}"), format!("in the end: {actual}"));
@@ -108,7 +115,7 @@ impl Failover {
             count(passage.writes.acknowledged(), "acknowledged write")
         ));
         if let Verdict::Held { warnings, .. } = &mut verdict {
-            warnings.extend(passage.leftover.iter().map(|left| format!("a table of ours was left behind: {left}")));
+            warnings.extend(passage.leftovers.iter().map(|left| format!("something of ours was left behind: {left}")));
         }
         verdict
     }
@@ -130,6 +137,19 @@ impl Failover {
             format!("no write was acknowledged for {gap}"),
         );
     }
+}
+
+/// Where records are gone, or nobody took any, that is what is told.
+fn judge_committed(passage: &Passage, faults: &mut Faults) {
+    let (holds, actual) = match &passage.committed {
+        Some(Written::Kept) => (true, String::new()),
+        Some(Written::Lost(found)) => {
+            (false, format!("the offset that a group had committed before is gone: it had {found}"))
+        }
+        Some(Written::Refused(error)) => (false, format!("no group is served any more: {error}")),
+        None => (!faults.is_empty(), "the offset that a group had committed has not been asked for".to_owned()),
+    };
+    faults.unless(holds, "what a group had committed is kept", actual);
 }
 
 fn judge_loss(passage: &Passage, faults: &mut Faults) {
@@ -170,8 +190,9 @@ mod tests {
                 attempt(900, None),
             ]),
             lost_ms: Some(Vec::new()),
+            committed: None,
             after: Some(Box::new(Verdict::held("all well"))),
-            leftover: None,
+            leftovers: Vec::new(),
         }
     }
 
@@ -191,13 +212,6 @@ mod tests {
                  and of 3 acknowledged writes none is lost"
             )
         );
-    }
-
-    #[test]
-    fn what_is_left_behind_is_a_warning() {
-        let left = Passage { leftover: Some("t: refused".to_owned()), ..passage() };
-        let Verdict::Held { warnings, .. } = claim().judge(&FailoverAnswer::Done(left)) else { panic!() };
-        assert_eq!(warnings, ["a table of ours was left behind: t: refused"]);
     }
 
     #[test]
@@ -225,6 +239,43 @@ mod tests {
             ),
         ] {
             assert_eq!(actual(passage), said);
+        }
+    }
+
+    #[test]
+    fn what_a_group_has_committed_is_part_of_it_with_kafka() {
+        let claim: Failover = serde_saphyr::from_str("{of: {kafka: {at: 'k:9092'}}, gap: 1s}").unwrap();
+        let judged = |committed, lost_ms| {
+            claim.judge(&FailoverAnswer::Done(Passage { committed, lost_ms: Some(lost_ms), ..passage() }))
+        };
+        assert!(
+            matches!(judged(Some(Written::Kept), Vec::new()), Verdict::Held { warnings, .. } if warnings.is_empty())
+        );
+        let left = Passage { committed: Some(Written::Kept), leftovers: vec!["topic t: no".to_owned()], ..passage() };
+        let verdict = claim.judge(&FailoverAnswer::Done(left));
+        assert!(
+            matches!(&verdict, Verdict::Held { warnings, .. } if warnings[0].ends_with("left behind: topic t: no"))
+        );
+        for (committed, lost, said) in [
+            (
+                Some(Written::Lost("none".to_owned())),
+                Vec::new(),
+                "the offset that a group had committed before is gone: it had none",
+            ),
+            (
+                Some(Written::Refused("OffsetFetch: GROUP_AUTHORIZATION_FAILED".to_owned())),
+                Vec::new(),
+                "no group is served any more: OffsetFetch: GROUP_AUTHORIZATION_FAILED",
+            ),
+            (None, Vec::new(), "the offset that a group had committed has not been asked for"),
+            (
+                None,
+                vec![100],
+                "1 of 3 acknowledged writes are gone, the first of them acknowledged 50ms before redis-0 was deleted",
+            ),
+        ] {
+            let verdict = judged(committed, lost);
+            assert!(matches!(&verdict, Verdict::Broken { actual, .. } if actual == said), "{verdict:?}");
         }
     }
 

@@ -93,7 +93,8 @@ const fn yes() -> bool {
     true
 }
 
-/// What a follower's `replica.lag.time.max.ms` is not far from: voters fetch at least twice a second.
+/// Voters that follow fetch at least twice a second; one that has heard nothing for 2 s asks for another leader
+/// (`controller.quorum.fetch.timeout.ms`).
 const fn lag() -> Span {
     Span::secs(5)
 }

@@ -382,6 +382,7 @@ mod tests {
             "s3: { at: 's:1', access-key: app, secret-key: { secret: { name: auth, key: k } }, buckets: [b] }",
             "s3: { at: 's:1', access-key: app, secret-key: { value: x }, writes: false }",
             "s3: { at: 's:1', access-key: app, secret-key: { value: wrong }, expect: denied }",
+            "failover: { of: { kafka: { at: 'k:1', brokers: 3 } } }",
             "flyway: { at: 'p:1', user: app, migrations: sql }",
             "flyway: { at: 'p:1', user: app, password: { value: x }, migrations: sql, again: migrations }",
         ]

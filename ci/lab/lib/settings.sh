@@ -19,7 +19,7 @@ prometheus_operator_version=0.85.0
 
 # The newest of the line whose image the charts name; from Maven, with a Java of its own.
 flyway_version=10.22.0
-# The same from Maven, on the newest Java that Debian has for it.
+# From Maven as well, on Debian's Java.
 kafka_version=4.1.0
 maven_dependency_version=3.8.1
 

@@ -9,7 +9,7 @@ use super::super::reach::Unmet;
 use super::super::redis::{Login, Refusal, Server, field};
 use super::super::{Site, Unseen, credential, sentinel, token};
 use super::{Ledger, Master, Said, one_pod};
-use crate::checks::{Claim as _, Sentinel, Verdict};
+use crate::checks::Sentinel;
 
 /// Keys of ours go away by themselves, should the run end before they are removed: so long after the check's window.
 const OUTLIVE: u64 = 600;
@@ -24,31 +24,17 @@ pub(super) struct Keys<'a> {
     password: Option<String>,
     /// What the keys begin with.
     prefix: String,
+    master: Option<Master<Server>>,
 }
 
 impl<'a> Keys<'a> {
     pub(super) async fn of(system: &'a Sentinel, site: &'a Site<'a>) -> Result<Self, Unseen> {
         let password = credential::resolve_any(system.password.as_ref(), site).await?;
-        Ok(Self { system, site, password, prefix: format!("seaworthy:{}:{}", site.prober.run, token()) })
+        Ok(Self { system, site, password, prefix: format!("seaworthy:{}:{}", site.prober.run, token()), master: None })
     }
 
     fn key(&self, number: usize) -> String {
         format!("{}:{number}", self.prefix)
-    }
-}
-
-impl Ledger for Keys<'_> {
-    type Server = Server;
-
-    fn home(&self) -> &str {
-        self.system.at.home(self.site.namespace())
-    }
-
-    async fn verdict(&self) -> Verdict {
-        match sentinel::observe(self.system, self.site).await {
-            Ok(answer) => self.system.judge(&answer),
-            Err(Unseen(why)) => Verdict::unclear(why),
-        }
     }
 
     /// The master, as the first Sentinel names it that names one.
@@ -59,7 +45,7 @@ impl Ledger for Keys<'_> {
         };
         // Where each pod is announced by a Service of its own.
         let dialer = &self.site.prober.dialer;
-        let announced = dialer.known_as(&named.host, named.port, self.home()).await?;
+        let announced = dialer.known_as(&named.host, named.port, self.system.at.home(self.site.namespace())).await?;
         let Some(pod) = one_pod(&announced, self.site).await? else {
             return Ok(Err(format!("{} is not one pod", named.place())));
         };
@@ -75,34 +61,57 @@ impl Ledger for Keys<'_> {
         let life = field(&info, "run_id").unwrap_or_default().to_owned();
         Ok(Ok(Master { server, life, pod }))
     }
+}
 
-    async fn write(&self, server: &mut Server, number: usize) -> Result<Said<()>, Unmet> {
+impl Ledger for Keys<'_> {
+    fn home(&self) -> &str {
+        self.system.at.home(self.site.namespace())
+    }
+
+    fn leader(&self) -> Option<(String, String)> {
+        self.master.as_ref().map(Master::told)
+    }
+
+    fn forget(&mut self) {
+        self.master = None;
+    }
+
+    async fn write(&mut self, number: usize, _: Duration) -> Result<Said<()>, Unmet> {
         let key = self.key(number);
+        let master = match &mut self.master {
+            Some(master) => master,
+            None => match self.find().await? {
+                Ok(found) => self.master.insert(found),
+                Err(words) => return Ok(Err(words)),
+            },
+        };
         let mut set = cmd("SET");
         let window = self.site.check.spec.patience.within.duration().as_secs();
         set.arg(&key).arg(&key).arg("EX").arg(window + OUTLIVE);
-        Ok(server.ask::<redis::Value>(&set).await?.map(drop))
+        Ok(master.server.ask::<redis::Value>(&set).await?.map(drop))
     }
 
-    async fn missing(&self, server: &mut Server, numbers: &[usize]) -> Result<Said<Vec<usize>>, Unmet> {
+    async fn missing(&mut self, numbers: &[usize], patience: Duration) -> Option<Vec<usize>> {
+        let mut master = self.master.take()?;
         let mut missing = Vec::new();
         for number in numbers {
             let key = self.key(*number);
-            match server.ask::<Option<String>>(cmd("GET").arg(&key)).await? {
-                Ok(Some(found)) if found == key => {}
-                Ok(_) => missing.push(*number),
-                Err(words) => return Ok(Err(words)),
+            match timeout(patience, master.server.ask::<Option<String>>(cmd("GET").arg(&key))).await {
+                Ok(Ok(Ok(Some(found)))) if found == key => {}
+                Ok(Ok(Ok(_))) => missing.push(*number),
+                Ok(Ok(Err(_)) | Err(_)) | Err(_) => return None,
             }
         }
-        Ok(Ok(missing))
+        self.master = Some(master);
+        Some(missing)
     }
 
     /// What cannot be removed goes away by itself.
-    async fn tidy(&self, server: Option<&mut Server>, numbers: usize) -> Option<String> {
+    async fn tidy(&mut self, numbers: usize) -> Vec<String> {
         let keys: Vec<String> = (0..numbers).map(|number| self.key(number)).collect();
-        if let Some(server) = server {
-            timeout(REMOVE, server.ask::<redis::Value>(cmd("DEL").arg(keys))).await.ok();
+        if let Some(master) = &mut self.master {
+            timeout(REMOVE, master.server.ask::<redis::Value>(cmd("DEL").arg(keys))).await.ok();
         }
-        None
+        Vec::new()
     }
 }

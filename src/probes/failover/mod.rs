@@ -4,6 +4,7 @@
 //! is a thing of its own, so that in the end each that was acknowledged can be asked for.
 
 mod keys;
+mod records;
 mod rows;
 
 use std::convert::Infallible;
@@ -16,10 +17,13 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 use self::keys::Keys;
 use self::rows::Rows;
+use super::kafka::Producer;
 use super::reach::Unmet;
 use super::replica::whole_millis;
-use super::{Site, Unseen};
-use crate::checks::{Address, Attempt, Claim as _, Failover, FailoverAnswer, Host, Passage, System, Timeline, Verdict};
+use super::{Site, Unseen, judged, kafka, postgres, sentinel};
+use crate::checks::{
+    Address, Attempt, Claim as _, Failover, FailoverAnswer, Host, Passage, System, Timeline, Verdict, Written,
+};
 use crate::complaint::chain;
 
 /// Longest time for one write, with looking for the master where that is lost.
@@ -27,6 +31,9 @@ const WRITE: Duration = Duration::from_secs(2);
 
 /// The shortest time for that, however fast the cluster is said to be: a busy machine is late by more.
 const LEAST: Duration = Duration::from_secs(1);
+
+/// Longest time for a group to commit how far it has come: who coordinates it is chosen when it is first asked for.
+const COMMIT: Duration = Duration::from_secs(10);
 
 /// The shortest time between two writes.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
@@ -39,28 +46,37 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 pub(super) async fn observe(claim: &Failover, site: &Site<'_>) -> Result<FailoverAnswer, Unseen> {
     match &claim.of {
-        System::Sentinel(system) => watch(claim, site, &Keys::of(system, site).await?).await,
-        System::Postgres(system) => watch(claim, site, &Rows::of(system, site).await?).await,
+        System::Sentinel(system) => watch(claim, site, Keys::of(system, site).await?).await,
+        System::Postgres(system) => watch(claim, site, Rows::of(system, site).await?).await,
+        System::Kafka(system) => Box::pin(watch(claim, site, Producer::new(system, site).await?)).await,
     }
 }
 
-async fn watch<L: Ledger>(claim: &Failover, site: &Site<'_>, ledger: &L) -> Result<FailoverAnswer, Unseen> {
+async fn watch<L: Ledger>(claim: &Failover, site: &Site<'_>, ledger: L) -> Result<FailoverAnswer, Unseen> {
     let not_begun = |verdict| claim.judge(&FailoverAnswer::NotBegun(Box::new(verdict)));
-    until_held(ledger, site, not_begun).await;
+    until_held(&claim.of, site, not_begun).await;
     let mut writer = Writer::new(claim, ledger, site);
-    let before = loop {
+    let mut offset = (!L::COMMITS).then_some(0);
+    let (former, deleted) = loop {
         writer.beat().await;
         if let Some(words) = writer.timeline.last_refusal() {
             let expected = "writes are acknowledged before anything is deleted";
             site.notes.stands(not_begun(Verdict::broken(expected, words)));
         }
-        if let Some(master) = writer.master.as_ref().filter(|_| writer.in_a_row >= STEADY) {
-            break (master.life.clone(), master.pod.clone());
+        let Some(leader) = writer.ledger.leader().filter(|_| writer.in_a_row >= STEADY) else { continue };
+        if offset.is_some() {
+            break leader;
         }
+        // That takes its time, in which nothing is written: it is waited once more until writes are steady.
+        match writer.commit().await {
+            Ok(committed) => offset = Some(committed),
+            Err(words) => site.notes.stands(not_begun(Verdict::broken("a group commits how far it has come", words))),
+        }
+        writer.in_a_row = 0;
     };
-    let (former, deleted) = before;
+    let home = writer.ledger.home().to_owned();
     let deleted_ms = writer.now_ms();
-    writer.beat_while(delete(&deleted, ledger.home(), site)).await?;
+    writer.beat_while(delete(&deleted, &home, site)).await?;
     writer.in_a_row = 0;
     let passage = Passage {
         deleted,
@@ -68,11 +84,12 @@ async fn watch<L: Ledger>(claim: &Failover, site: &Site<'_>, ledger: &L) -> Resu
         successor: None,
         writes: Timeline::default(),
         lost_ms: None,
+        committed: None,
         after: None,
-        leftover: None,
+        leftovers: Vec::new(),
     };
-    let mut passage = pass(claim, site, &mut writer, &former, passage).await;
-    passage.leftover = writer.tidy().await;
+    let mut passage = pass(claim, site, &mut writer, &former, offset.unwrap_or_default(), passage).await;
+    passage.leftovers = writer.tidy().await;
     Ok(FailoverAnswer::Done(passage))
 }
 
@@ -83,14 +100,15 @@ async fn pass<L: Ledger>(
     site: &Site<'_>,
     writer: &mut Writer<'_, L>,
     former: &str,
+    offset: i64,
     mut passage: Passage,
 ) -> Passage {
     let stands = |passage: &Passage| site.notes.stands(claim.judge(&FailoverAnswer::Done(passage.clone())));
     while passage.successor.is_none() || passage.lost_ms.is_none() {
         writer.beat().await;
         passage.writes.clone_from(&writer.timeline);
-        let master = writer.master.as_ref().filter(|master| master.life != former && writer.in_a_row >= STEADY);
-        passage.successor = passage.successor.or_else(|| master.map(|master| master.pod.clone()));
+        let leader = writer.ledger.leader().filter(|(life, _)| life != former && writer.in_a_row >= STEADY);
+        passage.successor = passage.successor.or_else(|| leader.map(|(_, pod)| pod));
         stands(&passage);
         if passage.successor.is_some() {
             passage.lost_ms = writer.lost().await;
@@ -99,14 +117,22 @@ async fn pass<L: Ledger>(
     if passage.lost_ms.as_ref().is_some_and(|lost| !lost.is_empty()) {
         return passage;
     }
-    let ledger = writer.ledger;
+    while L::COMMITS && passage.committed.is_none() {
+        let patience = writer.patience();
+        passage.committed = timeout(patience, writer.ledger.committed(offset)).await.ok().flatten();
+        stands(&passage);
+        writer.beat().await;
+    }
+    if passage.committed.as_ref().is_some_and(|committed| *committed != Written::Kept) {
+        return passage;
+    }
     let so_far = passage.clone();
     let verdict = |verdict| {
         let passage = Passage { after: Some(Box::new(verdict)), ..so_far.clone() };
         claim.judge(&FailoverAnswer::Done(passage))
     };
     // Whoever comes back must not take anything away either.
-    let held = writer.beat_while(until_held(ledger, site, verdict)).await;
+    let held = writer.beat_while(until_held(&claim.of, site, verdict)).await;
     passage.after = Some(Box::new(held));
     passage.lost_ms = writer.lost().await;
     while passage.lost_ms.is_none() {
@@ -120,9 +146,13 @@ async fn pass<L: Ledger>(
 }
 
 /// Looks at a system until its own claim holds. What it comes to until then is noted as how this check stands.
-async fn until_held<L: Ledger>(ledger: &L, site: &Site<'_>, stands: impl Fn(Verdict) -> Verdict) -> Verdict {
+async fn until_held(system: &System, site: &Site<'_>, stands: impl Fn(Verdict) -> Verdict) -> Verdict {
     loop {
-        let verdict = ledger.verdict().await;
+        let verdict = match system {
+            System::Sentinel(claim) => judged(claim, sentinel::observe(claim, site).await),
+            System::Postgres(claim) => judged(claim, postgres::look(claim, site).await),
+            System::Kafka(claim) => judged(claim, Box::pin(kafka::look(claim, site)).await),
+        };
         if matches!(verdict, Verdict::Held { .. }) {
             return verdict;
         }
@@ -149,28 +179,39 @@ async fn delete(name: &str, namespace: &str, site: &Site<'_>) -> Result<(), Unse
 /// What a server answered: its words where it is against it.
 type Said<T> = Result<T, String>;
 
-/// A system that is written to, and asked for what was written.
+/// A client of a system that writes one thing after the other, and knows whom to.
 trait Ledger {
-    /// A server of it that let us in.
-    type Server;
+    /// Whether there are groups that commit how far they have come.
+    const COMMITS: bool = false;
 
-    /// The namespace in which its pods are.
+    /// The namespace in which the system's pods are.
     fn home(&self) -> &str;
 
-    /// What its own claim comes to.
-    async fn verdict(&self) -> Verdict;
+    /// What tells whoever takes the writes from all others and from its own next life, and its pod; `None` where it is lost.
+    fn leader(&self) -> Option<(String, String)>;
 
-    /// Whoever takes writes now, as its clients would find it.
-    async fn find(&self) -> Result<Said<Master<Self::Server>>, Unmet>;
+    /// It is to be found anew.
+    fn forget(&mut self);
 
-    /// Writes one thing, by its number.
-    async fn write(&self, server: &mut Self::Server, number: usize) -> Result<Said<()>, Unmet>;
+    /// Writes one thing, by its number, to whoever takes it now.
+    async fn write(&mut self, number: usize, patience: Duration) -> Result<Said<()>, Unmet>;
 
-    /// Which of these are not there.
-    async fn missing(&self, server: &mut Self::Server, numbers: &[usize]) -> Result<Said<Vec<usize>>, Unmet>;
+    /// Which of these are not there; `None` where that cannot be asked for now, and whoever takes writes is to be found anew.
+    async fn missing(&mut self, numbers: &[usize], patience: Duration) -> Option<Vec<usize>>;
 
-    /// Removes what was written under so many numbers, in a bounded time, and says what cannot be removed and does not go away by itself.
-    async fn tidy(&self, server: Option<&mut Self::Server>, numbers: usize) -> Option<String>;
+    /// Lets a group commit that it has come so far.
+    async fn commit(&mut self, _: i64) -> Said<()> {
+        Ok(())
+    }
+
+    /// What has become of the offset that was committed; `None` where that cannot be asked for now.
+    async fn committed(&mut self, _: i64) -> Option<Written> {
+        None
+    }
+
+    /// Removes what was written under so many numbers, in a bounded time, and says what cannot be removed and does not go away by
+    /// itself.
+    async fn tidy(&mut self, numbers: usize) -> Vec<String>;
 }
 
 /// The server that takes the writes.
@@ -179,6 +220,12 @@ struct Master<S> {
     /// What tells it from the same pod's next life.
     life: String,
     pod: String,
+}
+
+impl<S> Master<S> {
+    fn told(&self) -> (String, String) {
+        (self.life.clone(), self.pod.clone())
+    }
 }
 
 /// The pod behind an address, where it is one.
@@ -190,23 +237,21 @@ async fn one_pod(at: &Address, site: &Site<'_>) -> Result<Option<String>, Unmet>
     })
 }
 
-/// The client that writes.
+/// The client that writes at a steady rate.
 struct Writer<'a, L: Ledger> {
-    ledger: &'a L,
+    ledger: L,
     site: &'a Site<'a>,
     begun: Instant,
-    master: Option<Master<L::Server>>,
     beats: Interval,
     timeline: Timeline,
     in_a_row: usize,
 }
 
 impl<'a, L: Ledger> Writer<'a, L> {
-    fn new(claim: &Failover, ledger: &'a L, site: &'a Site<'a>) -> Self {
+    fn new(claim: &Failover, ledger: L, site: &'a Site<'a>) -> Self {
         let mut beats = interval(site.prober.hub.here(claim.every.duration()).max(LEAST_PAUSE));
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (begun, timeline) = (Instant::now(), Timeline::default());
-        Self { ledger, site, begun, master: None, beats, timeline, in_a_row: 0 }
+        Self { ledger, site, begun: Instant::now(), beats, timeline: Timeline::default(), in_a_row: 0 }
     }
 
     /// The next write, when it is time for it.
@@ -235,7 +280,8 @@ impl<'a, L: Ledger> Writer<'a, L> {
 
     /// Tries one write, and notes what became of it.
     async fn write(&mut self) {
-        let refused = match timeout(self.patience(), self.attempt()).await {
+        let (number, patience) = (self.timeline.0.len(), self.patience());
+        let refused = match timeout(patience, self.ledger.write(number, patience)).await {
             Ok(Ok(Ok(()))) => None,
             Ok(Ok(Err(words))) => Some(words),
             Ok(Err(Unmet::Obstacle(obstacle))) => Some(obstacle.text().to_owned()),
@@ -245,45 +291,44 @@ impl<'a, L: Ledger> Writer<'a, L> {
         };
         match &refused {
             None => self.in_a_row += 1,
-            Some(_) => (self.master, self.in_a_row) = (None, 0),
+            Some(_) => {
+                self.ledger.forget();
+                self.in_a_row = 0;
+            }
         }
         self.timeline.0.push(Attempt { at_ms: self.now_ms(), refused });
     }
 
-    async fn attempt(&mut self) -> Result<Said<()>, Unmet> {
-        let number = self.timeline.0.len();
-        let master = match &mut self.master {
-            Some(master) => master,
-            None => match self.ledger.find().await? {
-                Ok(found) => self.master.insert(found),
-                Err(words) => return Ok(Err(words)),
-            },
+    /// When those writes were acknowledged that are not there any more; `None` where they cannot be asked for now.
+    async fn lost(&mut self) -> Option<Vec<u64>> {
+        let patience = self.patience();
+        let all = self.timeline.0.iter().enumerate().filter(|(_, attempt)| attempt.refused.is_none());
+        let acknowledged: Vec<usize> = all.map(|(number, _)| number).collect();
+        // What is asked may not outlast what it is asked of.
+        let missing = timeout(patience * 2, self.ledger.missing(&acknowledged, patience)).await;
+        let Ok(Some(missing)) = missing else {
+            self.ledger.forget();
+            return None;
         };
-        self.ledger.write(&mut master.server, number).await
+        Some(missing.into_iter().map(|number| self.timeline.0[number].at_ms).collect())
     }
 
-    /// When those writes were acknowledged that are not there any more; `None` where they cannot be asked for now: the master is to
-    /// be found anew.
-    async fn lost(&mut self) -> Option<Vec<u64>> {
-        let mut master = self.master.take()?;
-        let attempts = self.timeline.0.iter().enumerate();
-        let acknowledged: Vec<usize> =
-            attempts.filter(|(_, attempt)| attempt.refused.is_none()).map(|(number, _)| number).collect();
-        let asked = timeout(self.patience(), self.ledger.missing(&mut master.server, &acknowledged)).await;
-        let Ok(Ok(Ok(missing))) = asked else { return None };
-        self.master = Some(master);
-        Some(missing.into_iter().map(|number| self.timeline.0[number].at_ms).collect())
+    /// Lets a group commit how far it has come; returns how far.
+    async fn commit(&mut self) -> Said<i64> {
+        let offset = i64::try_from(self.timeline.acknowledged()).unwrap_or(i64::MAX);
+        match timeout(COMMIT, self.ledger.commit(offset)).await {
+            Ok(committed) => committed.map(|()| offset),
+            Err(_elapsed) => Err(format!("no end within {} s", COMMIT.as_secs())),
+        }
     }
 
     fn patience(&self) -> Duration {
         self.site.prober.hub.here(WRITE).max(LEAST)
     }
 
-    /// Removes what was written.
-    async fn tidy(&mut self) -> Option<String> {
+    /// Removes what was written. Returns what could not be, and why.
+    async fn tidy(&mut self) -> Vec<String> {
         // One more than was noted: the last write may have been cut short.
-        let numbers = self.timeline.0.len() + 1;
-        let server = self.master.as_mut().map(|master| &mut master.server);
-        self.ledger.tidy(server, numbers).await
+        self.ledger.tidy(self.timeline.0.len() + 1).await
     }
 }

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Config;
 use tokio_util::task::TaskTracker;
 
-use super::super::postgres::{self, Failure, REMOVE, Server, login, table_name};
+use super::super::postgres::{Failure, REMOVE, Server, login, table_name};
 use super::super::reach::Unmet;
 use super::super::{Made, Site, Unseen, credential};
 use super::{AGAIN, Ledger, Master, Said, one_pod};
-use crate::checks::{Address, Claim as _, Postgres, Verdict};
+use crate::checks::{Address, Postgres};
 use crate::tunnel::Dialer;
 
 /// A primary, behind the name under which it takes writes.
@@ -20,6 +21,7 @@ pub(super) struct Rows<'a> {
     site: &'a Site<'a>,
     login: Config,
     table: String,
+    master: Option<Master<Server>>,
     /// Removes the table also where this is dropped half-way.
     broom: Broom,
 }
@@ -39,36 +41,12 @@ impl<'a> Rows<'a> {
         };
         let (made, unfinished) = (site.prober.made.clone(), site.prober.unfinished.clone());
         let broom = Broom { sweep, is_due: AtomicBool::new(false), made, unfinished };
-        Ok(Self { system, site, login, table, broom })
+        Ok(Self { system, site, login, table, master: None, broom })
     }
 
     async fn enter(&self) -> Result<Server, Failure> {
         let at = &self.system.at;
         Server::enter(at, &self.login, self.site.dial(at).await?).await
-    }
-}
-
-/// What a server said against it, told apart from the end of the conversation.
-fn said<T>(done: Result<T, Failure>) -> Result<Said<T>, Unmet> {
-    match done {
-        Ok(done) => Ok(Ok(done)),
-        Err(Failure::Said(error)) => Ok(Err(error)),
-        Err(Failure::Unmet(unmet)) => Err(unmet),
-    }
-}
-
-impl Ledger for Rows<'_> {
-    type Server = Server;
-
-    fn home(&self) -> &str {
-        self.system.at.home(self.site.namespace())
-    }
-
-    async fn verdict(&self) -> Verdict {
-        match postgres::observe(self.system, self.site).await {
-            Ok(answer) => self.system.judge(&answer),
-            Err(Unseen(why)) => Verdict::unclear(why),
-        }
     }
 
     /// Whoever is behind the name that takes writes, with our table in it.
@@ -86,23 +64,52 @@ impl Ledger for Rows<'_> {
         };
         said(prepared.await)
     }
+}
 
-    async fn write(&self, server: &mut Server, number: usize) -> Result<Said<()>, Unmet> {
-        said(server.run(&format!("INSERT INTO {} VALUES ({number})", self.table)).await)
+/// What a server said against it, told apart from the end of the conversation.
+fn said<T>(done: Result<T, Failure>) -> Result<Said<T>, Unmet> {
+    match done {
+        Ok(done) => Ok(Ok(done)),
+        Err(Failure::Said(error)) => Ok(Err(error)),
+        Err(Failure::Unmet(unmet)) => Err(unmet),
+    }
+}
+
+impl Ledger for Rows<'_> {
+    fn home(&self) -> &str {
+        self.system.at.home(self.site.namespace())
     }
 
-    async fn missing(&self, server: &mut Server, numbers: &[usize]) -> Result<Said<Vec<usize>>, Unmet> {
-        let found = server.rows(&format!("SELECT number FROM {}", self.table)).await;
-        let there =
-            |rows: Vec<Vec<Option<String>>>| -> BTreeSet<String> { rows.into_iter().flatten().flatten().collect() };
-        Ok(said(found)?
-            .map(there)
-            .map(|there| numbers.iter().copied().filter(|number| !there.contains(&number.to_string())).collect()))
+    fn leader(&self) -> Option<(String, String)> {
+        self.master.as_ref().map(Master::told)
     }
 
-    async fn tidy(&self, _: Option<&mut Server>, _: usize) -> Option<String> {
+    fn forget(&mut self) {
+        self.master = None;
+    }
+
+    async fn write(&mut self, number: usize, _: Duration) -> Result<Said<()>, Unmet> {
+        let master = match &mut self.master {
+            Some(master) => master,
+            None => match self.find().await? {
+                Ok(found) => self.master.insert(found),
+                Err(words) => return Ok(Err(words)),
+            },
+        };
+        said(master.server.run(&format!("INSERT INTO {} VALUES ({number})", self.table)).await)
+    }
+
+    async fn missing(&mut self, numbers: &[usize], patience: Duration) -> Option<Vec<usize>> {
+        let master = self.master.as_ref()?;
+        let question = format!("SELECT number FROM {}", self.table);
+        let rows = timeout(patience, master.server.rows(&question)).await.ok()?.ok()?;
+        let there: BTreeSet<String> = rows.into_iter().flatten().flatten().collect();
+        Some(numbers.iter().copied().filter(|number| !there.contains(&number.to_string())).collect())
+    }
+
+    async fn tidy(&mut self, _: usize) -> Vec<String> {
         self.broom.is_due.store(false, Ordering::Relaxed);
-        self.broom.sweep.clone().run().await
+        self.broom.sweep.clone().run().await.into_iter().collect()
     }
 }
 

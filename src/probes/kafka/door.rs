@@ -69,15 +69,35 @@ impl Door {
         }
     }
 
-    /// Enters a broker where it advertises itself.
-    pub(super) async fn enter(&self, broker: &Registered) -> Result<Result<Line, String>, Unmet> {
+    /// Where a broker advertises itself.
+    async fn place(&self, broker: &Registered) -> Result<Address, Unmet> {
         let port = u16::try_from(broker.port).ok().filter(|port| *port > 0);
         let none = || Unmet::Obstacle(Obstacle::Missing(format!("{} is no port", broker.port)));
         let port = port.ok_or_else(none)?;
-        let at = match self.is_outside {
-            true => Address { host: Host::Outside(broker.host.clone()), port },
-            false => self.dialer.known_as(&broker.host, port, &self.home).await?,
-        };
+        match self.is_outside {
+            true => Ok(Address { host: Host::Outside(broker.host.clone()), port }),
+            false => Ok(self.dialer.known_as(&broker.host, port, &self.home).await?),
+        }
+    }
+
+    /// The pod that a broker is; where each is advertised by a Service of its own, the one behind that.
+    pub(super) async fn pod(&self, broker: &Registered) -> Result<Option<String>, Unmet> {
+        let at = self.place(broker).await?;
+        let behind = self.dialer.each(&at, &self.namespace).await?;
+        Ok(match behind.as_slice() {
+            [Address { host: Host::Pod { name, .. }, .. }] => Some(name.clone()),
+            _ => None,
+        })
+    }
+
+    /// The namespace of the brokers.
+    pub(super) fn home(&self) -> &str {
+        &self.home
+    }
+
+    /// Enters a broker where it advertises itself.
+    pub(super) async fn enter(&self, broker: &Registered) -> Result<Result<Line, String>, Unmet> {
+        let at = self.place(broker).await?;
         let stream = self.dialer.dial(&at, &self.namespace).await?;
         self.enter_by(stream, format!("broker {} at {}", broker.id, broker.advertised())).await
     }

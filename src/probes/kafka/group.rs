@@ -9,9 +9,9 @@ use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartiti
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{
-    ConsumerProtocolAssignment, ConsumerProtocolSubscription, DeleteGroupsRequest, GroupId, HeartbeatRequest,
-    JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
-    TopicName,
+    ConsumerProtocolAssignment, ConsumerProtocolSubscription, DeleteGroupsRequest, FindCoordinatorRequest, GroupId,
+    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, OffsetCommitRequest, OffsetFetchRequest,
+    SyncGroupRequest, TopicName,
 };
 use kafka_protocol::protocol::{Decodable as _, Encodable, StrBytes};
 
@@ -45,6 +45,14 @@ fn unless(code: i16, question: &str) -> Result<(), Refusal> {
         ResponseError::RebalanceInProgress,
     ];
     Err(Refusal { words: format!("{question}: {name}"), may_pass: passing.iter().any(|one| one.code() == code) })
+}
+
+/// The broker that coordinates a group, as any broker tells it.
+pub(super) async fn coordinator(line: &mut Line, group: &str) -> Result<Result<i32, Refusal>, Unmet> {
+    let question = FindCoordinatorRequest::default().with_key(StrBytes::from_string(group.to_owned())).with_key_type(0);
+    let answer = line.ask(&question).await?;
+    let found = unless(answer.error_code, "FindCoordinator");
+    Ok(found.map(|()| answer.node_id.0))
 }
 
 /// The one member of a group.
@@ -156,7 +164,8 @@ impl Member {
         self.committed(line, offsets.iter().map(|(index, _)| *index).collect()).await
     }
 
-    async fn committed(
+    /// How far it has come in these partitions, as the coordinator keeps it.
+    pub(super) async fn committed(
         &self,
         line: &mut Line,
         partitions: Vec<i32>,

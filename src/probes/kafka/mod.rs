@@ -7,6 +7,8 @@
 mod door;
 mod group;
 mod login;
+mod ours;
+mod producer;
 mod proof;
 mod records;
 #[cfg(test)]
@@ -25,6 +27,8 @@ use tokio::time::timeout;
 
 use self::door::{Door, Registered};
 use self::login::Login;
+use self::ours::Ours;
+pub(super) use self::producer::Producer;
 use self::proof::Proof;
 use self::wire::{Line, error};
 use super::reach::{Unmet, silent};
@@ -39,6 +43,10 @@ const MEET: Duration = Duration::from_secs(3);
 /// The shortest time for that, however fast the cluster is said to be: there it is the machine that is late.
 const LEAST: Duration = Duration::from_millis(400);
 
+/// Longest time for a look that is part of another, and the shortest time for that.
+const LOOK: Duration = Duration::from_secs(30);
+const LEAST_LOOK: Duration = Duration::from_secs(3);
+
 /// What the topics and groups of probes begin with, of this run or of others.
 const OURS: &str = "seaworthy.";
 
@@ -50,11 +58,15 @@ pub(super) async fn observe(claim: &Kafka, site: &Site<'_>) -> Result<KafkaAnswe
     seen.or_else(|unmet| unmet.answer(KafkaAnswer::Unmet))
 }
 
+/// The same for whoever notes on its own account how a check stands.
+pub(super) async fn look(claim: &Kafka, site: &Site<'_>) -> Result<KafkaAnswer, Unseen> {
+    let seen = timeout(site.prober.hub.here(LOOK).max(LEAST_LOOK), visit(claim, site, &Progress::default())).await;
+    let silence = |_elapsed| Err(Unmet::Obstacle(silent("kafka", &claim.at)));
+    seen.unwrap_or_else(silence).or_else(|unmet| unmet.answer(KafkaAnswer::Unmet))
+}
+
 async fn visit(claim: &Kafka, site: &Site<'_>, progress: &Progress) -> Result<KafkaAnswer, Unmet> {
-    let password = credential::resolve_any(claim.password.as_ref(), site).await?;
-    let login = claim.user.clone().zip(password);
-    let login = login.map(|(user, password)| Login { user, password, mechanism: claim.mechanism });
-    let door = Door::new(claim, login, site);
+    let door = door(claim, site).await?;
     let stream = site.dial(&claim.at).await?;
     let mut line = match door.enter_by(stream, format!("kafka {}", claim.at)).await? {
         Ok(line) => site.heard(line),
@@ -75,13 +87,22 @@ async fn visit(claim: &Kafka, site: &Site<'_>, progress: &Progress) -> Result<Ka
     let all_met = !facts.brokers.is_empty() && facts.brokers.iter().all(|broker| broker.met.is_ok());
     if claim.writes && all_met {
         progress.begin(&facts);
-        let proof = Proof::new(door, &metadata, registered, site, Arc::clone(&progress.doing));
+        let ours = Ours::new(door, &metadata, registered, &site.prober.run);
+        let proof = Proof::new(ours, site, Arc::clone(&progress.doing));
         // All of it is deleted even where this look is dropped half-way, and the run does not end before that.
         let proven = site.prober.unfinished.spawn(proof.give()).await;
         let lost = |error| Unmet::from(Unseen(format!("the write was not seen through: {error}")));
         facts.produced = Some(proven.map_err(lost)??);
     }
     Ok(KafkaAnswer::Open(facts))
+}
+
+/// The way in, for whom the claim names.
+async fn door(claim: &Kafka, site: &Site<'_>) -> Result<Door, Unseen> {
+    let password = credential::resolve_any(claim.password.as_ref(), site).await?;
+    let login = claim.user.clone().zip(password);
+    let login = login.map(|(user, password)| Login { user, password, mechanism: claim.mechanism });
+    Ok(Door::new(claim, login, site))
 }
 
 /// Everything that the cluster says of itself.

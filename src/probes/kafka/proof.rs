@@ -1,33 +1,24 @@
 //! Records of our own: a topic is made for them, they are produced to it, and a group reads them over other connections.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::PoisonError;
 use std::time::Duration;
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
-use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
-use kafka_protocol::messages::{
-    CreateTopicsRequest, DeleteTopicsRequest, FindCoordinatorRequest, MetadataRequest, MetadataResponse, TopicName,
-};
-use kafka_protocol::protocol::StrBytes;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::door::{Door, Registered};
-use super::group::{Member, Refusal};
+use super::group::{Member, Refusal, coordinator};
+use super::ours::{Failure, Lines, Ours, about, millis, topic};
 use super::records::{Batch, Kept, fetch, produce};
 use super::wire::{Line, error};
-use super::{Doing, LEAST, OURS, partitions};
+use super::{Doing, LEAST, partitions};
 use crate::checks::{Partition, Produced, Written};
 use crate::probes::reach::Unmet;
 use crate::probes::replica::ASK_EVERY;
 use crate::probes::{Site, token};
 
-/// Longest time for writing and reading all of it, and for deleting it; both bound a task that nobody waits for.
+/// Longest time for writing and reading all of it; it bounds a task that nobody waits for.
 pub(super) const WRITE: Duration = Duration::from_secs(15);
-pub(super) const REMOVE: Duration = Duration::from_secs(5);
 
 /// How long a new topic may take until each broker knows it, and a group until somebody coordinates it: the first one makes the topic
 /// that groups are kept in.
@@ -37,78 +28,29 @@ const SETTLES: Duration = Duration::from_secs(8);
 const MOST: usize = 3;
 const RECORDS: usize = 12;
 
-/// How long a topic of ours would keep its records, should the run end before it is deleted, in milliseconds.
-const RETENTION_MS: &str = "3600000";
-
-/// The most characters of a run's name that a topic's name has.
-const RUN: usize = 40;
-
-/// A step that failed.
-pub(super) enum Failure {
-    /// A broker said why.
-    Said(String),
-    /// The conversation ended.
-    Unmet(Unmet),
-}
-
-impl From<Unmet> for Failure {
-    fn from(unmet: Unmet) -> Self {
-        Self::Unmet(unmet)
-    }
-}
-
-/// Connections by the number of the broker that each leads to.
-type Lines = BTreeMap<i32, Line>;
-
 /// What is written, and what has come of it so far.
 pub(super) struct Proof {
-    door: Door,
-    brokers: Vec<Registered>,
-    controller: i32,
-    /// The name of the topic, and of the group that reads it.
-    name: String,
+    ours: Ours,
     settles: Duration,
     doing: Doing,
     unknown: Result<(), String>,
     records: Option<Written>,
     offsets: Option<Written>,
-    /// Topics of ours that may be there.
-    made: Vec<String>,
-    /// The member of our group, and the broker that coordinates it.
-    member: Option<(Member, i32)>,
+    /// The broker that coordinates our group.
+    coordinator: i32,
 }
 
 impl Proof {
-    pub(super) fn new(
-        door: Door,
-        metadata: &MetadataResponse,
-        brokers: Vec<Registered>,
-        site: &Site<'_>,
-        doing: Doing,
-    ) -> Self {
-        // Any broker passes on what is meant for the controller (KIP-590), who is named only where it is a broker.
-        let named = brokers.iter().find(|broker| broker.id == metadata.controller_id.0);
-        let controller = named.or(brokers.first()).map_or(-1, |broker| broker.id);
-        Self {
-            door,
-            brokers,
-            controller,
-            name: topic_name(&site.prober.run),
-            settles: site.prober.hub.here(SETTLES).max(LEAST),
-            doing,
-            unknown: Ok(()),
-            records: None,
-            offsets: None,
-            made: Vec::new(),
-            member: None,
-        }
+    pub(super) fn new(ours: Ours, site: &Site<'_>, doing: Doing) -> Self {
+        let settles = settles(site);
+        Self { ours, settles, doing, unknown: Ok(()), records: None, offsets: None, coordinator: -1 }
     }
 
     /// Writes, reads, and deletes what was written, whatever became of it.
     pub(super) async fn give(mut self) -> Result<Produced, Unmet> {
         let written = timeout(WRITE, self.write()).await;
         let last = self.doing.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let leftovers = self.remove().await;
+        let leftovers = self.ours.remove().await;
         let failed = match written {
             Ok(Ok(())) => None,
             Ok(Err(Failure::Said(error))) => Some(format!("{error}, when {last}")),
@@ -150,31 +92,22 @@ impl Proof {
 
     /// The connection to a broker, opened where there is none yet.
     async fn line<'l>(&self, lines: &'l mut Lines, id: i32) -> Result<&'l mut Line, Failure> {
-        match lines.entry(id) {
-            Entry::Occupied(open) => Ok(open.into_mut()),
-            Entry::Vacant(place) => {
-                let broker = self.brokers.iter().find(|broker| broker.id == id);
-                let broker = broker.ok_or_else(|| Failure::Said(format!("broker {id} is not there")))?;
-                Ok(place.insert(self.door.enter(broker).await?.map_err(Failure::Said)?))
-            }
-        }
+        self.ours.line(lines, id).await
     }
 
     /// What is known of one topic.
     async fn topic(&self, lines: &mut Lines, name: &str) -> Result<MetadataResponseTopic, Failure> {
-        let topic = MetadataRequestTopic::default().with_name(Some(topic(name)));
-        let question = MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false);
-        let mut answer = self.line(lines, self.controller).await?.ask(&question).await?;
+        let mut answer = about(self.line(lines, self.ours.any).await?, name).await?;
         answer.topics.pop().ok_or_else(|| Failure::Said("nothing about a topic that was asked for".to_owned()))
     }
 
     /// A topic that does not exist is unknown, and does not come to be by being asked for.
     async fn ask_for_unknown(&mut self, lines: &mut Lines) -> Result<(), Failure> {
         self.say("asking for a topic that does not exist");
-        let name = format!("{}.unknown", self.name);
+        let name = format!("{}.unknown", self.ours.name);
         let found = self.topic(lines, &name).await?;
         if found.error_code != ResponseError::UnknownTopicOrPartition.code() {
-            self.made.push(name);
+            self.ours.made.push(name);
             let had = || format!("that it has {} partitions", found.partitions.len());
             self.unknown = Err(error(found.error_code, None).unwrap_or_else(had));
         }
@@ -182,37 +115,17 @@ impl Proof {
     }
 
     async fn make(&mut self, lines: &mut Lines) -> Result<(), Failure> {
-        let few = self.brokers.len().clamp(1, MOST);
-        let replicas = i16::try_from(few).unwrap_or(1);
-        self.say(format!("making a topic with {few} partitions and {replicas} replicas of each"));
-        let config = |name, value: String| {
-            CreatableTopicConfig::default()
-                .with_name(StrBytes::from_static_str(name))
-                .with_value(Some(StrBytes::from_string(value)))
-        };
-        // One broker may be away.
-        let enough = config("min.insync.replicas", (replicas - 1).max(1).to_string());
-        let wanted = CreatableTopic::default()
-            .with_name(topic(&self.name))
-            .with_num_partitions(i32::from(replicas))
-            .with_replication_factor(replicas)
-            .with_configs(vec![enough, config("retention.ms", RETENTION_MS.to_owned())]);
-        let question = CreateTopicsRequest::default().with_topics(vec![wanted]).with_timeout_ms(millis(self.settles));
-        self.made.push(self.name.clone());
-        let answer = self.line(lines, self.controller).await?.ask(&question).await?;
-        let refused = answer.topics.first().and_then(|one| error(one.error_code, one.error_message.as_ref()));
-        if let Some(refused) = refused {
-            self.made.retain(|made| *made != self.name);
-            return Err(Failure::Said(refused));
-        }
-        Ok(())
+        let few = self.ours.brokers.len().clamp(1, MOST);
+        self.say(format!("making a topic with {few} partitions and {few} replicas of each"));
+        let line = self.ours.line(lines, self.ours.any).await?;
+        self.ours.make(line, few, few, self.settles).await
     }
 
     /// Waits until each partition has a leader and all its replicas.
     async fn awaits(&self, lines: &mut Lines) -> Result<Vec<Partition>, Failure> {
-        let (wanted, since) = (self.brokers.len().clamp(1, MOST), Instant::now());
+        let (wanted, since) = (self.ours.brokers.len().clamp(1, MOST), Instant::now());
         loop {
-            let found = partitions(&self.topic(lines, &self.name).await?.partitions);
+            let found = partitions(&self.topic(lines, &self.ours.name).await?.partitions);
             let unready = found.iter().find(|partition| !partition.is_whole());
             let said = match unready {
                 None if found.len() == wanted => return Ok(found),
@@ -236,7 +149,7 @@ impl Proof {
             let records = (n..RECORDS).step_by(partitions.len()).map(|number| format!("{number}-{}", token()));
             let leader = partition.leader.unwrap_or(-1);
             let mut batch = Batch {
-                topic: topic(&self.name),
+                topic: topic(&self.ours.name),
                 index: partition.index,
                 leader,
                 offset: 0,
@@ -273,38 +186,34 @@ impl Proof {
 
     async fn ask_to_join(&mut self, lines: &mut Lines, partitions: &[i32]) -> Result<Result<(), Refusal>, Failure> {
         self.say("looking for who coordinates a group");
-        let question =
-            FindCoordinatorRequest::default().with_key(StrBytes::from_string(self.name.clone())).with_key_type(0);
-        let answer = self.line(lines, self.controller).await?.ask(&question).await?;
-        if let Some(error) = error(answer.error_code, answer.error_message.as_ref()) {
-            let may_pass = answer.error_code == ResponseError::CoordinatorNotAvailable.code();
-            return Ok(Err(Refusal { words: format!("FindCoordinator: {error}"), may_pass }));
-        }
+        let name = self.ours.name.clone();
+        self.coordinator = match coordinator(self.line(lines, self.ours.any).await?, &name).await? {
+            Ok(found) => found,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         self.say("joining a group");
-        let coordinator = answer.node_id.0;
-        let line = self.line(lines, coordinator).await?;
-        let joined = Member::join(line, &self.name, &self.name, partitions).await?;
-        Ok(joined.map(|member| self.member = Some((member, coordinator))))
+        let joined = Member::join(self.line(lines, self.coordinator).await?, &name, &name, partitions).await?;
+        Ok(joined.map(|member| self.ours.member = Some(member)))
     }
 
     /// Reads what was produced, from its beginning.
     async fn read(&self, lines: &mut Lines, batches: &[Batch]) -> Result<Written, Failure> {
         self.say("reading the records");
-        let mut kept = Kept::default();
+        let (mut kept, until) = (Kept::default(), Instant::now() + self.settles);
         for batch in batches {
             let line = self.line(lines, batch.leader).await?;
-            kept += fetch(line, batch, self.settles).await?.map_err(Failure::Said)?;
+            kept += fetch(line, batch, until).await?.map_err(Failure::Said)?;
         }
         Ok(kept.judged(batches))
     }
 
     async fn commit(&self, lines: &mut Lines, batches: &[Batch]) -> Result<Written, Failure> {
-        let Some((member, coordinator)) = &self.member else {
+        let Some(member) = &self.ours.member else {
             return Ok(Written::Refused("nobody joined it".to_owned()));
         };
         self.say("committing the offsets of a group");
         let offsets: Vec<(i32, i64)> = batches.iter().map(|batch| (batch.index, batch.end())).collect();
-        let committed = member.commit(self.line(lines, *coordinator).await?, &offsets).await?;
+        let committed = member.commit(self.line(lines, self.coordinator).await?, &offsets).await?;
         Ok(match committed {
             Ok(found) if found == offsets => Written::Kept,
             Ok(found) => match found.iter().find(|one| !offsets.contains(one)) {
@@ -315,75 +224,9 @@ impl Proof {
             Err(Refusal { words, .. }) => Written::Refused(words),
         })
     }
-
-    /// Deletes the group and the topics, over connections of its own: on others an answer may still be under way. Returns what could not
-    /// be, and why.
-    async fn remove(&self) -> Vec<String> {
-        let mut left = Vec::new();
-        if let Some((member, coordinator)) = &self.member {
-            let leaving = async {
-                let mut lines = Lines::new();
-                Ok::<_, Failure>(member.leave(self.line(&mut lines, *coordinator).await?).await?)
-            };
-            let refused = timeout(REMOVE, leaving).await.map_or_else(|_| Some(late()), |gone| gone.unwrap_or_else(why));
-            left.extend(refused.map(|why| format!("group {}: {why}", self.name)));
-        }
-        for name in &self.made {
-            let refused = timeout(REMOVE, self.delete(name)).await;
-            let refused = refused.map_or_else(|_| Some(late()), |gone| gone.unwrap_or_else(why));
-            left.extend(refused.map(|why| format!("topic {name}: {why}")));
-        }
-        left
-    }
-
-    async fn delete(&self, name: &str) -> Result<Option<String>, Failure> {
-        let mut lines = Lines::new();
-        let question =
-            DeleteTopicsRequest::default().with_topic_names(vec![topic(name)]).with_timeout_ms(millis(REMOVE));
-        let answer = self.line(&mut lines, self.controller).await?.ask(&question).await?;
-        let Some(result) = answer.responses.first() else { return Ok(None) };
-        let is_gone = result.error_code == ResponseError::UnknownTopicOrPartition.code();
-        Ok(error(result.error_code, result.error_message.as_ref()).filter(|_| !is_gone))
-    }
 }
 
-fn late() -> String {
-    format!("no answer within {} s", REMOVE.as_secs())
-}
-
-/// Why a step failed, in words.
-fn why(failure: Failure) -> Option<String> {
-    Some(match failure {
-        Failure::Said(error) => error,
-        Failure::Unmet(Unmet::Obstacle(obstacle)) => obstacle.text().to_owned(),
-        Failure::Unmet(Unmet::Unseen(unseen)) => unseen.0,
-    })
-}
-
-fn topic(name: &str) -> TopicName {
-    TopicName(StrBytes::from_string(name.to_owned()))
-}
-
-fn millis(time: Duration) -> i32 {
-    i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
-}
-
-/// A name that Kafka allows; a `.` and a `_` would be one in the names of its metrics, so only one of them is used.
-fn topic_name(run: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    let run: String = run.chars().map(plain).take(RUN).collect();
-    format!("{OURS}{run}.{}", token())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_topics_name_is_unique_and_allowed() {
-        let name = topic_name("Run_é/1");
-        assert!(name.starts_with("seaworthy.Run---1."), "{name}");
-        assert_ne!(name, topic_name("Run_é/1"));
-        assert_eq!(topic_name(&"x".repeat(300)).len(), OURS.len() + RUN + 1 + 16);
-    }
+/// How long that may take at this cluster's pace.
+pub(super) fn settles(site: &Site<'_>) -> Duration {
+    site.prober.hub.here(SETTLES).max(LEAST)
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::ops::AddAssign;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use indexmap::IndexMap;
@@ -126,6 +125,13 @@ impl AddAssign for Kept {
 }
 
 impl Kept {
+    /// The numbers of the records whose values end like this.
+    pub(super) fn numbers(&self, token: &str) -> impl Iterator<Item = usize> {
+        self.values
+            .iter()
+            .filter_map(move |value| value.split_once('-').filter(|(_, end)| *end == token)?.0.parse().ok())
+    }
+
     /// What that says of the batches.
     pub(super) fn judged(&self, batches: &[Batch]) -> Written {
         let produced: Vec<&String> = batches.iter().flat_map(|batch| &batch.records).collect();
@@ -141,12 +147,12 @@ impl Kept {
 }
 
 /// Reads a partition from its first record to the last that every replica has. What was acknowledged is among that, though a new
-/// leader may know it a moment later. The inner error is the broker's.
-pub(super) async fn fetch(line: &mut Line, batch: &Batch, patience: Duration) -> Result<Result<Kept, String>, Unmet> {
-    let (mut kept, mut offset, since) = (Kept::default(), batch.offset, Instant::now());
+/// leader may know it a moment later: it is asked for until then. The inner error is the broker's.
+pub(super) async fn fetch(line: &mut Line, batch: &Batch, until: Instant) -> Result<Result<Kept, String>, Unmet> {
+    let (mut kept, mut offset) = (Kept::default(), batch.offset);
     loop {
         let found = ask(line, batch, offset).await?;
-        let is_late = since.elapsed() >= patience;
+        let is_late = Instant::now() >= until;
         match error(found.error_code, None) {
             None => {}
             Some(_) if is_news(found.error_code) && !is_late => {
@@ -158,6 +164,7 @@ pub(super) async fn fetch(line: &mut Line, batch: &Batch, patience: Duration) ->
         let mut records = found.records.unwrap_or_default();
         let batches = RecordBatchDecoder::decode_all(&mut records);
         let batches = batches.map_err(|error| line.broke(&format!("sent what is no batch of records: {error:#}")))?;
+        let before = offset;
         for record in batches.into_iter().flat_map(|batch| batch.records) {
             let text = |bytes: Option<Bytes>| String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
             offset = offset.max(record.offset + 1);
@@ -167,6 +174,9 @@ pub(super) async fn fetch(line: &mut Line, batch: &Batch, patience: Duration) ->
         let has_all = found.high_watermark >= batch.end() && offset >= found.high_watermark;
         if has_all || is_late {
             return Ok(Ok(kept));
+        }
+        if offset == before {
+            sleep(ASK_EVERY).await;
         }
     }
 }

@@ -32,7 +32,8 @@ use kafka_protocol::protocol::{
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::proof::{REMOVE, WRITE};
+use super::ours::REMOVE;
+use super::proof::WRITE;
 use crate::checks::Verdict;
 use crate::probes::stand::{Heard, Stand, actual, closed_port, look, serve, stands_when_dropped};
 

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
-use super::{Config, NewTopic};
+use super::{Config, Fault, NewTopic};
+
+/// How long nobody leads what a broker has led that is gone, where that takes long.
+const LATE: Duration = Duration::from_secs(3);
 
 /// The topic in which groups are kept, and its partitions and replicas unless a broker is told otherwise.
 const GROUPS: &str = "__consumer_offsets";
@@ -24,17 +29,25 @@ pub(super) struct State {
     pub(super) groups: BTreeMap<String, Group>,
     /// How many members have been named.
     pub(super) members: usize,
+    /// Whether a broker has ever gone.
+    pub(super) has_lost: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Topic {
+    /// Whether it cannot be deleted, by whichever broker: it was made where topics are kept.
+    pub(super) is_kept: bool,
     pub(super) partitions: Vec<Partition>,
 }
 
 #[derive(Debug)]
 pub(super) struct Partition {
-    /// In the order in which they lead.
+    /// In the order in which they come to lead.
     pub(super) replicas: Vec<i32>,
+    /// Who leads, as long as that one is there; one that comes back follows.
+    pub(super) leader: Option<i32>,
+    /// Until when nobody leads all the same.
+    pub(super) unled: Option<Instant>,
     pub(super) records: Vec<Stored>,
 }
 
@@ -64,6 +77,9 @@ impl Cluster {
     pub(super) fn register(&self, config: &Config) {
         let mut state = self.state();
         state.brokers.insert(config.node, (config.host.clone(), config.port));
+        let leaderless = |one: &&mut Partition| one.leader.is_none() && one.replicas.contains(&config.node);
+        let all = state.topics.values_mut().flat_map(|topic| &mut topic.partitions);
+        all.filter(leaderless).for_each(|one| one.leader = Some(config.node));
         for topic in &config.topics {
             if state.brokers.len() >= topic.replicas && !state.topics.contains_key(&topic.name) {
                 state.make(topic);
@@ -71,13 +87,35 @@ impl Cluster {
         }
     }
 
-    /// A broker is gone.
-    pub(super) fn unregister(&self, node: i32) {
-        self.state().brokers.remove(&node);
+    /// A broker is gone, with this fault of its own; another leads what it has led.
+    pub(super) fn unregister(&self, node: i32, fault: Option<Fault>) {
+        let mut state = self.state();
+        state.brokers.remove(&node);
+        state.has_lost = true;
+        let there: Vec<i32> = state.brokers.keys().copied().collect();
+        let led = |one: &&mut Partition| one.leader == Some(node);
+        for one in state.topics.values_mut().flat_map(|topic| &mut topic.partitions).filter(led) {
+            let next = one.replicas.iter().copied().find(|replica| there.contains(replica));
+            one.leader = next.filter(|_| fault != Some(Fault::NeverElects));
+            one.unled = (fault == Some(Fault::ElectsLate)).then(|| Instant::now() + LATE);
+            if fault == Some(Fault::LeadsEmpty) {
+                one.records.clear();
+            }
+        }
+        if fault == Some(Fault::CoordinatesEmpty) {
+            state.groups.values_mut().for_each(|group| group.offsets.clear());
+        }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Partition {
+    /// Who leads now.
+    pub(super) fn leader(&self) -> Option<i32> {
+        self.leader.filter(|_| self.unled.is_none_or(|until| until <= Instant::now()))
     }
 }
 
@@ -86,9 +124,11 @@ impl State {
     pub(super) fn make(&mut self, topic: &NewTopic) {
         let brokers: Vec<i32> = self.brokers.keys().copied().collect();
         let replicas = |index: usize| brokers.iter().copied().cycle().skip(index % brokers.len().max(1));
-        let partitions = (0..topic.partitions)
-            .map(|index| Partition { replicas: replicas(index).take(topic.replicas).collect(), records: Vec::new() });
-        self.topics.insert(topic.name.clone(), Topic { partitions: partitions.collect() });
+        let partitions = (0..topic.partitions).map(|index| {
+            let replicas: Vec<i32> = replicas(index).take(topic.replicas).collect();
+            Partition { leader: replicas.first().copied(), replicas, unled: None, records: Vec::new() }
+        });
+        self.topics.insert(topic.name.clone(), Topic { is_kept: false, partitions: partitions.collect() });
     }
 
     /// Who coordinates a group; `None` where that is only now to be decided.
@@ -101,7 +141,6 @@ impl State {
         // As Java's `String.hashCode` has it (Kafka, `GroupMetadataManager.partitionFor`).
         let hash = group.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
         let partition = usize::try_from(hash & i32::MAX).unwrap_or_default() % topic.partitions.len().max(1);
-        let replicas = &topic.partitions.get(partition)?.replicas;
-        replicas.iter().copied().find(|replica| self.brokers.contains_key(replica))
+        topic.partitions.get(partition)?.leader()
     }
 }

@@ -53,6 +53,16 @@ pub(crate) enum Fault {
     AcceptsUnknownTopic,
     /// No topic can be deleted.
     KeepsTopics,
+    /// Nobody leads what a broker has led that is gone.
+    NeverElects,
+    /// Nobody does for long.
+    ElectsLate,
+    /// Whoever leads what a broker has led that is gone has none of its records.
+    LeadsEmpty,
+    /// Once a broker is gone, no group has committed anything.
+    CoordinatesEmpty,
+    /// Once a broker is gone, nobody may ask how far a group has come.
+    CoordinatesNobody,
     /// No password is right.
     RejectsLogin,
     /// Every password is right.
@@ -97,6 +107,11 @@ impl Fault {
         Self::ForgetsOffsets,
         Self::AcceptsUnknownTopic,
         Self::KeepsTopics,
+        Self::NeverElects,
+        Self::ElectsLate,
+        Self::LeadsEmpty,
+        Self::CoordinatesEmpty,
+        Self::CoordinatesNobody,
         Self::RejectsLogin,
         Self::AcceptsAnyPassword,
         Self::NoMechanism,
@@ -134,6 +149,11 @@ impl Fault {
             Self::ForgetsOffsets => "forgets-offsets",
             Self::AcceptsUnknownTopic => "accepts-unknown-topic",
             Self::KeepsTopics => "keeps-topics",
+            Self::NeverElects => "never-elects",
+            Self::ElectsLate => "elects-late",
+            Self::LeadsEmpty => "leads-empty",
+            Self::CoordinatesEmpty => "coordinates-empty",
+            Self::CoordinatesNobody => "coordinates-nobody",
             Self::RejectsLogin => "rejects-login",
             Self::AcceptsAnyPassword => "accepts-any-password",
             Self::NoMechanism => "no-mechanism",

@@ -177,11 +177,15 @@ impl Server {
 
     pub(super) fn offset_fetch(&self, head: Head, asked: &OffsetFetchRequest) -> Then {
         let mut state = self.cluster.state();
+        let has_lost = state.has_lost;
         let answer = OffsetFetchResponse::default();
         let group = match self.group(&mut state, &asked.group_id) {
             Ok(group) => group,
             Err(error) => return head.say(&answer.with_error_code(error.code())),
         };
+        if has_lost && self.faults.is(Fault::CoordinatesNobody) {
+            return head.say(&answer.with_error_code(ResponseError::GroupAuthorizationFailed.code()));
+        }
         let topics = asked.topics.iter().flatten().map(|topic| {
             // Of what was never committed the offset is -1.
             let partition = |index: &i32| {

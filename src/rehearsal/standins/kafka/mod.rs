@@ -101,7 +101,7 @@ impl Server {
     /// Ends every connection and answers no more; others lead what it has led.
     pub(crate) fn stop(&self) {
         if !self.stopped.send_replace(true) {
-            self.cluster.unregister(self.config.node);
+            self.cluster.unregister(self.config.node, self.faults.on());
         }
     }
 

@@ -168,3 +168,26 @@ async fn a_group_has_a_coordinator_once_there_is_a_topic_to_keep_it_in() {
     server.inject(None);
     assert_eq!(client.ask(&question, 3).await.unwrap().error_code, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_comes_back_follows_and_what_goes_wrong_with_its_successor_shows() {
+    let leader =
+        async |all: &[Arc<Server>]| metadata(&mut Client::of(&all[2])).await.topics[0].partitions[0].leader_id.0;
+    for (fault, after, late, back) in [
+        (None, 1, 1, 1),
+        (Some(Fault::NeverElects), -1, -1, 0),
+        (Some(Fault::ElectsLate), -1, 1, 1),
+        (Some(Fault::LeadsEmpty), 1, 1, 1),
+    ] {
+        let all = three();
+        make(&mut Client::of(&all[0]), 3).await;
+        all[0].inject(fault);
+        all[0].stop();
+        assert_eq!(leader(&all).await, after, "{fault:?}");
+        tokio::time::advance(Duration::from_secs(4)).await;
+        assert_eq!(leader(&all).await, late, "{fault:?}");
+        let config = Config { node: 0, host: "kafka-0".to_owned(), ..Config::default() };
+        let _again = Server::new(config, all[2].cluster());
+        assert_eq!(leader(&all).await, back, "{fault:?}");
+    }
+}

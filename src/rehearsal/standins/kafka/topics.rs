@@ -52,7 +52,9 @@ impl Server {
             let last = there.last().map(|(id, ..)| *id);
             in_sync.retain(|id| Some(*id) != last);
         }
-        let leader = in_sync.first().copied().filter(|_| !(self.faults.is(Fault::NoLeader) && index == 0));
+        // Who is not seen to be there is not seen to lead either.
+        let led = partition.leader().and_then(|id| in_sync.iter().find(|one| **one == id).or(in_sync.first()));
+        let leader = led.copied().filter(|_| !(self.faults.is(Fault::NoLeader) && index == 0));
         (leader, in_sync)
     }
 
@@ -217,6 +219,8 @@ impl Server {
         let topic = NewTopic { name, partitions, replicas };
         if !is_trial {
             state.make(&topic);
+            let made = state.topics.get_mut(&topic.name).into_iter();
+            made.for_each(|made| made.is_kept = self.faults.is(Fault::KeepsTopics));
         }
         Ok(topic)
     }
@@ -228,7 +232,8 @@ impl Server {
         }
         let result = |name: &TopicName| {
             let answer = DeletableTopicResult::default().with_name(Some(name.clone()));
-            if self.faults.is(Fault::KeepsTopics) {
+            let is_kept = state.topics.get(name.as_str()).is_some_and(|topic| topic.is_kept);
+            if is_kept || self.faults.is(Fault::KeepsTopics) {
                 let words = Some(StrBytes::from_static_str("Topic deletion is disabled."));
                 return answer.with_error_code(ResponseError::TopicDeletionDisabled.code()).with_error_message(words);
             }

@@ -1,0 +1,218 @@
+//! A client that produces one record after the other to a topic of its own with one partition, and finds whoever leads that anew
+//! when it has lost it, as an application would.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kafka_protocol::ResponseError;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::door::{Door, registered};
+use super::group::{Member, coordinator};
+use super::ours::{Failure, Lines, Ours, about, millis, topic};
+use super::proof::settles;
+use super::records::{Batch, fetch, produce};
+use super::wire::{Line, error};
+use super::{describe, door, partitions};
+use crate::checks::{Address, Kafka, Written};
+use crate::probes::reach::Unmet;
+use crate::probes::{Site, Unseen, token};
+
+/// The most replicas that the topic has.
+const MOST: usize = 3;
+
+/// Whoever leads the partition.
+struct Leader {
+    id: i32,
+    pod: String,
+    line: Line,
+}
+
+/// The client.
+pub(in crate::probes) struct Producer<'a> {
+    site: &'a Site<'a>,
+    at: Address,
+    door: Door,
+    ours: Option<Ours>,
+    leader: Option<Leader>,
+    /// Whether the topic has been whole since it was made.
+    was_whole: bool,
+    /// Tells the records of one client from any other's.
+    token: String,
+    unfinished: TaskTracker,
+}
+
+impl Drop for Producer<'_> {
+    /// Where the look is given up half-way, a task takes out what was made, and the run does not end before that.
+    fn drop(&mut self) {
+        if let Some(ours) = self.ours.take().filter(|ours| !ours.made.is_empty()) {
+            self.unfinished.spawn(async move { ours.remove().await });
+        }
+    }
+}
+
+impl<'a> Producer<'a> {
+    pub(in crate::probes) async fn new(claim: &Kafka, site: &'a Site<'a>) -> Result<Self, Unseen> {
+        Ok(Self {
+            site,
+            at: claim.at.clone(),
+            door: door(claim, site).await?,
+            ours: None,
+            leader: None,
+            was_whole: false,
+            token: token(),
+            unfinished: site.prober.unfinished.clone(),
+        })
+    }
+
+    /// The number and the pod of whoever leads.
+    pub(in crate::probes) fn leader(&self) -> Option<(String, String)> {
+        self.leader.as_ref().map(|leader| (leader.id.to_string(), leader.pod.clone()))
+    }
+
+    /// Who leads is to be found anew.
+    pub(in crate::probes) fn forget(&mut self) {
+        self.leader = None;
+    }
+
+    /// The namespace of the brokers.
+    pub(in crate::probes) fn home(&self) -> &str {
+        self.door.home()
+    }
+
+    /// Produces the record of a number. The inner error is a broker's.
+    pub(in crate::probes) async fn write(
+        &mut self,
+        number: usize,
+        patience: Duration,
+    ) -> Result<Result<(), String>, Unmet> {
+        // On a connection whose answer was not waited for the next one is an answer to something else: it is kept only then.
+        let mut leader = match self.leader.take() {
+            Some(leader) => leader,
+            None => match self.find().await {
+                Ok(found) => found,
+                Err(Failure::Said(words)) => return Ok(Err(words)),
+                Err(Failure::Unmet(unmet)) => return Err(unmet),
+            },
+        };
+        let Some(ours) = &self.ours else { return Ok(Err("there is no topic".to_owned())) };
+        let record = format!("{number}-{}", self.token);
+        let batch = Batch { topic: topic(&ours.name), index: 0, leader: leader.id, offset: 0, records: vec![record] };
+        let produced = produce(&mut leader.line, &batch, millis(patience)).await?;
+        self.leader = Some(leader);
+        Ok(produced.map(drop).map_err(|refusal| refusal.words))
+    }
+
+    /// A connection to whichever broker is behind the claim's address.
+    async fn begin(&mut self) -> Result<Line, Failure> {
+        let stream = self.site.dial(&self.at).await?;
+        self.door.enter_by(stream, format!("kafka {}", self.at)).await?.map_err(Failure::Said)
+    }
+
+    /// Whoever leads the partition, of a topic that is made where it is not there yet.
+    async fn find(&mut self) -> Result<Leader, Failure> {
+        let mut line = self.begin().await?;
+        let ours = match &mut self.ours {
+            Some(ours) => ours,
+            None => {
+                let metadata = describe(&mut line).await?;
+                let brokers = registered(&metadata);
+                let replicas = brokers.len().clamp(1, MOST);
+                let mut ours = Ours::new(self.door.clone(), &metadata, brokers, &self.site.prober.run);
+                let made = ours.make(&mut line, 1, replicas, settles(self.site)).await;
+                let ours = self.ours.insert(ours);
+                // Whether it was made is not known where the conversation has ended.
+                if let Err(failure @ Failure::Said(_)) = made {
+                    self.ours = None;
+                    return Err(failure);
+                }
+                made?;
+                ours
+            }
+        };
+        let metadata = about(&mut line, &ours.name).await?;
+        ours.brokers = registered(&metadata);
+        let found = metadata.topics.first().map(|one| (one.error_code, partitions(&one.partitions)));
+        let (code, partitions) = found.unwrap_or((ResponseError::UnknownTopicOrPartition.code(), Vec::new()));
+        let Some(partition) = partitions.first() else {
+            let words = error(code, None).unwrap_or_else(|| "a topic without partitions".to_owned());
+            return Err(Failure::Said(words));
+        };
+        self.was_whole |= partition.is_whole();
+        let leader = partition.leader.filter(|_| self.was_whole);
+        let unled = || Failure::Said(format!("nobody leads {}", partition.told("the topic")));
+        let id = leader.ok_or_else(unled)?;
+        let broker = ours.brokers.iter().find(|broker| broker.id == id);
+        let broker = broker.ok_or_else(|| Failure::Said(format!("broker {id}, which leads, is not there")))?;
+        let pod = self.door.pod(broker).await?;
+        let pod = pod.ok_or_else(|| Failure::Said(format!("{} is not one pod", broker.advertised())))?;
+        let line = self.door.enter(broker).await?.map_err(Failure::Said)?;
+        Ok(Leader { id, pod, line })
+    }
+
+    /// Which of these records are not there; `None` where that cannot be asked for now.
+    pub(in crate::probes) async fn missing(
+        &mut self,
+        acknowledged: &[usize],
+        patience: Duration,
+    ) -> Option<Vec<usize>> {
+        let (mut leader, ours) = (self.leader.take()?, self.ours.as_ref()?);
+        let all = Batch { topic: topic(&ours.name), index: 0, leader: leader.id, offset: 0, records: Vec::new() };
+        let kept = fetch(&mut leader.line, &all, Instant::now() + patience).await.ok()?.ok()?;
+        self.leader = Some(leader);
+        let there: BTreeSet<usize> = kept.numbers(&self.token).collect();
+        Some(acknowledged.iter().copied().filter(|number| !there.contains(number)).collect())
+    }
+
+    /// Lets a group commit that it has come so far.
+    pub(in crate::probes) async fn commit(&mut self, offset: i64) -> Result<(), String> {
+        self.ask_to_commit(offset).await.map_err(Failure::words)
+    }
+
+    async fn ask_to_commit(&mut self, offset: i64) -> Result<(), Failure> {
+        let Some(ours) = self.ours.clone() else { return Err(Failure::Said("there is no topic".to_owned())) };
+        let mut lines = Lines::new();
+        let found = coordinator(&mut self.begin().await?, &ours.name).await?;
+        let id = found.map_err(|refusal| Failure::Said(refusal.words))?;
+        let line = ours.line(&mut lines, id).await?;
+        let joined = Member::join(line, &ours.name, &ours.name, &[0]).await?;
+        let member = joined.map_err(|refusal| Failure::Said(refusal.words))?;
+        if let Some(ours) = &mut self.ours {
+            ours.member = Some(member.clone());
+        }
+        match member.commit(line, &[(0, offset)]).await? {
+            Ok(kept) if kept == [(0, offset)] => Ok(()),
+            Ok(_) => Err(Failure::Said("OffsetFetch: another offset than was committed".to_owned())),
+            Err(refusal) => Err(Failure::Said(refusal.words)),
+        }
+    }
+
+    /// What has become of the offset that was committed; `None` where that cannot be asked for now.
+    pub(in crate::probes) async fn committed(&mut self, offset: i64) -> Option<Written> {
+        let ours = self.ours.clone()?;
+        let member = ours.member.clone()?;
+        let id = match coordinator(&mut self.begin().await.ok()?, &ours.name).await.ok()? {
+            Ok(id) => id,
+            Err(refusal) if refusal.may_pass => return None,
+            Err(refusal) => return Some(Written::Refused(refusal.words)),
+        };
+        let mut lines = Lines::new();
+        let found = member.committed(ours.line(&mut lines, id).await.ok()?, vec![0]).await.ok()?;
+        Some(match found {
+            Ok(kept) if kept == [(0, offset)] => Written::Kept,
+            Ok(kept) if kept.iter().all(|(_, kept)| *kept == -1) => Written::Lost("none".to_owned()),
+            Ok(kept) => Written::Lost(format!("{} instead of {offset}", kept.first().map_or(-1, |(_, kept)| *kept))),
+            Err(refusal) if refusal.may_pass => return None,
+            Err(refusal) => Written::Refused(refusal.words),
+        })
+    }
+
+    /// Takes out what was made. Returns what could not be, and why.
+    pub(in crate::probes) async fn tidy(&mut self) -> Vec<String> {
+        let Some(ours) = &self.ours else { return Vec::new() };
+        let left = ours.remove().await;
+        self.ours = None;
+        left
+    }
+}
