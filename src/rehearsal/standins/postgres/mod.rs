@@ -188,6 +188,10 @@ impl Server {
             self.faults.outlast(Fault::Hangs).await;
             let mut out = Out::default();
             let goes_on = session.answer(kind, &body, &mut out);
+            if self.is_stopped() {
+                // Whether that was committed nobody learns any more.
+                return Ok(());
+            }
             let Out(bytes) = out;
             if self.faults.is(Fault::ClosesMidReply) {
                 stream.write_all(&bytes[..bytes.len() / 2]).await?;
@@ -401,7 +405,12 @@ impl Server {
     }
 
     fn keep<'c>(&self, database: &str, changes: impl Iterator<Item = &'c Change>) {
-        if let Some(tables) = self.lock().get_mut(database) {
+        let mut databases = self.lock();
+        // Looked at under the lock under which it stops: what comes later would be on no replica.
+        if self.is_stopped() {
+            return;
+        }
+        if let Some(tables) = databases.get_mut(database) {
             for change in changes {
                 apply(tables, change);
             }

@@ -51,13 +51,25 @@ impl Server {
     }
 
     /// It is gone: who follows it receives nothing any more, and whom it follows does not list it. Before it goes it sends what it
-    /// has committed (PostgreSQL's manual, "Shutting Down the Server").
+    /// has committed (PostgreSQL's manual, "Shutting Down the Server"), and nothing is committed after that.
     pub(crate) fn stop(&self) {
         let standbys: Vec<Weak<Self>> = self.links().standbys.clone();
         let follows =
             |standby: &Arc<Self>| standby.source().is_some_and(|source| std::ptr::eq(&raw const *source, self));
-        standbys.iter().filter_map(Weak::upgrade).filter(follows).for_each(|standby| standby.settle());
-        self.links().is_stopped = true;
+        let followers: Vec<Arc<Self>> = standbys.iter().filter_map(Weak::upgrade).filter(follows).collect();
+        let last = {
+            let databases = self.lock();
+            self.links().is_stopped = true;
+            databases.clone()
+        };
+        if !self.faults.is(Fault::DoesNotReplicate) {
+            followers.iter().for_each(|standby| *standby.lock() = last.clone());
+        }
+    }
+
+    /// Whether it is gone.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.links().is_stopped
     }
 
     /// Takes over what its primary has committed, where that reaches it.
