@@ -196,7 +196,8 @@ trait Ledger {
     /// Writes one thing, by its number, to whoever takes it now.
     async fn write(&mut self, number: usize, patience: Duration) -> Result<Said<()>, Unmet>;
 
-    /// Which of these are not there; `None` where that cannot be asked for now, and whoever takes writes is to be found anew.
+    /// Which of these are not there; `None` where that cannot be asked for now, and whoever takes writes is to be found anew. No
+    /// answer is waited for longer than this patience, however many there are.
     async fn missing(&mut self, numbers: &[usize], patience: Duration) -> Option<Vec<usize>>;
 
     /// Lets a group commit that it has come so far.
@@ -304,9 +305,7 @@ impl<'a, L: Ledger> Writer<'a, L> {
         let patience = self.patience();
         let all = self.timeline.0.iter().enumerate().filter(|(_, attempt)| attempt.refused.is_none());
         let acknowledged: Vec<usize> = all.map(|(number, _)| number).collect();
-        // What is asked may not outlast what it is asked of.
-        let missing = timeout(patience * 2, self.ledger.missing(&acknowledged, patience)).await;
-        let Ok(Some(missing)) = missing else {
+        let Some(missing) = self.ledger.missing(&acknowledged, patience).await else {
             self.ledger.forget();
             return None;
         };

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::super::kafka::Producer;
 use super::super::reach::Unmet;
 use super::{Ledger, Said};
@@ -27,7 +29,8 @@ impl Ledger for Producer<'_> {
     }
 
     async fn missing(&mut self, numbers: &[usize], patience: Duration) -> Option<Vec<usize>> {
-        Producer::missing(self, numbers, patience).await
+        // What is asked may not outlast what it is asked of.
+        timeout(patience * 2, Producer::missing(self, numbers, patience)).await.ok().flatten()
     }
 
     async fn commit(&mut self, offset: i64) -> Said<()> {
