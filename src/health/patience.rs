@@ -22,6 +22,16 @@ impl Patience {
     pub const GONE: Self = GONE;
     /// With a container that exits time and again.
     pub const CRASH: Self = CRASH;
+    /// With a ConfigMap, Secret, key or ServiceAccount that is not there.
+    pub const REFERENCE: Self = REFERENCE;
+
+    /// Whether it is with something that keeps a container from starting at all.
+    #[must_use]
+    pub fn is_before_the_start(&self) -> bool {
+        const KINDS: [Patience; 9] =
+            [REFERENCE, REGISTRY, SCHEDULING, SANDBOX, MOUNT, RUNTIME, QUOTA, WEBHOOK, PROVISIONING];
+        KINDS.contains(self)
+    }
 }
 
 const fn patience(with: &'static str, alone: u64, in_company: u64) -> Patience {

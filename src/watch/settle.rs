@@ -134,7 +134,8 @@ impl Hub {
                     ..LogParams::default()
                 };
                 let pods: Api<Pod> = Api::namespaced(self.client().clone(), namespace);
-                let words = timeout(LOG, pods.logs(pod, &params)).await.ok()?.ok().filter(|text| !is_no_log(text));
+                let words = timeout(LOG, pods.logs(pod, &params)).await.ok().and_then(Result::ok);
+                let words = words.filter(|text| !is_no_log(text));
                 if let Some(words) = words.and_then(|text| LastWords::of(container, &text)) {
                     return Some(words);
                 }
@@ -309,7 +310,7 @@ fn stuck(healths: &[Health]) -> impl Iterator<Item = (usize, &Cause, Patience)> 
 /// Whether this one crashes while another is kept from starting at all: then it may well crash for want of that other, which
 /// is the one to name.
 fn crashes_beside(healths: &[Health], at: usize, patience: Patience) -> bool {
-    let never_starts = |(other, _, with): (usize, &Cause, Patience)| other != at && with != Patience::CRASH;
+    let never_starts = |(other, _, with): (usize, &Cause, Patience)| other != at && with.is_before_the_start();
     patience == Patience::CRASH && stuck(healths).any(never_starts)
 }
 
@@ -425,12 +426,18 @@ mod tests {
     async fn what_crashes_beside_what_cannot_start_is_not_the_one_that_is_named() {
         let (mut stuck, start) = (Stuck::default(), Instant::now());
         let crash = on("crashes", Some(Patience::CRASH));
-        let both = [crash.clone(), on("no Secret", Some(PATIENCE))];
-        let end = start + PATIENCE.alone;
+        let both = [crash.clone(), on("no Secret", Some(Patience::REFERENCE))];
+        let end = start + Patience::REFERENCE.alone;
         assert_eq!(stuck.outcome(&both, start), waiting("crashes", Some(end)));
         let named = cause("no Secret; still so after 5 s");
         assert_eq!(stuck.outcome(&both, end), Outcome::Doomed(1, named.clone()));
         assert_eq!(beside(&both, &named), ["beside it: crashes"]);
+        let other = [crash.clone(), on("no metrics", Some(PATIENCE))];
+        assert_eq!(
+            Stuck::default().outcome(&other, start),
+            Outcome::Doomed(0, cause("crashes")),
+            "it starts all the same"
+        );
         let alone = [crash, Health::Ready { saw: "up".to_owned() }];
         assert_eq!(Stuck::default().outcome(&alone, start), Outcome::Doomed(0, cause("crashes")));
         assert_eq!(beside(&alone, &cause("crashes")), Vec::<String>::new());

@@ -108,8 +108,9 @@ impl Ledger for Rows<'_> {
     }
 
     async fn tidy(&mut self, _: usize) -> Vec<String> {
+        let left = self.broom.sweep.clone().run().await;
         self.broom.is_due.store(false, Ordering::Relaxed);
-        self.broom.sweep.clone().run().await.into_iter().collect()
+        left.into_iter().collect()
     }
 }
 

@@ -111,7 +111,9 @@ impl Ours {
             .with_replication_factor(replicas)
             .with_configs(vec![enough, config("retention.ms", RETENTION_MS.to_owned())]);
         let question = CreateTopicsRequest::default().with_topics(vec![wanted]).with_timeout_ms(millis(patience));
-        self.made.push(self.name.clone());
+        if !self.made.contains(&self.name) {
+            self.made.push(self.name.clone());
+        }
         let answer = line.ask(&question).await?;
         let refused = answer.topics.first().and_then(|one| error(one.error_code, one.error_message.as_ref()));
         if let Some(refused) = refused {

@@ -22,6 +22,9 @@ use crate::probes::{Site, Unseen, token};
 /// The most replicas that the topic has.
 const MOST: usize = 3;
 
+/// How a broker says that a topic of this name has been made before.
+const THERE_ALREADY: &str = "TOPIC_ALREADY_EXISTS";
+
 /// Whoever leads the partition.
 struct Leader {
     id: i32,
@@ -36,6 +39,8 @@ pub(in crate::probes) struct Producer<'a> {
     door: Door,
     ours: Option<Ours>,
     leader: Option<Leader>,
+    /// Whether the topic is known to have been made.
+    is_made: bool,
     /// Whether the topic has been whole since it was made.
     was_whole: bool,
     /// Tells the records of one client from any other's.
@@ -60,6 +65,7 @@ impl<'a> Producer<'a> {
             door: door(claim, site).await?,
             ours: None,
             leader: None,
+            is_made: false,
             was_whole: false,
             token: token(),
             unfinished: site.prober.unfinished.clone(),
@@ -118,19 +124,19 @@ impl<'a> Producer<'a> {
             None => {
                 let metadata = describe(&mut line).await?;
                 let brokers = registered(&metadata);
-                let replicas = brokers.len().clamp(1, MOST);
-                let mut ours = Ours::new(self.door.clone(), &metadata, brokers, &self.site.prober.run);
-                let made = ours.make(&mut line, 1, replicas, settles(self.site)).await;
-                let ours = self.ours.insert(ours);
-                // Whether it was made is not known where the conversation has ended.
-                if let Err(failure @ Failure::Said(_)) = made {
-                    self.ours = None;
-                    return Err(failure);
-                }
-                made?;
-                ours
+                self.ours.insert(Ours::new(self.door.clone(), &metadata, brokers, &self.site.prober.run))
             }
         };
+        if !self.is_made {
+            let replicas = ours.brokers.len().clamp(1, MOST);
+            // This may be given up half-way: it is then known what may have been made, and the same is asked for again.
+            match ours.make(&mut line, 1, replicas, settles(self.site)).await {
+                Ok(()) => {}
+                Err(Failure::Said(words)) if words.starts_with(THERE_ALREADY) => ours.made.push(ours.name.clone()),
+                Err(failure) => return Err(failure),
+            }
+            self.is_made = true;
+        }
         let metadata = about(&mut line, &ours.name).await?;
         ours.brokers = registered(&metadata);
         let found = metadata.topics.first().map(|one| (one.error_code, partitions(&one.partitions)));
