@@ -26,10 +26,6 @@ const WRITE: Duration = Duration::from_secs(8);
 const ANSWER: Duration = Duration::from_secs(5);
 pub(super) const REMOVE: Duration = Duration::from_secs(5);
 
-/// Longest time for a look that is part of another, and the shortest time for that.
-const LOOK: Duration = Duration::from_secs(30);
-const LEAST_LOOK: Duration = Duration::from_secs(3);
-
 /// The most characters of a name that PostgreSQL keeps.
 const NAME: usize = 63;
 
@@ -49,9 +45,8 @@ pub(super) async fn observe(claim: &Postgres, site: &Site<'_>) -> Result<Postgre
 /// The same for whoever notes on its own account how a check stands.
 pub(super) async fn look(claim: &Postgres, site: &Site<'_>) -> Result<PostgresAnswer, Unseen> {
     let follower = Arc::new(Follower::default());
-    let seen = timeout(site.prober.hub.here(LOOK).max(LEAST_LOOK), visit(claim, site, &follower)).await;
-    let silence = |_elapsed| Err(Unmet::Obstacle(silent("postgres", &claim.at)));
-    seen.unwrap_or_else(silence).or_else(|unmet| unmet.answer(PostgresAnswer::Unmet))
+    let seen = site.within(visit(claim, site, &follower), || silent("postgres", &claim.at)).await;
+    seen.or_else(|unmet| unmet.answer(PostgresAnswer::Unmet))
 }
 
 async fn visit(

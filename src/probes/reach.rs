@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Site, Unseen};
 use crate::checks::{Address, Claim, Obstacle};
@@ -112,6 +112,23 @@ impl Site<'_> {
             }
             since = Instant::now();
         }
+    }
+}
+
+/// Longest time for a look that is part of another, and the shortest time for that.
+const LOOK: Duration = Duration::from_secs(30);
+const LEAST_LOOK: Duration = Duration::from_secs(3);
+
+impl Site<'_> {
+    /// Sees a look through that is part of another, which notes on its own account how the check stands: a server that says
+    /// nothing is `silent` in the end.
+    pub(super) async fn within<T>(
+        &self,
+        look: impl Future<Output = Result<T, Unmet>>,
+        silent: impl FnOnce() -> Obstacle,
+    ) -> Result<T, Unmet> {
+        let patience = self.prober.hub.here(LOOK).max(LEAST_LOOK);
+        timeout(patience, look).await.unwrap_or_else(|_elapsed| Err(Unmet::Obstacle(silent())))
     }
 }
 

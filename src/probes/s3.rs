@@ -779,15 +779,8 @@ mod tests {
         assert!(warnings.iter().all(|warning| warning.ends_with(": AccessDenied: Access Denied.")), "{warnings:?}");
     }
 
-    /// Waits for what a server is told, with no idle moment in which paused time would go on.
     async fn told(heard: &Heard, word: &str) {
-        for _ in 0..1_000_000 {
-            if requests(heard).iter().any(|said| said == word) {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-        panic!("{word} was never heard, but {:?}", heard.all());
+        heard.told(word, |heard| requests(heard).iter().any(|said| said == word)).await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -139,6 +139,17 @@ impl Heard {
     pub(super) fn all(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
+
+    /// Waits for `word`, of which `is_told` knows whether it was heard, with no idle moment in which paused time would go on.
+    pub(super) async fn told(&self, word: &str, is_told: impl Fn(&Self) -> bool) {
+        for _ in 0..1_000_000 {
+            if is_told(self) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("{word} was never heard, but {:?}", self.all());
+    }
 }
 
 /// The actual state that a broken verdict tells of.

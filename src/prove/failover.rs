@@ -10,14 +10,15 @@ pub(super) fn cases(claim: &Failover) -> Cases {
     let all = |fault| Deed::Servers { fault };
     // Whoever comes back empty and is still named would take writes at once.
     let without_return = |deed| vec![deed, life(Fault::Unschedulable)];
-    let (never, late, replicas) = match &claim.of {
+    let (never, late, is_missed) = match &claim.of {
         System::Sentinel(system) => {
             let at = |fault| Deed::Server { at: system.at.clone(), fault };
             cases.broken("knows-no-master", at("knows-no-master"), ["No such master with that name"]);
-            (without_return(at("never-elects")), without_return(at("elects-late")), system.replicas)
+            (without_return(at("never-elects")), without_return(at("elects-late")), system.replicas > 1)
         }
         System::Postgres(system) => {
-            (vec![life(Fault::NeverElects)], vec![life(Fault::ElectsLate)], system.replicas.unwrap_or_default())
+            let claims = system.replicas.is_some_and(|replicas| replicas > 0);
+            (vec![life(Fault::NeverElects)], vec![life(Fault::ElectsLate)], claims)
         }
         System::Kafka(system) => return kafka(system),
     };
@@ -25,10 +26,6 @@ pub(super) fn cases(claim: &Failover) -> Cases {
     cases.broken("elects-late", late, ["no write was acknowledged for"]);
     cases.broken("successor-lacks-writes", all("leads-empty"), ["acknowledged writes are gone"]);
     let few = "the replicas that it claims are there without who was deleted (`replicas`)";
-    let is_missed = match &claim.of {
-        System::Sentinel(_) => replicas > 1,
-        System::Postgres(_) | System::Kafka(_) => replicas > 0,
-    };
     cases.broken_if(is_missed, "does-not-come-back", life(Fault::Unschedulable), "in the end: ", few);
     cases
 }

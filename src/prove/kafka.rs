@@ -8,8 +8,7 @@ pub(super) fn cases(claim: &Kafka, in_a_row: u32) -> Cases {
         Access::Allowed => let_in(claim),
         Access::Denied => kept_out(claim),
     };
-    cases.0.extend(reach::cases(&claim.at, claim.expect, claim.password.as_ref()).0);
-    cases.0.extend(reach::door(&claim.at, claim.expect, in_a_row, Some("gave no valid answer")).0);
+    cases.0.extend(reach::server(&claim.at, claim.expect, claim.password.as_ref(), in_a_row, "gave no valid answer").0);
     cases
 }
 

@@ -5,6 +5,20 @@ use serde_json::json;
 use super::{Cases, Deed, Object};
 use crate::checks::{Access, Address, Credential, Host};
 
+/// Everything that can be wrong on the way to a server that is entered: its Service, its password and its port. `broken_off` is
+/// said of a conversation that the server ends before it has begun.
+pub(super) fn server(
+    at: &Address,
+    expect: Access,
+    password: Option<&Credential>,
+    in_a_row: u32,
+    broken_off: &str,
+) -> Cases {
+    let mut cases = cases(at, expect, password);
+    cases.0.extend(door(at, expect, in_a_row, Some(broken_off)).0);
+    cases
+}
+
 /// A Service that is not there or has nothing behind it, and a password that cannot be read.
 pub(super) fn cases(at: &Address, expect: Access, password: Option<&Credential>) -> Cases {
     let mut cases = Cases::default();

@@ -8,8 +8,7 @@ pub(super) fn cases(claim: &S3, in_a_row: u32) -> Cases {
         Access::Allowed => let_in(claim),
         Access::Denied => kept_out(claim),
     };
-    cases.0.extend(reach::cases(&claim.at, claim.expect, Some(&claim.secret_key)).0);
-    cases.0.extend(reach::door(&claim.at, claim.expect, in_a_row, Some("gave no valid answer")).0);
+    cases.0.extend(reach::server(&claim.at, claim.expect, Some(&claim.secret_key), in_a_row, "gave no valid answer").0);
     cases
 }
 

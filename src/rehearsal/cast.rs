@@ -10,7 +10,7 @@ use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::actors::{Started, started};
+use super::actors::{Roles, SCOPE, Started, started};
 use super::cluster::{Cluster, State};
 use super::names;
 use super::object::{Key, View as _};
@@ -56,22 +56,13 @@ struct Part {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Member {
     scope: String,
-    label: String,
-    leader: String,
+    roles: Roles,
 }
 
 impl Member {
     fn of(told: &Started) -> Option<Self> {
-        let said = |name: &str, usual: &str| told.environment.get(name).map_or(usual, String::as_str).to_owned();
-        Some(Self {
-            scope: told.environment.get("PATRONI_SCOPE")?.clone(),
-            label: said("PATRONI_KUBERNETES_ROLE_LABEL", "role"),
-            leader: said("PATRONI_KUBERNETES_LEADER_LABEL_VALUE", "master"),
-        })
-    }
-
-    fn leads(&self, pod: &Value) -> bool {
-        pod["metadata"]["labels"][&self.label] == self.leader.as_str()
+        let said = |name: &str| told.environment.get(name).cloned();
+        Some(Self { scope: said(SCOPE)?, roles: Roles::told(said) })
     }
 }
 
@@ -141,7 +132,7 @@ impl Cast {
             return;
         }
         let Some(object) = state.store.get(pod) else { return };
-        let elected = |part: &Part| part.member.as_ref().is_some_and(|member| member.leads(&object));
+        let elected = |part: &Part| part.member.as_ref().is_some_and(|member| member.roles.leads(&object));
         let parts = self.parts();
         let servers = parts.values().filter(|part| part.pod == *pod && elected(part)).filter_map(Part::postgres);
         let fresh: Vec<_> = servers.filter(|server| !server.leads()).cloned().collect();
@@ -386,42 +377,15 @@ impl Part {
     }
 
     const fn redis(&self) -> Option<&Arc<redis::Server>> {
-        match &self.stand_in {
-            StandIn::Redis(server) => Some(server),
-            StandIn::Postgres(_)
-            | StandIn::Clickhouse(_)
-            | StandIn::Kafka(_)
-            | StandIn::S3(_)
-            | StandIn::Http(_)
-            | StandIn::Dns(_)
-            | StandIn::Echo(_) => None,
-        }
+        if let StandIn::Redis(server) = &self.stand_in { Some(server) } else { None }
     }
 
     const fn kafka(&self) -> Option<&Arc<kafka::Server>> {
-        match &self.stand_in {
-            StandIn::Kafka(server) => Some(server),
-            StandIn::Redis(_)
-            | StandIn::Postgres(_)
-            | StandIn::Clickhouse(_)
-            | StandIn::S3(_)
-            | StandIn::Http(_)
-            | StandIn::Dns(_)
-            | StandIn::Echo(_) => None,
-        }
+        if let StandIn::Kafka(server) = &self.stand_in { Some(server) } else { None }
     }
 
     const fn postgres(&self) -> Option<&Arc<postgres::Server>> {
-        match &self.stand_in {
-            StandIn::Postgres(server) => Some(server),
-            StandIn::Redis(_)
-            | StandIn::Clickhouse(_)
-            | StandIn::Kafka(_)
-            | StandIn::S3(_)
-            | StandIn::Http(_)
-            | StandIn::Dns(_)
-            | StandIn::Echo(_) => None,
-        }
+        if let StandIn::Postgres(server) = &self.stand_in { Some(server) } else { None }
     }
 
     /// Whether a connection to this port is let in.

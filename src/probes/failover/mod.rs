@@ -4,7 +4,6 @@
 //! is a thing of its own, so that in the end each that was acknowledged can be asked for.
 
 mod keys;
-mod records;
 mod rows;
 
 use std::convert::Infallible;
@@ -177,10 +176,10 @@ async fn delete(name: &str, namespace: &str, site: &Site<'_>) -> Result<(), Unse
 }
 
 /// What a server answered: its words where it is against it.
-type Said<T> = Result<T, String>;
+pub(super) type Said<T> = Result<T, String>;
 
 /// A client of a system that writes one thing after the other, and knows whom to.
-trait Ledger {
+pub(super) trait Ledger {
     /// Whether there are groups that commit how far they have come.
     const COMMITS: bool = false;
 

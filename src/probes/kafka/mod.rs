@@ -43,10 +43,6 @@ const MEET: Duration = Duration::from_secs(3);
 /// The shortest time for that, however fast the cluster is said to be: there it is the machine that is late.
 const LEAST: Duration = Duration::from_millis(400);
 
-/// Longest time for a look that is part of another, and the shortest time for that.
-const LOOK: Duration = Duration::from_secs(30);
-const LEAST_LOOK: Duration = Duration::from_secs(3);
-
 /// What the topics and groups of probes begin with, of this run or of others.
 const OURS: &str = "seaworthy.";
 
@@ -60,9 +56,9 @@ pub(super) async fn observe(claim: &Kafka, site: &Site<'_>) -> Result<KafkaAnswe
 
 /// The same for whoever notes on its own account how a check stands.
 pub(super) async fn look(claim: &Kafka, site: &Site<'_>) -> Result<KafkaAnswer, Unseen> {
-    let seen = timeout(site.prober.hub.here(LOOK).max(LEAST_LOOK), visit(claim, site, &Progress::default())).await;
-    let silence = |_elapsed| Err(Unmet::Obstacle(silent("kafka", &claim.at)));
-    seen.unwrap_or_else(silence).or_else(|unmet| unmet.answer(KafkaAnswer::Unmet))
+    let progress = Progress::default();
+    let seen = site.within(visit(claim, site, &progress), || silent("kafka", &claim.at)).await;
+    seen.or_else(|unmet| unmet.answer(KafkaAnswer::Unmet))
 }
 
 async fn visit(claim: &Kafka, site: &Site<'_>, progress: &Progress) -> Result<KafkaAnswer, Unmet> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kafka_protocol::ResponseError;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::door::{Door, registered};
@@ -16,6 +16,7 @@ use super::records::{Batch, fetch, produce};
 use super::wire::{Line, error};
 use super::{describe, door, partitions};
 use crate::checks::{Address, Kafka, Written};
+use crate::probes::failover::{Ledger, Said};
 use crate::probes::reach::Unmet;
 use crate::probes::{Site, Unseen, token};
 
@@ -72,44 +73,6 @@ impl<'a> Producer<'a> {
         })
     }
 
-    /// The number and the pod of whoever leads.
-    pub(in crate::probes) fn leader(&self) -> Option<(String, String)> {
-        self.leader.as_ref().map(|leader| (leader.id.to_string(), leader.pod.clone()))
-    }
-
-    /// Who leads is to be found anew.
-    pub(in crate::probes) fn forget(&mut self) {
-        self.leader = None;
-    }
-
-    /// The namespace of the brokers.
-    pub(in crate::probes) fn home(&self) -> &str {
-        self.door.home()
-    }
-
-    /// Produces the record of a number. The inner error is a broker's.
-    pub(in crate::probes) async fn write(
-        &mut self,
-        number: usize,
-        patience: Duration,
-    ) -> Result<Result<(), String>, Unmet> {
-        // On a connection whose answer was not waited for the next one is an answer to something else: it is kept only then.
-        let mut leader = match self.leader.take() {
-            Some(leader) => leader,
-            None => match self.find().await {
-                Ok(found) => found,
-                Err(Failure::Said(words)) => return Ok(Err(words)),
-                Err(Failure::Unmet(unmet)) => return Err(unmet),
-            },
-        };
-        let Some(ours) = &self.ours else { return Ok(Err("there is no topic".to_owned())) };
-        let record = format!("{number}-{}", self.token);
-        let batch = Batch { topic: topic(&ours.name), index: 0, leader: leader.id, offset: 0, records: vec![record] };
-        let produced = produce(&mut leader.line, &batch, millis(patience)).await?;
-        self.leader = Some(leader);
-        Ok(produced.map(drop).map_err(|refusal| refusal.words))
-    }
-
     /// A connection to whichever broker is behind the claim's address.
     async fn begin(&mut self) -> Result<Line, Failure> {
         let stream = self.site.dial(&self.at).await?;
@@ -157,25 +120,6 @@ impl<'a> Producer<'a> {
         Ok(Leader { id, pod, line })
     }
 
-    /// Which of these records are not there; `None` where that cannot be asked for now.
-    pub(in crate::probes) async fn missing(
-        &mut self,
-        acknowledged: &[usize],
-        patience: Duration,
-    ) -> Option<Vec<usize>> {
-        let (mut leader, ours) = (self.leader.take()?, self.ours.as_ref()?);
-        let all = Batch { topic: topic(&ours.name), index: 0, leader: leader.id, offset: 0, records: Vec::new() };
-        let kept = fetch(&mut leader.line, &all, Instant::now() + patience).await.ok()?.ok()?;
-        self.leader = Some(leader);
-        let there: BTreeSet<usize> = kept.numbers(&self.token).collect();
-        Some(acknowledged.iter().copied().filter(|number| !there.contains(number)).collect())
-    }
-
-    /// Lets a group commit that it has come so far.
-    pub(in crate::probes) async fn commit(&mut self, offset: i64) -> Result<(), String> {
-        self.ask_to_commit(offset).await.map_err(Failure::words)
-    }
-
     async fn ask_to_commit(&mut self, offset: i64) -> Result<(), Failure> {
         let Some(ours) = self.ours.clone() else { return Err(Failure::Said("there is no topic".to_owned())) };
         let mut lines = Lines::new();
@@ -194,8 +138,66 @@ impl<'a> Producer<'a> {
         }
     }
 
+    /// Which of these records are not there; `None` where that cannot be asked for now.
+    async fn absent(&mut self, acknowledged: &[usize], patience: Duration) -> Option<Vec<usize>> {
+        let (mut leader, ours) = (self.leader.take()?, self.ours.as_ref()?);
+        let all = Batch { topic: topic(&ours.name), index: 0, leader: leader.id, offset: 0, records: Vec::new() };
+        let kept = fetch(&mut leader.line, &all, Instant::now() + patience).await.ok()?.ok()?;
+        self.leader = Some(leader);
+        let there: BTreeSet<usize> = kept.numbers(&self.token).collect();
+        Some(acknowledged.iter().copied().filter(|number| !there.contains(number)).collect())
+    }
+}
+
+impl Ledger for Producer<'_> {
+    const COMMITS: bool = true;
+
+    /// The number and the pod of whoever leads.
+    fn leader(&self) -> Option<(String, String)> {
+        self.leader.as_ref().map(|leader| (leader.id.to_string(), leader.pod.clone()))
+    }
+
+    /// Who leads is to be found anew.
+    fn forget(&mut self) {
+        self.leader = None;
+    }
+
+    /// The namespace of the brokers.
+    fn home(&self) -> &str {
+        self.door.home()
+    }
+
+    /// Produces the record of a number. The inner error is a broker's.
+    async fn write(&mut self, number: usize, patience: Duration) -> Result<Said<()>, Unmet> {
+        // On a connection whose answer was not waited for the next one is an answer to something else: it is kept only then.
+        let mut leader = match self.leader.take() {
+            Some(leader) => leader,
+            None => match self.find().await {
+                Ok(found) => found,
+                Err(Failure::Said(words)) => return Ok(Err(words)),
+                Err(Failure::Unmet(unmet)) => return Err(unmet),
+            },
+        };
+        let Some(ours) = &self.ours else { return Ok(Err("there is no topic".to_owned())) };
+        let record = format!("{number}-{}", self.token);
+        let batch = Batch { topic: topic(&ours.name), index: 0, leader: leader.id, offset: 0, records: vec![record] };
+        let produced = produce(&mut leader.line, &batch, millis(patience)).await?;
+        self.leader = Some(leader);
+        Ok(produced.map(drop).map_err(|refusal| refusal.words))
+    }
+
+    async fn missing(&mut self, numbers: &[usize], patience: Duration) -> Option<Vec<usize>> {
+        // What is asked may not outlast what it is asked of.
+        timeout(patience * 2, self.absent(numbers, patience)).await.ok().flatten()
+    }
+
+    /// Lets a group commit that it has come so far.
+    async fn commit(&mut self, offset: i64) -> Said<()> {
+        self.ask_to_commit(offset).await.map_err(Failure::words)
+    }
+
     /// What has become of the offset that was committed; `None` where that cannot be asked for now.
-    pub(in crate::probes) async fn committed(&mut self, offset: i64) -> Option<Written> {
+    async fn committed(&mut self, offset: i64) -> Option<Written> {
         let ours = self.ours.clone()?;
         let member = ours.member.clone()?;
         let id = match coordinator(&mut self.begin().await.ok()?, &ours.name).await.ok()? {
@@ -215,7 +217,7 @@ impl<'a> Producer<'a> {
     }
 
     /// Takes out what was made. Returns what could not be, and why.
-    pub(in crate::probes) async fn tidy(&mut self) -> Vec<String> {
+    async fn tidy(&mut self, _: usize) -> Vec<String> {
         let Some(ours) = &self.ours else { return Vec::new() };
         let left = ours.remove().await;
         self.ours = None;

@@ -44,6 +44,7 @@ mod tests;
 pub(crate) use dice::Pace;
 pub use faults::{Fault, Target};
 pub(crate) use operators::resource as operated;
+pub(crate) use patroni::{Roles, SCOPE};
 pub(crate) use play::played;
 pub(crate) use stage::Actors;
 pub(crate) use told::{Started, started};

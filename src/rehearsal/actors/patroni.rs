@@ -12,29 +12,45 @@ use super::faults::Fault;
 use super::offspring::{PODS, pods_of, ready};
 use super::scene::{Scene, leaving, list, name, text, uid};
 
+/// The variable that names the cluster that a member belongs to.
+pub(crate) const SCOPE: &str = "PATRONI_SCOPE";
+
 /// How long a set is without a leader, until another takes over.
 const ELECTION: Duration = Duration::from_millis(20);
 /// The same under [`Fault::ElectsLate`].
 const LATE: Duration = Duration::from_millis(2_700);
 
-/// How the members of a set name what they are.
-struct Roles {
+/// How the members of a cluster name what they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Roles {
     label: String,
     leader: String,
 }
 
 impl Roles {
-    /// As the set's template tells Patroni; `None` where nothing in it runs it. Names and defaults are those of Patroni 3.
+    /// As Patroni is told in its environment, by names and defaults of Patroni 3.
+    pub(crate) fn told(said: impl Fn(&str) -> Option<String>) -> Self {
+        let or = |name: &str, usual: &str| said(name).unwrap_or_else(|| usual.to_owned());
+        Self {
+            label: or("PATRONI_KUBERNETES_ROLE_LABEL", "role"),
+            leader: or("PATRONI_KUBERNETES_LEADER_LABEL_VALUE", "master"),
+        }
+    }
+
+    /// As the set's template tells it; `None` where nothing in it runs it.
     fn of(set: &Value) -> Option<Self> {
-        let containers = list(set, "/spec/template/spec/containers");
-        let runs = |container: &&Value| list(container, "/env").iter().any(|one| text(one, "/name") == "PATRONI_SCOPE");
-        let container = containers.iter().find(runs)?;
-        let told = |name: &str, usual: &str| {
+        let said = |container: &Value, name: &str| {
             let found = list(container, "/env").iter().find(|one| text(one, "/name") == name);
-            found.map_or(usual, |one| text(one, "/value")).to_owned()
+            found.map(|one| text(one, "/value").to_owned())
         };
-        let label = told("PATRONI_KUBERNETES_ROLE_LABEL", "role");
-        Some(Self { label, leader: told("PATRONI_KUBERNETES_LEADER_LABEL_VALUE", "master") })
+        let mut containers = list(set, "/spec/template/spec/containers").iter();
+        let container = containers.find(|container| said(container, SCOPE).is_some())?;
+        Some(Self::told(|name| said(container, name)))
+    }
+
+    /// Whether a pod says that it leads.
+    pub(crate) fn leads(&self, pod: &Value) -> bool {
+        self.has(pod) == self.leader
     }
 
     fn has(&self, pod: &Value) -> String {
@@ -47,11 +63,11 @@ pub(super) fn live(scene: &mut Scene<'_>) {
     let Some(roles) = Roles::of(scene.object) else { return };
     let (going, staying): (Vec<Value>, Vec<Value>) = pods_of(scene).into_iter().partition(leaving);
     // Whoever leads gives that up once it has shut down, and not before.
-    if going.iter().any(|pod| roles.has(pod) == roles.leader) {
+    if going.iter().any(|pod| roles.leads(pod)) {
         return;
     }
     let members: Vec<Value> = staying.into_iter().filter(ready).collect();
-    let leads = members.iter().find(|pod| roles.has(pod) == roles.leader);
+    let leads = members.iter().find(|pod| roles.leads(pod));
     let lasted = scene.lasting("leader", i64::from(leads.is_some()));
     let leader = match leads {
         Some(leader) => uid(leader).to_owned(),

@@ -168,9 +168,7 @@ impl Server {
         if self.faults.is(Fault::NotHttp) {
             return speak_something_else(stream).await;
         }
-        let service = service_fn(|request| self.answer(request));
-        let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-        connection.await.map_err(io::Error::other)
+        serve(stream, |request| self.answer(request)).await
     }
 
     async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Page>> {
@@ -240,6 +238,20 @@ fn plain(status: u16, body: &str) -> io::Result<Response<Page>> {
 fn unauthorized() -> io::Result<Response<Page>> {
     let response = Response::builder().status(401).header(WWW_AUTHENTICATE, "Bearer");
     response.body(Page::of("Unauthorized\n")).map_err(io::Error::other)
+}
+
+/// Serves pages on one connection until either side ends it.
+///
+/// # Errors
+/// The stream's own, a request that is none, and an answer that is broken off on purpose.
+pub(super) async fn serve<S, A>(stream: S, answer: impl Fn(Request<Incoming>) -> A) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    A: Future<Output = io::Result<Response<Page>>>,
+{
+    let connection =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
+    connection.await.map_err(io::Error::other)
 }
 
 /// As an SSH server does, which speaks first.

@@ -13,9 +13,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, ETAG, LAST_MODIFIED, SERVER};
 use hyper::http::request::Parts;
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
 use jiff::{SignedDuration, Timestamp};
 use md5::{Digest as _, Md5};
 use percent_encoding::percent_decode_str;
@@ -113,9 +111,7 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let service = service_fn(|request| self.answer(request));
-        let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-        connection.await.map_err(io::Error::other)
+        super::http::serve(stream, |request| self.answer(request)).await
     }
 
     async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Page>> {
