@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::Api;
 use kube::api::ListParams;
+use kube::{Api, Resource};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::Stream;
 use super::forward::Forward;
+use super::names::{self, Meaning};
 use super::target::{self, Target};
 use crate::checks::{Address, Host};
 use crate::complaint::chain;
@@ -133,23 +136,75 @@ impl Dialer {
         }
     }
 
-    /// Who is meant by a name or an address under which a server in this namespace makes itself known to its clients: a pod by its
-    /// address or by its name in a headless Service, else a Service.
+    /// Who is meant by a name or an address under which a server makes itself known to its clients, for a client in this namespace: as the
+    /// cluster's DNS has it, so that what no client could resolve is nobody here either.
     ///
     /// # Errors
-    /// `Missing` where that is nobody in this namespace, `Lost` where we could not look.
+    /// `Missing` where that is nobody, `Lost` where we could not look.
     pub async fn known_as(&self, host: &str, port: u16, namespace: &str) -> Result<Address, DialError> {
-        let pods: Api<Pod> = Api::namespaced(self.hub.client().clone(), namespace);
+        let host = match host.parse() {
+            Ok(address) => self.with_address(address, namespace).await?,
+            Err(_) => self.with_name(host, namespace).await?,
+        };
+        Ok(Address { host, port })
+    }
+
+    async fn with_address(&self, address: IpAddr, namespace: &str) -> Result<Host, DialError> {
+        let pods: Api<Pod> = self.api(namespace);
         let pods = asked(pods.list(&ListParams::default()), &format!("list the pods in {namespace}")).await?;
-        if let Some(host) = target::known_as(host, &pods.items, namespace) {
-            return Ok(Address { host, port });
+        if let Some(host) = names::pod_at(address, &pods.items, namespace) {
+            return Ok(host);
         }
-        let services: Api<Service> = Api::namespaced(self.hub.client().clone(), namespace);
+        let services: Api<Service> = self.api(namespace);
         let services =
             asked(services.list(&ListParams::default()), &format!("list the Services in {namespace}")).await?;
-        target::with_address(host, &services.items)
-            .map(|host| Address { host, port })
-            .ok_or_else(|| DialError::Missing(format!("no pod and no Service in {namespace} has the address {host}")))
+        names::service_at(address, &services.items).ok_or_else(|| {
+            DialError::Missing(format!("no pod and no Service in {namespace} has the address {address}"))
+        })
+    }
+
+    async fn with_name(&self, name: &str, namespace: &str) -> Result<Host, DialError> {
+        let name = &name.to_ascii_lowercase();
+        let meanings = names::meanings(name, namespace);
+        let mut reasons = Vec::new();
+        for meaning in &meanings {
+            match self.meant(meaning).await {
+                Err(DialError::Missing(reason)) => reasons.push(reason),
+                found => return found,
+            }
+        }
+        if names::may_be_outside(name, namespace) {
+            return Ok(Host::Outside(name.to_owned()));
+        }
+        // A pod's name alone is known to nobody but itself.
+        if let [Meaning::Service { name: alone, .. }] = meanings.as_slice()
+            && let Some((hostname, subdomain)) = self.pod(alone, namespace).await?.as_ref().and_then(names::own_name)
+        {
+            reasons.push(format!("the pod goes by {hostname}.{subdomain}.{namespace}.svc"));
+        }
+        let reasons = if reasons.is_empty() { "it is no name".to_owned() } else { reasons.join(", and ") };
+        Err(DialError::Missing(format!("no client can resolve {name}: {reasons}")))
+    }
+
+    async fn meant(&self, meaning: &Meaning) -> Result<Host, DialError> {
+        match meaning {
+            Meaning::Service { name, namespace } => {
+                self.service(name, namespace).await?;
+                Ok(Host::Service { name: name.clone(), namespace: Some(namespace.clone()) })
+            }
+            Meaning::Endpoint { hostname, service, namespace } => {
+                let slices = self.slices(service, namespace).await?;
+                let full = format!("{namespace}/{service}");
+                match names::with_hostname(hostname, &slices, namespace) {
+                    Some(Some(host)) => return Ok(host),
+                    Some(None) => return Err(DialError::Lost(format!("{hostname} of Service {full} is no pod"))),
+                    None => {}
+                }
+                self.service(service, namespace).await?;
+                let pod = self.pod(hostname, namespace).await?;
+                Err(DialError::Missing(names::nameless(hostname, &full, pod.as_ref())))
+            }
+        }
     }
 
     async fn forward(&self, target: Target) -> Result<Forward, DialError> {
@@ -188,22 +243,14 @@ impl Dialer {
 
     /// The ready pods behind a Service's port; at least one.
     async fn behind(&self, name: &str, namespace: &str, port: u16) -> Result<Vec<Target>, DialError> {
-        let client = || self.hub.client().clone();
-        let services: Api<Service> = Api::namespaced(client(), namespace);
-        let service = asked(services.get_opt(name), &format!("look for Service {namespace}/{name}"))
-            .await?
-            .ok_or_else(|| DialError::Missing(format!("there is no Service {namespace}/{name}")))?;
-        let slices: Api<EndpointSlice> = Api::namespaced(client(), namespace);
-        let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
-        let slices =
-            asked(slices.list(&of_service), &format!("look for the endpoints of Service {namespace}/{name}")).await?;
-        let targets = target::targets(&service, &slices.items, port)?;
+        let service = self.service(name, namespace).await?;
+        let targets = target::targets(&service, &self.slices(name, namespace).await?, port)?;
         if !targets.is_empty() {
             return Ok(targets);
         }
         let pods = match target::selector(&service) {
             Some(selector) => {
-                let pods: Api<Pod> = Api::namespaced(client(), namespace);
+                let pods: Api<Pod> = self.api(namespace);
                 let selected = ListParams::default().labels(&selector);
                 asked(pods.list(&selected), &format!("look for the pods of Service {namespace}/{name}")).await?.items
             }
@@ -244,12 +291,33 @@ impl Dialer {
     }
 
     async fn pod_address(&self, name: &str, namespace: &str) -> Result<String, DialError> {
-        let pods: Api<Pod> = Api::namespaced(self.hub.client().clone(), namespace);
-        let pod = asked(pods.get_opt(name), &format!("look for pod {namespace}/{name}"))
-            .await?
-            .ok_or_else(|| DialError::Missing(format!("there is no pod {namespace}/{name}")))?;
+        let missing = || DialError::Missing(format!("there is no pod {namespace}/{name}"));
+        let pod = self.pod(name, namespace).await?.ok_or_else(missing)?;
         let standing = || DialError::Missing(format!("pod {namespace}/{}", target::standing(&pod)));
         target::address(&pod).ok_or_else(standing)
+    }
+
+    fn api<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(&self, namespace: &str) -> Api<K> {
+        Api::namespaced(self.hub.client().clone(), namespace)
+    }
+
+    async fn pod(&self, name: &str, namespace: &str) -> Result<Option<Pod>, DialError> {
+        let pods: Api<Pod> = self.api(namespace);
+        asked(pods.get_opt(name), &format!("look for pod {namespace}/{name}")).await
+    }
+
+    async fn service(&self, name: &str, namespace: &str) -> Result<Service, DialError> {
+        let services: Api<Service> = self.api(namespace);
+        asked(services.get_opt(name), &format!("look for Service {namespace}/{name}"))
+            .await?
+            .ok_or_else(|| DialError::Missing(format!("there is no Service {namespace}/{name}")))
+    }
+
+    async fn slices(&self, service: &str, namespace: &str) -> Result<Vec<EndpointSlice>, DialError> {
+        let slices: Api<EndpointSlice> = self.api(namespace);
+        let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+        let doing = format!("look for the endpoints of Service {namespace}/{service}");
+        Ok(asked(slices.list(&of_service), &doing).await?.items)
     }
 }
 

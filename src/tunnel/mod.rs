@@ -10,6 +10,7 @@
 
 mod dialer;
 mod forward;
+mod names;
 mod stream;
 mod target;
 #[cfg(test)]

@@ -67,27 +67,6 @@ pub(super) fn targets(service: &Service, slices: &[EndpointSlice], port: u16) ->
     Ok(found)
 }
 
-/// Who is meant by a name or an address under which a server makes itself known; `None` for an address that no pod has. A name of
-/// three labels is that of a pod in its Service (`redis-0.redis.data.svc.cluster.local`), one of fewer that of a pod if there is
-/// one, else that of a Service.
-pub(super) fn known_as(host: &str, pods: &[Pod], namespace: &str) -> Option<Host> {
-    let pod = |name: &str, namespace: &str| Host::Pod { name: name.to_owned(), namespace: Some(namespace.to_owned()) };
-    let name_of = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
-    if let Ok(wanted) = host.parse::<IpAddr>() {
-        let found = pods.iter().find(|found| addresses(found).any(|address| address == wanted));
-        return found.map(|found| pod(&name_of(found), namespace));
-    }
-    let name = host.trim_end_matches('.').trim_end_matches(".cluster.local").trim_end_matches(".svc");
-    let mut labels = name.split('.');
-    let (first, second, third) = (labels.next()?, labels.next(), labels.next());
-    if let Some(third) = third {
-        return Some(pod(first, third));
-    }
-    let service = || Host::Service { name: first.to_owned(), namespace: Some(second.unwrap_or(namespace).to_owned()) };
-    let is_pod = pods.iter().any(|found| name_of(found) == first);
-    Some(if is_pod { pod(first, namespace) } else { service() })
-}
-
 /// Why a Service has no ready endpoint behind a port, from the pods that its selector matches.
 pub(super) fn no_endpoint(service: &Service, port: u16, pods: &[Pod]) -> DialError {
     let name = full_name(service);
@@ -177,7 +156,7 @@ fn pods_of(slice: &EndpointSlice, wanted: &ServicePort) -> Vec<Target> {
 }
 
 /// An unknown readiness is to be taken for ready, says the API.
-fn is_ready(conditions: Option<&k8s_openapi::api::discovery::v1::EndpointConditions>) -> bool {
+pub(super) fn is_ready(conditions: Option<&k8s_openapi::api::discovery::v1::EndpointConditions>) -> bool {
     conditions.and_then(|conditions| conditions.ready).unwrap_or(true)
 }
 
@@ -199,7 +178,7 @@ pub(super) fn address(pod: &Pod) -> Option<String> {
 }
 
 /// All addresses of a pod that has not ended.
-fn addresses(pod: &Pod) -> impl Iterator<Item = IpAddr> {
+pub(super) fn addresses(pod: &Pod) -> impl Iterator<Item = IpAddr> {
     let status = pod.status.iter().filter(|status| !matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")));
     let written = status.flat_map(|status| {
         status
@@ -209,18 +188,6 @@ fn addresses(pod: &Pod) -> impl Iterator<Item = IpAddr> {
             .chain(status.pod_ips.iter().flatten().map(|address| address.ip.as_str()))
     });
     written.filter_map(|address| address.parse().ok())
-}
-
-/// The Service that has this address.
-pub(super) fn with_address(host: &str, services: &[Service]) -> Option<Host> {
-    let wanted: IpAddr = host.parse().ok()?;
-    let has = |service: &&Service| {
-        let spec = service.spec.iter();
-        let mut written = spec.flat_map(|spec| spec.cluster_ip.iter().chain(spec.cluster_ips.iter().flatten()));
-        written.any(|address| address.parse() == Ok(wanted))
-    };
-    let found = services.iter().find(has)?;
-    Some(Host::Service { name: found.metadata.name.clone()?, namespace: found.metadata.namespace.clone() })
 }
 
 /// A pod and what keeps it from being an endpoint: `redis-0 is Pending (ImagePullBackOff)`.
@@ -257,7 +224,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::checks::Address;
 
     fn service(spec: &Value) -> Service {
         serde_json::from_value(json!({"metadata": {"name": "redis", "namespace": "data"}, "spec": spec})).unwrap()
@@ -327,41 +293,6 @@ mod tests {
         let foreign = service(&json!({"ports": [{"port": 80}]}));
         let slices = [slice(&json!({"port": 80}), &json!([{"addresses": ["192.0.2.1"]}]))];
         assert!(matches!(targets(&foreign, &slices, 80), Err(DialError::Lost(_))));
-    }
-
-    #[test]
-    fn a_server_is_known_by_its_pods_address_by_its_pods_name_or_by_a_service() {
-        let pods = [
-            pod("redis-0", &json!({"phase": "Running", "podIP": "10.0.0.1"})),
-            pod(
-                "redis-1",
-                &json!({"phase": "Running", "podIP": "10.0.0.2", "podIPs": [{"ip": "10.0.0.2"}, {"ip": "fd00::2"}]}),
-            ),
-            pod("done", &json!({"phase": "Succeeded", "podIP": "10.0.0.3"})),
-        ];
-        let known = |host: &str| known_as(host, &pods, "data").map(|host| Address { host, port: 1 }.to_string());
-        for (host, address) in [
-            ("10.0.0.2", Some("pod/redis-1.data:1")),
-            ("10.0.0.3", None),
-            ("10.0.0.9", None),
-            ("fd00::2", Some("pod/redis-1.data:1")),
-            ("redis-0.redis.data.svc.cluster.local", Some("pod/redis-0.data:1")),
-            ("redis-0.redis.data.svc.", Some("pod/redis-0.data:1")),
-            ("redis-0.redis", Some("pod/redis-0.data:1")),
-            ("redis-0", Some("pod/redis-0.data:1")),
-            ("redis-0.redis.other.svc", Some("pod/redis-0.other:1")),
-            ("redis.data.svc.cluster.local", Some("redis.data:1")),
-            ("redis", Some("redis.data:1")),
-        ] {
-            assert_eq!(known(host).as_deref(), address, "{host}");
-        }
-        let announced =
-            [service(&json!({"clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7", "fd00::7"], "ports": []}))];
-        for host in ["10.96.0.7", "fd00::7"] {
-            let own = Host::Service { name: "redis".to_owned(), namespace: Some("data".to_owned()) };
-            assert_eq!(with_address(host, &announced), Some(own));
-        }
-        assert_eq!(with_address("10.96.0.8", &announced), None);
     }
 
     #[test]

@@ -209,6 +209,69 @@ async fn what_is_not_there_is_missing() {
     assert_eq!(of("redis:1").await, DialError::Missing("Service data/redis has no TCP port 1; it has 6379".to_owned()));
 }
 
+/// A headless Service `hosts` with one pod in it that has a name there, and nothing else.
+async fn named() -> Dialer {
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "kafka-0"},
+        "spec": {"containers": [], "hostname": "kafka-0", "subdomain": "hosts"}, "status": running("10.0.0.1")});
+    let pods = json!({"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": [pod]});
+    let services = json!({"apiVersion": "v1", "kind": "ServiceList", "metadata": {}, "items": []});
+    let hosts = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "hosts"}, "spec": {"ports": []}});
+    let slices = |asked: http::Uri| {
+        let is_of_hosts = asked.query().is_some_and(|query| query.contains("service-name%3Dhosts"));
+        let endpoint =
+            json!({"addresses": ["10.0.0.1"], "hostname": "kafka-0", "targetRef": {"kind": "Pod", "name": "kafka-0"}});
+        let slice = json!({"metadata": {}, "addressType": "IPv4", "ports": [], "endpoints": [endpoint]});
+        let items = if is_of_hosts { vec![slice] } else { Vec::new() };
+        json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSliceList", "metadata": {}, "items": items})
+    };
+    let always = |object: Value| get(move || async move { Json(object) });
+    let routes = Router::new()
+        .route("/api/v1/namespaces/data/pods", always(pods))
+        .route("/api/v1/namespaces/data/pods/kafka-0", always(pod))
+        .route("/api/v1/namespaces/data/services", always(services))
+        .route("/api/v1/namespaces/data/services/hosts", always(hosts))
+        .route(
+            "/apis/discovery.k8s.io/v1/namespaces/data/endpointslices",
+            get(move |asked: http::Uri| async move { Json(slices(asked)) }),
+        )
+        .fallback(not_found);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    Dialer::forwarding(hub(address))
+}
+
+#[tokio::test]
+async fn a_server_is_known_as_the_clusters_dns_has_it_and_not_by_the_bare_name_of_its_pod() {
+    let dialer = named().await;
+    for (name, known) in [
+        ("10.0.0.1", Ok("pod/kafka-0.data:9092")),
+        ("kafka-0.hosts.data.svc.cluster.local", Ok("pod/kafka-0.data:9092")),
+        ("Kafka-0.hosts", Ok("pod/kafka-0.data:9092")),
+        ("hosts", Ok("hosts.data:9092")),
+        ("b0.kafka.example.com", Ok("host/b0.kafka.example.com:9092")),
+        ("10.0.0.9", Err("no pod and no Service in data has the address 10.0.0.9")),
+        (
+            "kafka-0",
+            Err(
+                "no client can resolve kafka-0: there is no Service data/kafka-0, and the pod goes by kafka-0.hosts.data.svc",
+            ),
+        ),
+        ("kafka-0.host.data.svc", Err("no client can resolve kafka-0.host.data.svc: there is no Service data/host")),
+        (
+            "kafka-1.hosts",
+            Err(
+                "no client can resolve kafka-1.hosts: no ready endpoint of Service data/hosts has the hostname kafka-1, and there \
+                 is no such pod, and there is no Service hosts/kafka-1",
+            ),
+        ),
+        ("a/../secrets", Err("no client can resolve a/../secrets: it is no name")),
+    ] {
+        let found = dialer.known_as(name, 9092, "data").await.map(|address| address.to_string());
+        assert_eq!(found, known.map(str::to_owned).map_err(|why| DialError::Missing(why.to_owned())), "{name}");
+    }
+}
+
 fn running(address: &str) -> Value {
     json!({"phase": "Running", "podIP": address})
 }
