@@ -192,11 +192,13 @@ impl Platform {
     }
 
     async fn take_down(&self, notes: &Notes) -> Result<Done, Trouble> {
-        let mut left = Vec::new();
+        let (mut left, mut warnings) = (Vec::new(), Vec::new());
         if let Some(site) = self.memory.site.get() {
             let borrowed = site.ownership == Ownership::Borrowed;
+            // What is in the servers of a cluster that is removed goes with it.
             if borrowed || self.keep {
                 left.extend(site.prober.finish().await);
+                warnings = site.prober.left();
             }
             if borrowed || !self.keep {
                 left.extend(site.prober.clean().await);
@@ -209,12 +211,15 @@ impl Platform {
                 );
             }
         }
-        let done = self.clusters.lower(notes).await?;
+        let mut done = self.clusters.lower(notes).await?;
+        let of_ours = warnings.into_iter().map(|what| format!("something of ours was left behind: {what}"));
+        done.warnings.extend(of_ours);
         if left.is_empty() {
             self.memory.tidied.set(()).ok();
             return Ok(done);
         }
-        Err(Trouble::environment(format!("left behind: {}", left[0])).with(left))
+        let headline = format!("left behind: {}", left[0]);
+        Err(Trouble::environment(headline).with(left.into_iter().chain(done.warnings)))
     }
 
     /// What is still there after a run whose teardown did not come to its end, and how to remove it.

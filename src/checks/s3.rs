@@ -87,12 +87,12 @@ pub struct S3Object {
     pub listed: Result<bool, String>,
     /// What came to whoever has a presigned address.
     pub presigned: Given,
-    /// The same under the name of another host, which is not what was signed.
-    pub elsewhere: Given,
+    /// The same with a signature that is not quite the right one.
+    pub forged: Given,
     /// What came to whoever signs nothing.
     pub unsigned: Given,
-    /// What came once it was deleted; `None` where it could not be.
-    pub deleted: Option<Given>,
+    /// The error in place of deleting it, or what came to whoever asked afterwards.
+    pub deleted: Result<Given, String>,
 }
 
 /// What came to somebody who asked for an object.
@@ -231,38 +231,44 @@ impl S3 {
             format!("s3 {at} gave for a presigned address: {found}"),
         );
         faults.unless(
-            matches!(object.elsewhere, Given::Refused(_)),
-            "a presigned address is good for the host that it names",
-            format!("s3 {at} gave what another host's address asks for: whatever is signed is taken"),
+            matches!(object.forged, Given::Refused(_)),
+            "a presigned address is good with its own signature alone",
+            format!(
+                "s3 {at} gave an object for a signature with a digit that was changed: whatever is signed is taken"
+            ),
         );
         faults.unless(
             matches!(object.unsigned, Given::Refused(_)),
             "nobody reads an object without a signature",
             format!("s3 {at} gave an object to somebody who signed nothing"),
         );
-        if let Some(deleted) = &object.deleted {
-            let is_there = matches!(deleted, Given::Same | Given::Other(_));
-            let actual = format!("s3 {at} said that an object was deleted, and still has it");
-            faults.unless(!is_there, "an object that was deleted is gone", actual);
-        }
+        let kept = match &object.deleted {
+            Ok(Given::Same | Given::Other(_)) => {
+                Some(format!("s3 {at} said that an object was deleted, and still has it"))
+            }
+            Ok(Given::Refused(_)) => None,
+            Err(error) => Some(format!("s3 {at} refused to delete an object: {error}")),
+        };
+        faults.unless(kept.is_none(), "an object that was deleted is gone", kept.unwrap_or_default());
     }
 
     /// An error that is not the one that says no, where no is what is claimed.
     fn untold(&self, object: &S3Object) -> Option<String> {
         let at = &self.at;
-        let unsigned = match &object.unsigned {
-            Given::Refused(error) if code_of(error) != "AccessDenied" => {
-                Some(format!("s3 {at} answered somebody who signed nothing with {error}; that is no refusal of access"))
+        let denied = |given: &Given, who: &str| match given {
+            Given::Refused(error) if !Self::keeps_out(error) => {
+                Some(format!("s3 {at} answered somebody {who} with {error}; that is no refusal of access"))
             }
             Given::Refused(_) | Given::Same | Given::Other(_) => None,
         };
-        let deleted = object.deleted.as_ref().and_then(|deleted| match deleted {
+        let deleted = object.deleted.as_ref().ok().and_then(|deleted| match deleted {
             Given::Refused(error) if !deleted.is("NoSuchKey") => {
                 Some(format!("s3 {at} was asked for an object that was deleted, and answered {error}"))
             }
             Given::Refused(_) | Given::Same | Given::Other(_) => None,
         });
-        unsigned.or(deleted)
+        let forged = denied(&object.forged, "whose signature was wrong");
+        denied(&object.unsigned, "who signed nothing").or(forged).or(deleted)
     }
 
     /// What a claim that holds has shown, in one line.
@@ -300,9 +306,9 @@ mod tests {
             read: Given::Same,
             listed: Ok(true),
             presigned: Given::Same,
-            elsewhere: refused(WRONG),
+            forged: refused(WRONG),
             unsigned: refused(DENIED),
-            deleted: Some(refused(GONE)),
+            deleted: Ok(refused(GONE)),
         }
     }
 
@@ -324,8 +330,8 @@ mod tests {
             judged(object()),
             Verdict::held("s3 app@s3:9000 was let in, and kept an object for whoever may have it")
         );
-        // Its ETag is not the MD5 of what is kept encrypted, and some refuse another host before they look at a signature.
-        let encrypted = S3Object { etag: None, elsewhere: refused("HTTP 404"), ..object() };
+        // Its ETag is not the MD5 of what is kept encrypted.
+        let encrypted = S3Object { etag: None, ..object() };
         assert!(matches!(judged(encrypted), Verdict::Held { .. }));
         let unwritten = S3Facts { absent: Vec::new(), put: None, leftovers: Vec::new() };
         assert_eq!(
@@ -357,18 +363,24 @@ mod tests {
             format!("s3 s3:9000 gave for a presigned address: {WRONG}")
         );
         assert!(of(|object| object.presigned = Given::Other(0)).ends_with("0 B of something else"));
-        assert!(of(|object| object.elsewhere = Given::Same).contains("another host's address"));
+        assert!(of(|object| object.forged = Given::Same).contains("a digit that was changed"));
         assert!(of(|object| object.unsigned = Given::Same).contains("signed nothing"));
         assert!(of(|object| object.unsigned = Given::Other(3)).contains("signed nothing"));
-        assert!(of(|object| object.deleted = Some(Given::Same)).ends_with("was deleted, and still has it"));
+        assert!(of(|object| object.deleted = Ok(Given::Same)).ends_with("was deleted, and still has it"));
+        assert!(
+            of(|object| object.deleted = Err(DENIED.into()))
+                .ends_with(&format!("refused to delete an object: {DENIED}"))
+        );
     }
 
     #[test]
     fn an_error_that_says_neither_yes_nor_no_is_unclear_unless_something_else_is_broken() {
         let busy = || refused("SlowDown: Please reduce your request rate");
         let unsigned = S3Object { unsigned: busy(), ..object() };
-        let deleted = S3Object { deleted: Some(busy()), ..object() };
-        for (object, said) in [(unsigned, "that is no refusal of access"), (deleted, "reduce your request rate")] {
+        let forged = S3Object { forged: refused("HTTP 404, \"no such host\""), ..object() };
+        let deleted = S3Object { deleted: Ok(busy()), ..object() };
+        let no = "that is no refusal of access";
+        for (object, said) in [(unsigned, no), (forged, no), (deleted, "reduce your request rate")] {
             let verdict = judged(object.clone());
             assert!(matches!(&verdict, Verdict::Unclear { why } if why.ends_with(said)), "{verdict:?}");
             let broken = judged(S3Object { listed: Ok(false), ..object });
@@ -428,7 +440,7 @@ mod tests {
 
     #[test]
     fn what_was_left_behind_is_a_warning() {
-        let put = Some(S3Put::Taken(S3Object { deleted: None, ..object() }.into()));
+        let put = Some(S3Put::Taken(object().into()));
         let facts = S3Facts { absent: Vec::new(), put, leftovers: vec![format!("bucket seaworthy-1: {DENIED}")] };
         let verdict = claim("writes: true").judge(&S3Answer::Open(facts));
         let Verdict::Held { warnings, .. } = verdict else { panic!("{verdict:?}") };

@@ -99,12 +99,13 @@ impl<T: Default> Each<T> {
     }
 }
 
-/// Objects that probes made, and what else they made and could not remove; clones share them.
+/// Objects that probes made, and what else they made in servers and could not remove; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Made(Arc<Mutex<Vec<ObjectRef>>>, Arc<Mutex<Vec<String>>>);
 
 impl Made {
-    /// This is left behind, nobody looking at it any more who could say so.
+    /// This is left behind, whatever becomes of the look that made it: one that is dropped says so nowhere, and one that is followed by
+    /// another is forgotten.
     fn leave(&self, what: String) {
         self.1.lock().unwrap_or_else(PoisonError::into_inner).push(what);
     }
@@ -149,10 +150,15 @@ impl Prober {
         Some(format!("{left} had not removed what was written within {} s", FINISHES.as_secs()))
     }
 
-    /// Removes what probes made and did not remove: what failed, and what was cut short. Returns what cannot be removed.
+    /// What probes made in servers and could not remove.
+    pub fn left(&self) -> Vec<String> {
+        std::mem::take(&mut *self.made.1.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Removes the objects that probes made and did not remove: what failed, and what was cut short. Returns what cannot be removed.
     pub async fn clean(&self) -> Vec<String> {
         let made = std::mem::take(&mut *self.made.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut left = std::mem::take(&mut *self.made.1.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut left = Vec::new();
         for object in made {
             let api: Api<DynamicObject> =
                 kinds::endpoint(self.hub.client(), &object.resource, object.namespace.as_deref());

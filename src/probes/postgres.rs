@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::reach::{Unmet, silent};
 use super::replica::{ASK_EVERY, Follower, whole_millis};
-use super::{Site, Unseen, credential, token};
+use super::{Made, Site, Unseen, credential, token};
 use crate::checks::{
     Access, Address, Catalog, Guard, Postgres, PostgresAnswer, PostgresFacts, PostgresRole, Replicated, Standby,
     Written,
@@ -115,6 +115,7 @@ async fn show(
         dialer: site.prober.dialer.clone(),
         place: at,
         namespace: site.namespace().to_owned(),
+        made: site.prober.made.clone(),
     };
     // The table is removed even where this look is dropped half-way, and the run does not end before that.
     let proof = site.prober.unfinished.spawn(proof.give(table_name(&site.prober.run)));
@@ -216,6 +217,7 @@ struct Proof {
     dialer: Dialer,
     place: Address,
     namespace: String,
+    made: Made,
 }
 
 impl Proof {
@@ -242,6 +244,7 @@ impl Proof {
             Ok(Err(failure)) => Some(format!("{table}: {}", failure.words())),
             Err(_) => Some(format!("{table}: no answer within {} s", REMOVE.as_secs())),
         };
+        leftover.iter().for_each(|left| self.made.leave(format!("table {left}")));
         let written = match written {
             Ok(written) => written?,
             Err(_) => match self.writer.fate.told() {

@@ -21,7 +21,7 @@ use super::http::host_name;
 use super::line::{Line, Reply};
 use super::reach::{Heard, Unmet, silent};
 use super::signature::{self, Signed, Signer, hex, sha256};
-use super::{Site, Unseen, credential, token};
+use super::{Made, Site, Unseen, credential, token};
 use crate::checks::{Access, Address, Given, Obstacle, S3, S3Answer, S3Facts, S3Object, S3Put};
 use crate::complaint::chain;
 use crate::tunnel::{Dialer, Stream};
@@ -43,8 +43,8 @@ const WORDS: usize = 300;
 /// The most characters of a run's name that a bucket's name has, of 63 in all.
 const RUN: usize = 30;
 
-/// A host of which no address was signed (RFC 2606).
-const ELSEWHERE: &str = "elsewhere.invalid";
+/// The codes of a server that does not say whether it has done what it was asked for.
+const UNTOLD: [&str; 4] = ["InternalError", "ServiceUnavailable", "SlowDown", "RequestTimeout"];
 
 pub(super) async fn observe(claim: &S3, site: &Site<'_>) -> Result<S3Answer, Unseen> {
     let silence = || S3Answer::Unmet(silent("s3", &claim.at));
@@ -94,7 +94,7 @@ async fn show(claim: &S3, mut talk: Talk, site: &Site<'_>) -> Result<S3Facts, Fa
     if claim.writes && claim.expect == Access::Allowed && claim.bucket.as_ref().is_none_or(is_there) {
         let place = Place::of(claim.bucket.as_deref(), &site.prober.run);
         // What was made is removed even where this look is given up half-way, and the run does not end before that.
-        let proof = site.prober.unfinished.spawn(prove(talk, place)).await;
+        let proof = site.prober.unfinished.spawn(prove(talk, place, site.prober.made.clone())).await;
         let lost = |error| Unmet::from(Unseen(format!("the write was not seen through: {error}")));
         let (put, leftovers) = proof.map_err(lost)??;
         (facts.put, facts.leftovers) = (Some(put), leftovers);
@@ -126,7 +126,7 @@ impl Place {
 
 /// What of ours may be there.
 #[derive(Default)]
-struct Made {
+struct Ours {
     bucket: bool,
     object: bool,
     /// Of a bucket with versions only who names the object's deletes it for good.
@@ -134,14 +134,15 @@ struct Made {
 }
 
 /// One object, put over one connection and looked at over another.
-async fn prove(mut writer: Talk, place: Place) -> Result<(S3Put, Vec<String>), Unmet> {
+async fn prove(mut writer: Talk, place: Place, left: Made) -> Result<(S3Put, Vec<String>), Unmet> {
     let mut reader = Talk { server: writer.server.clone(), line: None };
-    let mut made = Made::default();
+    let mut made = Ours::default();
     let put = timeout(WRITE, put(&mut writer, &mut reader, &place, &mut made)).await;
     let leftovers = match timeout(REMOVE, remove(&mut reader, &place, &made)).await {
         Ok(leftovers) => leftovers,
         Err(_) => vec![format!("bucket {}: no answer within {} s", place.bucket, REMOVE.as_secs())],
     };
+    leftovers.iter().cloned().for_each(|what| left.leave(what));
     match put {
         Ok(put) => Ok((put?, leftovers)),
         Err(_) => {
@@ -151,44 +152,44 @@ async fn prove(mut writer: Talk, place: Place) -> Result<(S3Put, Vec<String>), U
     }
 }
 
-async fn put(writer: &mut Talk, reader: &mut Talk, place: &Place, made: &mut Made) -> Result<S3Put, Unmet> {
+async fn put(writer: &mut Talk, reader: &mut Talk, place: &Place, made: &mut Ours) -> Result<S3Put, Unmet> {
     let Place { bucket, is_own, key } = place;
     let line = token();
     let body = Bytes::from((0..LINES).map(|count| format!("{line}{count:04}\n")).collect::<String>());
     let md5 = Md5::digest(&body);
     made.bucket = *is_own;
     if *is_own && let Err(error) = heard(writer.make_bucket(bucket).await)? {
-        made.bucket = false;
+        made.bucket = is_untold(&error);
         return Ok(S3Put::Refused(error));
     }
     made.object = true;
     let headers = match heard(writer.put(bucket, key, &body, &BASE64_STANDARD.encode(md5)).await)? {
         Ok(headers) => headers,
         Err(error) => {
-            made.object = false;
+            made.object = is_untold(&error);
             return Ok(S3Put::Refused(error));
         }
     };
     made.version = field(&headers, "x-amz-version-id").map(str::to_owned);
     let read = given(reader.get(bucket, key).await, &body)?;
     let listed = heard(reader.list(bucket, key).await)?.map(|keys| keys.contains(key));
-    let presigned = given(reader.get_presigned(bucket, key, None).await, &body)?;
-    let elsewhere = given(reader.get_presigned(bucket, key, Some(ELSEWHERE)).await, &body)?;
+    let presigned = given(reader.get_presigned(bucket, key, str::to_owned).await, &body)?;
+    let forged = given(reader.get_presigned(bucket, key, forge).await, &body)?;
     let unsigned = given(reader.get_unsigned(bucket, key).await, &body)?;
     let deleted = match heard(writer.delete(&[bucket, key], made.version.as_deref()).await)? {
-        Ok(()) => Some(given(reader.get(bucket, key).await, &body)?),
-        Err(_) => None,
+        Ok(()) => Ok(given(reader.get(bucket, key).await, &body)?),
+        Err(error) => Err(error),
     };
-    made.object = !matches!(deleted, Some(Given::Refused(_)));
+    made.object = !matches!(deleted, Ok(Given::Refused(_)));
     let is_encrypted = headers.keys().any(|name| name.as_str().starts_with("x-amz-server-side-encryption"));
     let etag = field(&headers, ETAG.as_str()).unwrap_or_default().trim_matches('"').to_owned();
     let etag = (!is_encrypted).then_some(etag);
-    let object = S3Object { md5: hex(&md5), etag, read, listed, presigned, elsewhere, unsigned, deleted };
+    let object = S3Object { md5: hex(&md5), etag, read, listed, presigned, forged, unsigned, deleted };
     Ok(S3Put::Taken(object.into()))
 }
 
 /// Removes the object and then its bucket, if that is ours. Says what is still there.
-async fn remove(talk: &mut Talk, place: &Place, made: &Made) -> Vec<String> {
+async fn remove(talk: &mut Talk, place: &Place, made: &Ours) -> Vec<String> {
     let Place { bucket, key, .. } = place;
     let mut left = Vec::new();
     if made.object
@@ -220,6 +221,16 @@ fn given(said: Result<Vec<u8>, Failure>, body: &[u8]) -> Result<Given, Unmet> {
         Ok(found) => Given::Other(found.len()),
         Err(error) => Given::Refused(error),
     })
+}
+
+fn is_untold(error: &str) -> bool {
+    UNTOLD.iter().any(|code| error.starts_with(&format!("{code}:")))
+}
+
+/// A signature that is wrong by its last digit.
+fn forge(signature: &str) -> String {
+    let (most, last) = signature.split_at(signature.len().saturating_sub(1));
+    format!("{most}{}", if last == "0" { "1" } else { "0" })
 }
 
 fn field<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -336,15 +347,21 @@ impl Talk {
         self.ask("DELETE", names, &query, &[], Bytes::new()).await.map(drop)
     }
 
-    /// What whoever has a presigned address gets, by its own host or by another.
-    async fn get_presigned(&mut self, bucket: &str, key: &str, host: Option<&str>) -> Result<Vec<u8>, Failure> {
+    /// What whoever has a presigned address gets, with this made of its signature.
+    async fn get_presigned(
+        &mut self,
+        bucket: &str,
+        key: &str,
+        shown: impl FnOnce(&str) -> String,
+    ) -> Result<Vec<u8>, Failure> {
         let server = &self.server;
         let path = signature::path(&[bucket, key]);
         let headers = [("host", server.host.as_str())];
         let signed = Signed { method: "GET", path: &path, query: &[], headers: &headers };
         let (query, signature) = server.signer().presigned(&signed, HOLDS);
-        let request = Request::get(format!("{path}?{query}&X-Amz-Signature={signature}"))
-            .header(HOST, host.unwrap_or(&server.host))
+        let shown = shown(&signature);
+        let request = Request::get(format!("{path}?{query}&X-Amz-Signature={shown}"))
+            .header(HOST, &server.host)
             .body(Full::default())
             .map_err(|error| server.unsendable(&error))?;
         let mut reply = self.exchange(request).await?;
@@ -352,7 +369,7 @@ impl Talk {
             return Ok(reply.body);
         }
         // A server may say in its words what it was asked.
-        reply.body = String::from_utf8_lossy(&reply.body).replace(&signature, "hidden").into_bytes();
+        reply.body = String::from_utf8_lossy(&reply.body).replace(&shown, "hidden").into_bytes();
         Err(Failure::Said(error_of(&reply)))
     }
 
@@ -500,7 +517,7 @@ mod tests {
         RefusesPresigned,
         EchoesAddress,
         AnySignature,
-        Routed,
+        BusyForForgers,
         Public,
         Keeps,
         NoDelete,
@@ -579,7 +596,7 @@ mod tests {
             ("GET", _) if path == "/" => {
                 sent(200, "", "<ListAllMyBucketsResult xmlns=\"s3\"></ListAllMyBucketsResult>")
             }
-            ("GET", _) if is_presigned => presigned(fault, head, target, heard),
+            ("GET", _) if is_presigned => presigned(fault, target, heard),
             ("GET", _) if is_object => object(fault, heard),
             ("GET", Fault::NoBucket) => error(404, "NoSuchBucket", "The specified bucket does not exist"),
             ("GET", Fault::Unlistable) => denied(),
@@ -612,15 +629,15 @@ mod tests {
         }
     }
 
-    fn presigned(fault: Fault, head: &str, target: &str, heard: &Heard) -> String {
-        let is_elsewhere = head.contains("host: elsewhere.invalid");
-        match (fault, is_elsewhere) {
+    fn presigned(fault: Fault, target: &str, heard: &Heard) -> String {
+        let is_forged = requests(heard).iter().filter(|said| said.ends_with(" presigned")).count() > 1;
+        match (fault, is_forged) {
             (Fault::RefusesPresigned, _) => denied(),
             (Fault::EchoesAddress, _) => {
                 let end = target[target.len() - 100..].replace('&', "&amp;");
                 error(403, "AccessDenied", &format!("no access to {end}"))
             }
-            (Fault::Routed, true) => sent(404, "", "<html>no such host</html>"),
+            (Fault::BusyForForgers, true) => error(503, "SlowDown", "Please reduce your request rate."),
             (_, true) if fault != Fault::AnySignature => error(403, "SignatureDoesNotMatch", "It does not match."),
             (_, _) => object(fault, heard),
         }
@@ -681,7 +698,7 @@ mod tests {
         for (fault, more, first) in [
             (Fault::None, "writes: true", &["GET all", "PUT bucket"][..]),
             (Fault::OneAnswer, "writes: true", &["GET all", "PUT bucket"]),
-            (Fault::Routed, "bucket: data", &["GET bucket"]),
+            (Fault::None, "bucket: data", &["GET bucket"]),
             (Fault::Encrypted, "bucket: data, buckets: [data, more]", &["GET bucket", "GET bucket"]),
         ] {
             let heard = Heard::default();
@@ -749,8 +766,16 @@ mod tests {
             let actual = actual(&verdict);
             assert!(actual.ends_with(said) && !actual.contains(SECRET), "{fault:?}: {actual}");
         }
-        let busy = judged(Fault::BusyOnceDeleted, "").await;
-        assert!(why(&busy).ends_with("answered SlowDown: Please reduce your request rate."), "{busy:?}");
+        for (fault, said) in [
+            (Fault::BusyOnceDeleted, "was deleted, and answered SlowDown: Please reduce your request rate."),
+            (
+                Fault::BusyForForgers,
+                "whose signature was wrong with SlowDown: Please reduce your request rate.; that is no refusal of access",
+            ),
+        ] {
+            let busy = judged(fault, "").await;
+            assert!(why(&busy).ends_with(said), "{busy:?}");
+        }
     }
 
     #[tokio::test]
@@ -772,11 +797,13 @@ mod tests {
             let object = if fault == Fault::Full { "PUT object" } else { "GET object" };
             assert_eq!(said[said.len() - 2..], [object, "DELETE bucket"], "{fault:?}: {said:?}");
         }
-        let verdict = judged(Fault::NoDelete, "").await;
-        let Verdict::Held { warnings, .. } = &verdict else { panic!("{verdict:?}") };
-        assert!(warnings[0].contains("left behind: object seaworthy-run-1-"), "{warnings:?}");
-        assert!(warnings[1].contains("left behind: bucket seaworthy-run-1-"), "{warnings:?}");
-        assert!(warnings.iter().all(|warning| warning.ends_with(": AccessDenied: Access Denied.")), "{warnings:?}");
+        let stand = Stand::of(&check(server(Fault::NoDelete, Heard::default()).await, ""));
+        let verdict = stand.look().await;
+        assert!(actual(&verdict).ends_with("refused to delete an object: AccessDenied: Access Denied."), "{verdict:?}");
+        let left = stand.prober.left();
+        assert!(left[0].starts_with("object seaworthy-run-1-"), "{left:?}");
+        assert!(left[1].starts_with("bucket seaworthy-run-1-"), "{left:?}");
+        assert!(left.iter().all(|what| what.ends_with(": AccessDenied: Access Denied.")), "{left:?}");
     }
 
     async fn told(heard: &Heard, word: &str) {

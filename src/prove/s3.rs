@@ -1,6 +1,6 @@
 //! Twin of `checks/s3.rs`.
 
-use super::{Cases, Deed, Expected, reach};
+use super::{Cases, Deed, reach};
 use crate::checks::{Access, S3};
 
 pub(super) fn cases(claim: &S3, in_a_row: u32) -> Cases {
@@ -27,19 +27,18 @@ fn let_in(claim: &S3) -> Cases {
         ("refuses-presigned", "gave for a presigned address: AccessDenied"),
         ("accepts-any-signature", "whatever is signed is taken"),
         ("public", "gave an object to somebody who signed nothing"),
+        ("refuses-deletes", "refused to delete an object: AccessDenied"),
         ("keeps-objects", "said that an object was deleted, and still has it"),
     ] {
         cases.broken_if(claim.writes, name, at(name), words, writes);
     }
     match claim.writes {
         true => {
-            let left = Expected::Warned("something of ours was left behind");
-            cases.add("refuses-deletes", at("refuses-deletes"), left);
             cases.unclear("slow-to-strangers", at("slow-to-strangers"), ["somebody who signed nothing", "SlowDown"]);
             cases.unclear("slow-once-deleted", at("slow-once-deleted"), ["an object that was deleted", "SlowDown"]);
         }
         false => {
-            for name in ["refuses-deletes", "slow-to-strangers", "slow-once-deleted"] {
+            for name in ["slow-to-strangers", "slow-once-deleted"] {
                 cases.unclaimed(name, writes);
             }
         }

@@ -38,9 +38,10 @@ impl<'a> Rows<'a> {
             namespace: site.namespace().to_owned(),
             login: login.clone(),
             table: table.clone(),
+            made: site.prober.made.clone(),
         };
-        let (made, unfinished) = (site.prober.made.clone(), site.prober.unfinished.clone());
-        let broom = Broom { sweep, is_due: AtomicBool::new(false), made, unfinished };
+        let unfinished = site.prober.unfinished.clone();
+        let broom = Broom { sweep, is_due: AtomicBool::new(false), unfinished };
         Ok(Self { system, site, login, table, master: None, broom })
     }
 
@@ -118,19 +119,13 @@ impl Ledger for Rows<'_> {
 struct Broom {
     sweep: Sweep,
     is_due: AtomicBool,
-    made: Made,
     unfinished: TaskTracker,
 }
 
 impl Drop for Broom {
     fn drop(&mut self) {
         if self.is_due.load(Ordering::Relaxed) {
-            let (sweep, made) = (self.sweep.clone(), self.made.clone());
-            self.unfinished.spawn(async move {
-                if let Some(left) = sweep.run().await {
-                    made.leave(format!("table {left}"));
-                }
-            });
+            self.unfinished.spawn(self.sweep.clone().run());
         }
     }
 }
@@ -143,6 +138,7 @@ struct Sweep {
     namespace: String,
     login: Config,
     table: String,
+    made: Made,
 }
 
 impl Sweep {
@@ -155,7 +151,9 @@ impl Sweep {
                 sleep(AGAIN).await;
             }
         });
-        done.await.err().map(|_| format!("{} at {}: {last}", self.table, self.at))
+        let left = done.await.err().map(|_| format!("table {} at {}: {last}", self.table, self.at));
+        left.iter().cloned().for_each(|left| self.made.leave(left));
+        left
     }
 
     async fn once(&self) -> Result<(), Failure> {
