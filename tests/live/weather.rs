@@ -29,6 +29,7 @@ const WEATHER: &[Weather] = &[
     broken("job-fails", &["exited with code 3", "migration 7 failed: syntax error"]),
     broken("quota-exceeded", &["exceeded quota"]),
     broken("wrong-redis-password", &["WRONGPASS"]),
+    broken("redis-loses-writes", &["acknowledged writes are gone", "before redis-server-0 was deleted"]),
     broken("paused-server", &["redis redis:6379 does not answer"]),
     broken("port-where-nobody-listens", &["nothing listens", "6380"]),
     broken("replica-not-streaming", &["receives from no primary"]),
