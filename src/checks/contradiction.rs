@@ -402,7 +402,7 @@ mod tests {
             "clickhouse: {at: 'c:1', user: u, version: '>=18'}",
             "flyway: {at: 'p:1', user: u, migrations: sql, again: migrations, baseline: '2.1'}",
             "failover: {of: {postgres: {at: 'p:1', user: u, role: primary, replicas: 1}}}",
-            "failover: {of: {kafka: {at: 'k:1', brokers: 3}}}",
+            "failover: {of: {kafka: {at: 'k:1', brokers: 3}}, force: true}",
             "kafka: {at: 'k:1', brokers: 3, quorum: 3, topics: [{name: t, partitions: 1}]}",
             "kafka: {at: 'k:1', user: u, password: {value: x}, mechanism: plain, expect: denied}",
             "s3: {at: 's:1', access-key: a, secret-key: {value: x}, buckets: [b, c], bucket: b}",

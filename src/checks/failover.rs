@@ -22,6 +22,10 @@ pub struct Failover {
     /// How often a write is tried.
     #[serde(default = "every")]
     pub every: Span,
+    /// Whether the pod is taken away at once, as with the loss of a node: what was acknowledged must then be elsewhere already.
+    /// Otherwise it may shut down first, and may hand over what only it has.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// What takes writes, and whose clients know where.
@@ -67,12 +71,21 @@ pub struct Passage {
     /// When those were acknowledged that are not there any more, in milliseconds since the first was begun; `None` where they have
     /// not been looked for.
     pub lost_ms: Option<Vec<u64>>,
-    /// Of Kafka: what became of the offset that a group had committed before; `None` where it has not been asked for.
-    pub committed: Option<Written>,
+    /// Of Kafka: what became of the offset that a group had committed before; `None` where nobody has told it yet.
+    pub committed: Option<Committed>,
     /// What the system's own claim came to in the end; `None` where that has not been looked at.
     pub after: Option<Box<Verdict>>,
     /// What of ours could not be removed, and why.
     pub leftovers: Vec<String>,
+}
+
+/// What became of an offset that a group had committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// When it was told for the first time after the deletion, in milliseconds since the first write was begun.
+    pub told_ms: u64,
+    /// What it was, the last time that it was asked for.
+    pub offset: Written,
 }
 
 impl Claim for Failover {
@@ -99,7 +112,7 @@ impl Failover {
         self.judge_succession(passage, &gap, &mut faults);
         judge_loss(passage, &mut faults);
         if let System::Kafka(_) = self.of {
-            judge_committed(passage, &mut faults);
+            self.judge_committed(passage, &mut faults);
         }
         match passage.after.as_deref() {
             Some(Verdict::Broken { expected, actual, .. }) => {
@@ -137,19 +150,29 @@ impl Failover {
             format!("no write was acknowledged for {gap}"),
         );
     }
-}
 
-/// Where records are gone, or nobody took any, that is what is told.
-fn judge_committed(passage: &Passage, faults: &mut Faults) {
-    let (holds, actual) = match &passage.committed {
-        Some(Written::Kept) => (true, String::new()),
-        Some(Written::Lost(found)) => {
-            (false, format!("the offset that a group had committed before is gone: it had {found}"))
-        }
-        Some(Written::Refused(error)) => (false, format!("no group is served any more: {error}")),
-        None => (!faults.is_empty(), "the offset that a group had committed has not been asked for".to_owned()),
-    };
-    faults.unless(holds, "what a group had committed is kept", actual);
+    /// Where records are gone, or nobody took any, that is what is told.
+    fn judge_committed(&self, passage: &Passage, faults: &mut Faults) {
+        let (gap, deleted) = (self.gap, &passage.deleted);
+        let Some(Committed { told_ms, offset }) = &passage.committed else {
+            let actual = format!("no group was served since {deleted} was deleted");
+            return faults.unless(!faults.is_empty(), "what a group had committed is kept", actual);
+        };
+        let unserved = Span::millis(told_ms.saturating_sub(passage.deleted_ms));
+        faults.unless(
+            unserved.duration() <= gap.duration(),
+            format!("no longer than {gap} until a group is told what it had committed"),
+            format!("no group was served for {unserved} after {deleted} was deleted"),
+        );
+        let (holds, actual) = match offset {
+            Written::Kept => (true, String::new()),
+            Written::Lost(found) => {
+                (false, format!("the offset that a group had committed before is gone: it had {found}"))
+            }
+            Written::Refused(error) => (false, format!("no group is served any more: {error}")),
+        };
+        faults.unless(holds, "what a group had committed is kept", actual);
+    }
 }
 
 fn judge_loss(passage: &Passage, faults: &mut Faults) {
@@ -245,29 +268,35 @@ mod tests {
     #[test]
     fn what_a_group_has_committed_is_part_of_it_with_kafka() {
         let claim: Failover = serde_saphyr::from_str("{of: {kafka: {at: 'k:9092'}}, gap: 1s}").unwrap();
+        let told = |offset| Some(Committed { told_ms: 700, offset });
         let judged = |committed, lost_ms| {
             claim.judge(&FailoverAnswer::Done(Passage { committed, lost_ms: Some(lost_ms), ..passage() }))
         };
         assert!(
-            matches!(judged(Some(Written::Kept), Vec::new()), Verdict::Held { warnings, .. } if warnings.is_empty())
+            matches!(judged(told(Written::Kept), Vec::new()), Verdict::Held { warnings, .. } if warnings.is_empty())
         );
-        let left = Passage { committed: Some(Written::Kept), leftovers: vec!["topic t: no".to_owned()], ..passage() };
+        let left = Passage { committed: told(Written::Kept), leftovers: vec!["topic t: no".to_owned()], ..passage() };
         let verdict = claim.judge(&FailoverAnswer::Done(left));
         assert!(
             matches!(&verdict, Verdict::Held { warnings, .. } if warnings[0].ends_with("left behind: topic t: no"))
         );
         for (committed, lost, said) in [
             (
-                Some(Written::Lost("none".to_owned())),
+                told(Written::Lost("none".to_owned())),
                 Vec::new(),
                 "the offset that a group had committed before is gone: it had none",
             ),
             (
-                Some(Written::Refused("OffsetFetch: GROUP_AUTHORIZATION_FAILED".to_owned())),
+                told(Written::Refused("OffsetFetch: GROUP_AUTHORIZATION_FAILED".to_owned())),
                 Vec::new(),
                 "no group is served any more: OffsetFetch: GROUP_AUTHORIZATION_FAILED",
             ),
-            (None, Vec::new(), "the offset that a group had committed has not been asked for"),
+            (None, Vec::new(), "no group was served since redis-0 was deleted"),
+            (
+                Some(Committed { told_ms: 1_151, offset: Written::Kept }),
+                Vec::new(),
+                "no group was served for 1s1ms after redis-0 was deleted",
+            ),
             (
                 None,
                 vec![100],

@@ -119,6 +119,8 @@ pub struct KafkaFacts {
     pub quorum: Option<Result<Quorum, String>>,
     /// Every topic that we may see, but for those of probes.
     pub topics: Vec<TopicState>,
+    /// Those that are claimed and that no broker tells us about, though not because they are unknown: each with the error.
+    pub hidden: Vec<(String, String)>,
     /// What came of producing; `None` where nothing was to be produced, or a broker was not met.
     pub produced: Option<Produced>,
 }
@@ -319,7 +321,12 @@ impl Kafka {
     fn judge_topic(&self, topic: &Topic, facts: &KafkaFacts, faults: &mut Faults) {
         let (at, name) = (&self.at, &topic.name);
         let Some(state) = facts.topics.iter().find(|state| state.name == *name) else {
-            return faults.unless(false, format!("topic {name}"), format!("kafka {at} has no topic {name}"));
+            let hidden = facts.hidden.iter().find(|(hidden, _)| hidden == name);
+            let actual = match hidden {
+                Some((_, error)) => format!("kafka {at} tells nothing about topic {name}: {error}"),
+                None => format!("kafka {at} has no topic {name}"),
+            };
+            return faults.unless(false, format!("topic {name}"), actual);
         };
         let partitions = state.partitions.len();
         if let Some(wanted) = topic.partitions {
@@ -449,6 +456,7 @@ mod tests {
             brokers: (0..3).map(broker).collect(),
             quorum: None,
             topics: orders(vec![partition(0, Some(1), &[1, 2, 0])]),
+            hidden: vec![("secret".to_owned(), "TOPIC_AUTHORIZATION_FAILED".to_owned())],
             produced: produced(Written::Kept, Some(Written::Kept)),
         }
     }
@@ -530,6 +538,11 @@ mod tests {
             ("orders", vec![partition(3, Some(0), &[0, 2])], "not in sync: orders-3 (replicas 0, 1, 2, in sync 0, 2)"),
             ("orders", many, "orders-5 (replicas 0, 1, 2, in sync none) and 3 more"),
             ("sales", vec![partition(0, Some(0), &[0, 1, 2])], "kafka kafka:9092 has no topic sales"),
+            (
+                "secret",
+                vec![partition(0, Some(0), &[0, 1, 2])],
+                "tells nothing about topic secret: TOPIC_AUTHORIZATION_FAILED",
+            ),
             ("orders, partitions: 2", vec![partition(0, Some(0), &[0, 1, 2])], "topic orders has 1 partition"),
             (
                 "orders, replicas: 4",

@@ -48,7 +48,7 @@ pub use self::credential::{Credential, SecretKey};
 pub use self::dns::{Dns, DnsAnswer, DnsServer, Resolution};
 pub use self::exec::{Exec, ExecAnswer, ExecEnd};
 pub use self::expect::{Absence, Access, Text};
-pub use self::failover::{Failover, FailoverAnswer, Passage, System};
+pub use self::failover::{Committed, Failover, FailoverAnswer, Passage, System};
 pub use self::flyway::{Again, Applied, Flyway, FlywayAnswer, FlywayFacts};
 pub use self::helm_test::{HelmTest, HelmTestAnswer};
 pub use self::http::{BodyEnd, BodyNeed, Http, HttpAnswer, HttpResponse, Trust};

@@ -44,6 +44,7 @@ fn brokers(claim: &Kafka, cases: &mut Cases) {
         Some(n) => cases.broken(name, at(name), [format!("has {} broker", n - 1)]),
     }
     cases.broken("advertises-localhost", at("advertises-localhost"), ["advertises localhost:", "there is no Service"]);
+    cases.broken("advertises-pod-name", at("advertises-pod-name"), ["no client can resolve", "there is no Service"]);
     let words = ["`advertised.listeners`", "connection refused"];
     cases.broken("advertises-closed-port", at("advertises-closed-port"), words);
     let several = claim.brokers.is_some_and(|brokers| brokers > 1);
@@ -76,6 +77,12 @@ fn topics(claim: &Kafka, cases: &mut Cases) {
     let first = claim.topics.first().map(|topic| format!("has no topic {}", topic.name));
     let name = "topics-missing";
     cases.broken_if(first.is_some(), name, at(name), first.as_deref().unwrap_or_default(), "it claims no `topics`");
+    let hidden = claim
+        .topics
+        .first()
+        .map(|topic| format!("tells nothing about topic {}: TOPIC_AUTHORIZATION_FAILED", topic.name));
+    let name = "hides-topics";
+    cases.broken_if(hidden.is_some(), name, at(name), hidden.as_deref().unwrap_or_default(), "it claims no `topics`");
     let many = |wanted: Option<u32>| wanted.is_some_and(|wanted| wanted > 1);
     let partitions = claim.topics.iter().any(|topic| many(topic.partitions));
     let why = "it claims no topic with several `partitions`";

@@ -21,7 +21,8 @@ use super::reach::Unmet;
 use super::replica::whole_millis;
 use super::{Site, Unseen, judged, kafka, postgres, sentinel};
 use crate::checks::{
-    Address, Attempt, Claim as _, Failover, FailoverAnswer, Host, Passage, System, Timeline, Verdict, Written,
+    Address, Attempt, Claim as _, Committed, Failover, FailoverAnswer, Host, Passage, System, Timeline, Verdict,
+    Written,
 };
 use crate::complaint::chain;
 
@@ -75,7 +76,7 @@ async fn watch<L: Ledger>(claim: &Failover, site: &Site<'_>, ledger: L) -> Resul
     };
     let home = writer.ledger.home().to_owned();
     let deleted_ms = writer.now_ms();
-    writer.beat_while(delete(&deleted, &home, site)).await?;
+    writer.beat_while(delete(&deleted, &home, claim.force, site)).await?;
     writer.in_a_row = 0;
     let passage = Passage {
         deleted,
@@ -117,12 +118,12 @@ async fn pass<L: Ledger>(
         return passage;
     }
     while L::COMMITS && passage.committed.is_none() {
-        let patience = writer.patience();
-        passage.committed = timeout(patience, writer.ledger.committed(offset)).await.ok().flatten();
+        let offset = writer.committed(offset).await;
+        passage.committed = offset.map(|offset| Committed { told_ms: writer.now_ms(), offset });
         stands(&passage);
         writer.beat().await;
     }
-    if passage.committed.as_ref().is_some_and(|committed| *committed != Written::Kept) {
+    if passage.committed.as_ref().is_some_and(|committed| committed.offset != Written::Kept) {
         return passage;
     }
     let so_far = passage.clone();
@@ -138,6 +139,13 @@ async fn pass<L: Ledger>(
         stands(&passage);
         writer.beat().await;
         passage.lost_ms = writer.lost().await;
+    }
+    while let Some(committed) = &mut passage.committed {
+        if let Some(offset) = writer.committed(offset).await {
+            committed.offset = offset;
+            break;
+        }
+        writer.beat().await;
     }
     passage.writes.clone_from(&writer.timeline);
     stands(&passage);
@@ -161,12 +169,13 @@ async fn until_held(system: &System, site: &Site<'_>, stands: impl Fn(Verdict) -
 }
 
 /// Deletes a pod, as a rollout or the drain of a node does. Where the answer to that is lost, it is looked whether it was heard.
-async fn delete(name: &str, namespace: &str, site: &Site<'_>) -> Result<(), Unseen> {
+async fn delete(name: &str, namespace: &str, force: bool, site: &Site<'_>) -> Result<(), Unseen> {
     let pods: Api<Pod> = Api::namespaced(site.prober.hub.client().clone(), namespace);
     let cannot = |error: kube::Error| Unseen(format!("cannot delete pod {name}: {}", chain(&error)));
     let uid = pods.get(name).await.map_err(cannot)?.uid();
     let this_one = Preconditions { uid: uid.clone(), ..Preconditions::default() };
-    let how = DeleteParams { preconditions: Some(this_one), ..DeleteParams::default() };
+    let grace_period_seconds = force.then_some(0);
+    let how = DeleteParams { preconditions: Some(this_one), grace_period_seconds, ..DeleteParams::default() };
     let Err(error) = pods.delete(name, &how).await else { return Ok(()) };
     match pods.get_opt(name).await {
         Ok(Some(pod)) if pod.uid() == uid && pod.metadata.deletion_timestamp.is_none() => Err(cannot(error)),
@@ -318,6 +327,11 @@ impl<'a, L: Ledger> Writer<'a, L> {
             Ok(committed) => committed.map(|()| offset),
             Err(_elapsed) => Err(format!("no end within {} s", COMMIT.as_secs())),
         }
+    }
+
+    /// What has become of the offset that was committed; `None` where that cannot be asked for now.
+    async fn committed(&mut self, offset: i64) -> Option<Written> {
+        timeout(self.patience(), self.ledger.committed(offset)).await.ok().flatten()
     }
 
     fn patience(&self) -> Duration {

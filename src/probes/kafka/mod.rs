@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData};
 use kafka_protocol::messages::metadata_response::MetadataResponsePartition;
 use kafka_protocol::messages::{DescribeQuorumRequest, MetadataRequest, MetadataResponse, TopicName};
@@ -79,11 +80,13 @@ async fn visit(claim: &Kafka, site: &Site<'_>, progress: &Progress) -> Result<Ka
         Some(_) => Some(quorum(&mut line, patience(site)).await?),
         None => None,
     };
-    let mut facts = KafkaFacts { brokers, quorum, topics: topics(&metadata), produced: None };
+    let topics = topics(&metadata);
+    let hidden = hidden(claim, &topics, &mut line).await?;
+    let mut facts = KafkaFacts { brokers, quorum, topics, hidden, produced: None };
     let all_met = !facts.brokers.is_empty() && facts.brokers.iter().all(|broker| broker.met.is_ok());
     if claim.writes && all_met {
         progress.begin(&facts);
-        let ours = Ours::new(door, &metadata, registered, &site.prober.run);
+        let ours = Ours::new(door, &metadata, registered, site.prober);
         let proof = Proof::new(ours, site, Arc::clone(&progress.doing));
         // All of it is deleted even where this look is dropped half-way, and the run does not end before that.
         let proven = site.prober.unfinished.spawn(proof.give()).await;
@@ -162,6 +165,18 @@ async fn quorum(line: &mut Line, patience: Duration) -> Result<Result<Quorum, St
         Voter { id: voter.replica_id.0, behind_ms: behind }
     });
     Ok(Ok(Quorum { leader, voters: voters.collect() }))
+}
+
+/// What is claimed and not listed may be there: a list is only of what we may see, and only who asks by name is told that it may not.
+async fn hidden(claim: &Kafka, listed: &[TopicState], line: &mut Line) -> Result<Vec<(String, String)>, Unmet> {
+    let mut hidden = Vec::new();
+    for topic in claim.topics.iter().filter(|topic| listed.iter().all(|listed| listed.name != topic.name)) {
+        let answer = ours::about(line, &topic.name).await?;
+        let code = answer.topics.first().map_or(0, |found| found.error_code);
+        let is_told = code != ResponseError::UnknownTopicOrPartition.code();
+        hidden.extend(error(code, None).filter(|_| is_told).map(|error| (topic.name.clone(), error)));
+    }
+    Ok(hidden)
 }
 
 /// Its topics without those of probes, which come and go.

@@ -5,10 +5,12 @@ use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::create_topics_request::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
+};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest, MetadataResponse, TopicName,
+    BrokerId, CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest, MetadataResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::timeout;
@@ -18,7 +20,7 @@ use super::door::{Door, Registered};
 use super::group::{Member, coordinator};
 use super::wire::{Line, error};
 use crate::probes::reach::Unmet;
-use crate::probes::token;
+use crate::probes::{Made, Prober, token};
 
 /// Longest time for deleting a group, and a topic; it bounds a task that nobody waits for.
 pub(super) const REMOVE: Duration = Duration::from_secs(5);
@@ -56,6 +58,39 @@ impl Failure {
 /// Connections by the number of the broker that each leads to.
 pub(super) type Lines = BTreeMap<i32, Line>;
 
+/// Where the replicas of a new topic are to be.
+pub(super) enum Spread {
+    /// So many partitions with so many replicas of each, wherever the cluster puts them.
+    Anywhere { partitions: usize, replicas: usize },
+    /// One partition, on these brokers, of which the first is to lead.
+    On(Vec<i32>),
+}
+
+impl Spread {
+    fn replicas(&self) -> usize {
+        match self {
+            Self::Anywhere { replicas, .. } => *replicas,
+            Self::On(brokers) => brokers.len(),
+        }
+    }
+
+    fn asked_of(&self, topic: CreatableTopic) -> CreatableTopic {
+        match self {
+            Self::Anywhere { partitions, replicas } => topic
+                .with_num_partitions(i32::try_from(*partitions).unwrap_or(1))
+                .with_replication_factor(i16::try_from(*replicas).unwrap_or(1)),
+            Self::On(brokers) => {
+                let on = brokers.iter().copied().map(BrokerId).collect();
+                // Where brokers are named, both numbers follow from that and may not be given.
+                topic
+                    .with_num_partitions(-1)
+                    .with_replication_factor(-1)
+                    .with_assignments(vec![CreatableReplicaAssignment::default().with_broker_ids(on)])
+            }
+        }
+    }
+}
+
 /// A topic and a group of one name, and the cluster that they are in.
 #[derive(Clone)]
 pub(super) struct Ours {
@@ -69,13 +104,16 @@ pub(super) struct Ours {
     pub(super) made: Vec<String>,
     /// The member of the group, where there is one.
     pub(super) member: Option<Member>,
+    /// Where it is noted what cannot be taken out again.
+    left: Made,
 }
 
 impl Ours {
-    pub(super) fn new(door: Door, metadata: &MetadataResponse, brokers: Vec<Registered>, run: &str) -> Self {
+    pub(super) fn new(door: Door, metadata: &MetadataResponse, brokers: Vec<Registered>, prober: &Prober) -> Self {
         let named = brokers.iter().find(|broker| broker.id == metadata.controller_id.0);
         let any = named.or(brokers.first()).map_or(-1, |broker| broker.id);
-        Self { door, brokers, any, name: topic_name(run), made: Vec::new(), member: None }
+        let (name, left) = (topic_name(&prober.run), prober.made.clone());
+        Self { door, brokers, any, name, made: Vec::new(), member: None, left }
     }
 
     /// The connection to a broker, opened where there is none yet.
@@ -91,24 +129,16 @@ impl Ours {
     }
 
     /// Makes the topic; one broker may be away.
-    pub(super) async fn make(
-        &mut self,
-        line: &mut Line,
-        partitions: usize,
-        replicas: usize,
-        patience: Duration,
-    ) -> Result<(), Failure> {
-        let replicas = i16::try_from(replicas).unwrap_or(1);
+    pub(super) async fn make(&mut self, line: &mut Line, spread: Spread, patience: Duration) -> Result<(), Failure> {
         let config = |name, value: String| {
             CreatableTopicConfig::default()
                 .with_name(StrBytes::from_static_str(name))
                 .with_value(Some(StrBytes::from_string(value)))
         };
-        let enough = config("min.insync.replicas", (replicas - 1).max(1).to_string());
-        let wanted = CreatableTopic::default()
+        let enough = config("min.insync.replicas", spread.replicas().saturating_sub(1).max(1).to_string());
+        let wanted = spread
+            .asked_of(CreatableTopic::default())
             .with_name(topic(&self.name))
-            .with_num_partitions(i32::try_from(partitions).unwrap_or(1))
-            .with_replication_factor(replicas)
             .with_configs(vec![enough, config("retention.ms", RETENTION_MS.to_owned())]);
         let question = CreateTopicsRequest::default().with_topics(vec![wanted]).with_timeout_ms(millis(patience));
         if !self.made.contains(&self.name) {
@@ -133,6 +163,7 @@ impl Ours {
         for name in &self.made {
             left.extend(within(self.delete(name)).await.map(|why| format!("topic {name}: {why}")));
         }
+        left.iter().cloned().for_each(|left| self.left.leave(left));
         left
     }
 

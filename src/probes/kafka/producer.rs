@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::door::{Door, registered};
-use super::group::{Member, coordinator};
-use super::ours::{Failure, Lines, Ours, about, millis, topic};
+use super::group::{Member, Refusal, coordinator};
+use super::ours::{Failure, Lines, Ours, Spread, about, millis, topic};
 use super::proof::settles;
 use super::records::{Batch, fetch, produce};
 use super::wire::{Line, error};
@@ -87,13 +87,13 @@ impl<'a> Producer<'a> {
             None => {
                 let metadata = describe(&mut line).await?;
                 let brokers = registered(&metadata);
-                self.ours.insert(Ours::new(self.door.clone(), &metadata, brokers, &self.site.prober.run))
+                self.ours.insert(Ours::new(self.door.clone(), &metadata, brokers, self.site.prober))
             }
         };
         if !self.is_made {
-            let replicas = ours.brokers.len().clamp(1, MOST);
+            let spread = spread(ours, coordinator(&mut line, &ours.name).await?)?;
             // This may be given up half-way: it is then known what may have been made, and the same is asked for again.
-            match ours.make(&mut line, 1, replicas, settles(self.site)).await {
+            match ours.make(&mut line, spread, settles(self.site)).await {
                 Ok(()) => {}
                 Err(Failure::Said(words)) if words.starts_with(THERE_ALREADY) => ours.made.push(ours.name.clone()),
                 Err(failure) => return Err(failure),
@@ -146,6 +146,21 @@ impl<'a> Producer<'a> {
         self.leader = Some(leader);
         let there: BTreeSet<usize> = kept.numbers(&self.token).collect();
         Some(acknowledged.iter().copied().filter(|number| !there.contains(number)).collect())
+    }
+}
+
+/// Whoever coordinates the group is to lead the partition as well, so that both are taken over when it is gone. Who refuses to name it
+/// says so again once something is to be committed.
+fn spread(ours: &Ours, coordinator: Result<i32, Refusal>) -> Result<Spread, Failure> {
+    let others = ours.brokers.iter().map(|broker| broker.id);
+    let replicas = ours.brokers.len().clamp(1, MOST);
+    match coordinator {
+        Ok(first) => {
+            let on = std::iter::once(first).chain(others.filter(|id| *id != first));
+            Ok(Spread::On(on.take(replicas).collect()))
+        }
+        Err(refusal) if refusal.may_pass => Err(Failure::Said(refusal.words)),
+        Err(_) => Ok(Spread::Anywhere { partitions: 1, replicas }),
     }
 }
 

@@ -8,7 +8,7 @@ use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::group::{Member, Refusal, coordinator};
-use super::ours::{Failure, Lines, Ours, about, millis, topic};
+use super::ours::{Failure, Lines, Ours, Spread, about, millis, topic};
 use super::records::{Batch, Kept, fetch, produce};
 use super::wire::{Line, error};
 use super::{Doing, LEAST, partitions};
@@ -118,7 +118,7 @@ impl Proof {
         let few = self.ours.brokers.len().clamp(1, MOST);
         self.say(format!("making a topic with {few} partitions and {few} replicas of each"));
         let line = self.ours.line(lines, self.ours.any).await?;
-        self.ours.make(line, few, few, self.settles).await
+        self.ours.make(line, Spread::Anywhere { partitions: few, replicas: few }, self.settles).await
     }
 
     /// Waits until each partition has a leader and all its replicas.

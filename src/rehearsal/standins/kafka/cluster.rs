@@ -93,11 +93,17 @@ impl Cluster {
         state.brokers.remove(&node);
         state.has_lost = true;
         let there: Vec<i32> = state.brokers.keys().copied().collect();
-        let led = |one: &&mut Partition| one.leader == Some(node);
-        for one in state.topics.values_mut().flat_map(|topic| &mut topic.partitions).filter(led) {
+        let all =
+            state.topics.iter_mut().flat_map(|(name, topic)| topic.partitions.iter_mut().map(move |one| (name, one)));
+        for (name, one) in all.filter(|(_, one)| one.leader == Some(node)) {
             let next = one.replicas.iter().copied().find(|replica| there.contains(replica));
             one.leader = next.filter(|_| fault != Some(Fault::NeverElects));
-            one.unled = (fault == Some(Fault::ElectsLate)).then(|| Instant::now() + LATE);
+            let is_late = match fault {
+                Some(Fault::ElectsLate) => true,
+                Some(Fault::CoordinatesLate) => name == GROUPS,
+                Some(_) | None => false,
+            };
+            one.unled = is_late.then(|| Instant::now() + LATE);
             if fault == Some(Fault::LeadsEmpty) {
                 one.records.clear();
             }
@@ -124,11 +130,19 @@ impl State {
     pub(super) fn make(&mut self, topic: &NewTopic) {
         let brokers: Vec<i32> = self.brokers.keys().copied().collect();
         let replicas = |index: usize| brokers.iter().copied().cycle().skip(index % brokers.len().max(1));
-        let partitions = (0..topic.partitions).map(|index| {
-            let replicas: Vec<i32> = replicas(index).take(topic.replicas).collect();
-            Partition { leader: replicas.first().copied(), replicas, unled: None, records: Vec::new() }
+        let placed = (0..topic.partitions).map(|index| replicas(index).take(topic.replicas).collect());
+        self.place(&topic.name, placed);
+    }
+
+    /// A new topic, whose partitions are on these brokers, each led by the first of them.
+    pub(super) fn place(&mut self, name: &str, placed: impl Iterator<Item = Vec<i32>>) {
+        let partitions = placed.map(|replicas| Partition {
+            leader: replicas.first().copied(),
+            replicas,
+            unled: None,
+            records: Vec::new(),
         });
-        self.topics.insert(topic.name.clone(), Topic { is_kept: false, partitions: partitions.collect() });
+        self.topics.insert(name.to_owned(), Topic { is_kept: false, partitions: partitions.collect() });
     }
 
     /// Who coordinates a group; `None` where that is only now to be decided.

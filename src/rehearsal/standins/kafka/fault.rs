@@ -15,6 +15,8 @@ pub(crate) enum Fault {
     AdvertisesClosedPort,
     /// All brokers say that they are where the first one is.
     AdvertisesOneName,
+    /// Each says that it is at the name of its pod alone, which nobody else can resolve.
+    AdvertisesPodName,
     /// No controller leads: what only that one can say or do is not answered.
     NoQuorum,
     /// The user may not ask who the controllers are.
@@ -47,6 +49,8 @@ pub(crate) enum Fault {
     NoCoordinator,
     /// The user may join no group.
     RefusesGroups,
+    /// Nobody may see any topic but those of probes.
+    HidesTopics,
     /// Offsets are committed and not kept.
     ForgetsOffsets,
     /// A topic is made by being asked for, whatever the client says.
@@ -61,6 +65,8 @@ pub(crate) enum Fault {
     LeadsEmpty,
     /// Once a broker is gone, no group has committed anything.
     CoordinatesEmpty,
+    /// Nobody coordinates for long what a broker has coordinated that is gone.
+    CoordinatesLate,
     /// Once a broker is gone, nobody may ask how far a group has come.
     CoordinatesNobody,
     /// No password is right.
@@ -88,6 +94,7 @@ impl Fault {
         Self::AdvertisesLocalhost,
         Self::AdvertisesClosedPort,
         Self::AdvertisesOneName,
+        Self::AdvertisesPodName,
         Self::NoQuorum,
         Self::QuorumRefused,
         Self::VoterMissing,
@@ -104,6 +111,7 @@ impl Fault {
         Self::OtherValue,
         Self::NoCoordinator,
         Self::RefusesGroups,
+        Self::HidesTopics,
         Self::ForgetsOffsets,
         Self::AcceptsUnknownTopic,
         Self::KeepsTopics,
@@ -111,6 +119,7 @@ impl Fault {
         Self::ElectsLate,
         Self::LeadsEmpty,
         Self::CoordinatesEmpty,
+        Self::CoordinatesLate,
         Self::CoordinatesNobody,
         Self::RejectsLogin,
         Self::AcceptsAnyPassword,
@@ -130,6 +139,7 @@ impl Fault {
             Self::AdvertisesLocalhost => "advertises-localhost",
             Self::AdvertisesClosedPort => "advertises-closed-port",
             Self::AdvertisesOneName => "advertises-one-name",
+            Self::AdvertisesPodName => "advertises-pod-name",
             Self::NoQuorum => "no-quorum",
             Self::QuorumRefused => "quorum-refused",
             Self::VoterMissing => "voter-missing",
@@ -146,6 +156,7 @@ impl Fault {
             Self::OtherValue => "other-value",
             Self::NoCoordinator => "no-coordinator",
             Self::RefusesGroups => "refuses-groups",
+            Self::HidesTopics => "hides-topics",
             Self::ForgetsOffsets => "forgets-offsets",
             Self::AcceptsUnknownTopic => "accepts-unknown-topic",
             Self::KeepsTopics => "keeps-topics",
@@ -153,6 +164,7 @@ impl Fault {
             Self::ElectsLate => "elects-late",
             Self::LeadsEmpty => "leads-empty",
             Self::CoordinatesEmpty => "coordinates-empty",
+            Self::CoordinatesLate => "coordinates-late",
             Self::CoordinatesNobody => "coordinates-nobody",
             Self::RejectsLogin => "rejects-login",
             Self::AcceptsAnyPassword => "accepts-any-password",

@@ -23,6 +23,9 @@ const METADATA: &str = "__cluster_metadata";
 /// How far a voter is behind under `voter-lags`, in milliseconds.
 const BEHIND_MS: i64 = 60_000;
 
+/// What the topics of probes begin with.
+const OF_PROBES: &str = "seaworthy.";
+
 /// The port of `advertises-closed-port`.
 const CLOSED: i32 = 9;
 
@@ -37,6 +40,9 @@ impl Server {
             (Some(Fault::AdvertisesClosedPort), _) => all.iter_mut().last().into_iter().for_each(|one| one.2 = CLOSED),
             (Some(Fault::AdvertisesOneName), Some((_, host, port))) => {
                 all.iter_mut().for_each(|one| (one.1, one.2) = (host.clone(), port));
+            }
+            (Some(Fault::AdvertisesPodName), _) => {
+                all.iter_mut().for_each(|one| one.1.truncate(one.1.find('.').unwrap_or(one.1.len())));
             }
             _ => {}
         }
@@ -94,6 +100,10 @@ impl Server {
         let answer = MetadataResponseTopic::default()
             .with_name(Some(TopicName(StrBytes::from_string(name.to_owned()))))
             .with_is_internal(name.starts_with("__"));
+        if self.faults.is(Fault::HidesTopics) && !name.starts_with(OF_PROBES) {
+            let refused = ResponseError::TopicAuthorizationFailed.code();
+            return (!is_listed).then(|| answer.with_error_code(refused));
+        }
         let Some(topic) = state.topics.get(name).filter(|_| !is_missing) else {
             let unknown = ResponseError::UnknownTopicOrPartition.code();
             return (!is_listed).then(|| answer.with_error_code(unknown));
@@ -202,6 +212,9 @@ impl Server {
         if state.topics.contains_key(&name) {
             return Err((ResponseError::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
         }
+        if !asked.assignments.is_empty() {
+            return self.assign(state, asked, is_trial);
+        }
         // What is left to the broker is one (`num.partitions`, `default.replication.factor`).
         let or_one = |wanted: i32| usize::try_from(if wanted == -1 { 1 } else { wanted }).unwrap_or_default();
         let (partitions, replicas) = (or_one(asked.num_partitions), or_one(asked.replication_factor.into()));
@@ -219,10 +232,42 @@ impl Server {
         let topic = NewTopic { name, partitions, replicas };
         if !is_trial {
             state.make(&topic);
-            let made = state.topics.get_mut(&topic.name).into_iter();
-            made.for_each(|made| made.is_kept = self.faults.is(Fault::KeepsTopics));
+            self.keep(state, &topic.name);
         }
         Ok(topic)
+    }
+
+    /// A topic whose replicas are placed by whoever asks (Kafka, `ReplicationControlManager.createTopic`).
+    fn assign(
+        &self,
+        state: &mut State,
+        asked: &CreatableTopic,
+        is_trial: bool,
+    ) -> Result<NewTopic, (ResponseError, String)> {
+        if asked.num_partitions != -1 || asked.replication_factor != -1 {
+            let words = "A manual partition assignment was specified, but numPartitions or replicationFactor was not set to -1.";
+            return Err((ResponseError::InvalidRequest, words.to_owned()));
+        }
+        let ids = |ids: &[BrokerId]| ids.iter().map(|id| id.0).collect::<Vec<_>>();
+        let placed: Vec<Vec<i32>> = asked.assignments.iter().map(|one| ids(&one.broker_ids)).collect();
+        let unknown = placed.iter().flatten().find(|id| !state.brokers.contains_key(id));
+        if let Some(unknown) = unknown {
+            let words =
+                format!("The manual partition assignment includes broker {unknown}, but no such broker is registered.");
+            return Err((ResponseError::InvalidReplicaAssignment, words));
+        }
+        let replicas = placed.first().map_or(0, Vec::len);
+        let topic = NewTopic { name: asked.name.to_string(), partitions: placed.len(), replicas };
+        if !is_trial {
+            state.place(&topic.name, placed.into_iter());
+            self.keep(state, &topic.name);
+        }
+        Ok(topic)
+    }
+
+    fn keep(&self, state: &mut State, name: &str) {
+        let made = state.topics.get_mut(name).into_iter();
+        made.for_each(|made| made.is_kept = self.faults.is(Fault::KeepsTopics));
     }
 
     pub(super) fn delete_topics(&self, head: Head, asked: &DeleteTopicsRequest) -> Then {
