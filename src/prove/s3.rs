@@ -1,6 +1,6 @@
 //! Twin of `checks/s3.rs`.
 
-use super::{Cases, Deed, reach};
+use super::{Cases, Deed, Expected, reach};
 use crate::checks::{Access, S3};
 
 pub(super) fn cases(claim: &S3, in_a_row: u32) -> Cases {
@@ -42,6 +42,16 @@ fn let_in(claim: &S3) -> Cases {
                 cases.unclaimed(name, writes);
             }
         }
+    }
+    match claim.writes && claim.bucket.is_none() {
+        true => {
+            cases.add(
+                "keeps-buckets",
+                at("keeps-buckets"),
+                Expected::Warned("something of ours was left behind: bucket"),
+            );
+        }
+        false => cases.unclaimed("keeps-buckets", "it makes no bucket of its own"),
     }
     let named = !claim.buckets.is_empty() || claim.bucket.is_some();
     cases.broken_if(named, "no-bucket", at("no-bucket"), "NoSuchBucket", "it names no bucket (`buckets`, `bucket`)");

@@ -46,11 +46,11 @@ impl<'a> Keys<'a> {
         // Where each pod is announced by a Service of its own.
         let dialer = &self.site.prober.dialer;
         let announced = dialer.known_as(&named.host, named.port, self.system.at.home(self.site.namespace())).await?;
-        let Some(pod) = one_pod(&announced, self.site).await? else {
+        let Some((pod, at)) = one_pod(&announced, self.site).await? else {
             return Ok(Err(format!("{} is not one pod", named.place())));
         };
         let login = Login { user: None, password: self.password.as_deref() };
-        let mut server = match Server::enter(&announced, &login, self.site).await? {
+        let mut server = match Server::enter(&at, &login, self.site).await? {
             Ok(server) => server,
             Err(Refusal { command, error }) => return Ok(Err(format!("{command}: {error}"))),
         };

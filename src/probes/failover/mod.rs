@@ -237,11 +237,11 @@ impl<S> Master<S> {
     }
 }
 
-/// The pod behind an address, where it is one.
-async fn one_pod(at: &Address, site: &Site<'_>) -> Result<Option<String>, Unmet> {
+/// The pod behind an address, where it is one, and where that is: whoever is dialled there is that pod, whoever comes next.
+async fn one_pod(at: &Address, site: &Site<'_>) -> Result<Option<(String, Address)>, Unmet> {
     let behind = site.prober.dialer.each(at, site.namespace()).await?;
     Ok(match behind.as_slice() {
-        [Address { host: Host::Pod { name, .. }, .. }] => Some(name.clone()),
+        [at @ Address { host: Host::Pod { name, .. }, .. }] => Some((name.clone(), at.clone())),
         _ => None,
     })
 }

@@ -45,18 +45,13 @@ impl<'a> Rows<'a> {
         Ok(Self { system, site, login, table, master: None, broom })
     }
 
-    async fn enter(&self) -> Result<Server, Failure> {
-        let at = &self.system.at;
-        Server::enter(at, &self.login, self.site.dial(at).await?).await
-    }
-
     /// Whoever is behind the name that takes writes, with our table in it.
     async fn find(&self) -> Result<Said<Master<Server>>, Unmet> {
-        let Some(pod) = one_pod(&self.system.at, self.site).await? else {
+        let Some((pod, at)) = one_pod(&self.system.at, self.site).await? else {
             return Ok(Err(format!("{} does not lead to one pod", self.system.at)));
         };
         let prepared = async {
-            let server = self.enter().await?;
+            let server = Server::enter(&self.system.at, &self.login, self.site.dial(&at).await?).await?;
             let life = server.ask("SELECT pg_postmaster_start_time()").await?;
             self.broom.is_due.store(true, Ordering::Relaxed);
             // Where it has not come across, what was in it is missing, and a new one shows that.

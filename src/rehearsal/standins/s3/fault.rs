@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     KeepsObjects,
     /// Nothing may be deleted.
     RefusesDeletes,
+    /// No bucket may be deleted.
+    KeepsBuckets,
     /// Who signs nothing is asked to come more slowly.
     SlowToStrangers,
     /// Who asks for what is not there is asked to come more slowly.
@@ -59,6 +61,7 @@ impl Fault {
         Self::Public,
         Self::KeepsObjects,
         Self::RefusesDeletes,
+        Self::KeepsBuckets,
         Self::SlowToStrangers,
         Self::SlowOnceDeleted,
         Self::NoBucket,
@@ -84,6 +87,7 @@ impl Fault {
             Self::Public => "public",
             Self::KeepsObjects => "keeps-objects",
             Self::RefusesDeletes => "refuses-deletes",
+            Self::KeepsBuckets => "keeps-buckets",
             Self::SlowToStrangers => "slow-to-strangers",
             Self::SlowOnceDeleted => "slow-once-deleted",
             Self::NoBucket => "no-bucket",

@@ -180,6 +180,7 @@ impl Server {
             Some(Fault::RefusesPresigned) => shown.is_presigned(),
             Some(Fault::ReadOnly) => changes,
             Some(Fault::RefusesDeletes) => *asked.method == Method::DELETE,
+            Some(Fault::KeepsBuckets) => *asked.method == Method::DELETE && asked.key.is_empty(),
             Some(_) | None => false,
         };
         if refused { Err(Error::DENIED) } else { shown.covers(body) }
