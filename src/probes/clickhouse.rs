@@ -187,8 +187,7 @@ impl Failure {
     fn words(&self) -> String {
         match self {
             Self::Said(error) => error.clone(),
-            Self::Unmet(Unmet::Obstacle(obstacle)) => obstacle.text().to_owned(),
-            Self::Unmet(Unmet::Unseen(Unseen(why))) => why.clone(),
+            Self::Unmet(unmet) => unmet.words(),
         }
     }
 }

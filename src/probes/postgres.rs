@@ -367,8 +367,7 @@ impl Failure {
     pub(super) fn words(&self) -> String {
         match self {
             Self::Said(error) => error.clone(),
-            Self::Unmet(Unmet::Obstacle(obstacle)) => obstacle.text().to_owned(),
-            Self::Unmet(Unmet::Unseen(Unseen(why))) => why.clone(),
+            Self::Unmet(unmet) => unmet.words(),
         }
     }
 }

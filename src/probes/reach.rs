@@ -50,6 +50,14 @@ impl Unmet {
         }
     }
 
+    /// What stood in the way, as a text.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Obstacle(obstacle) => obstacle.text().to_owned(),
+            Self::Unseen(Unseen(why)) => why.clone(),
+        }
+    }
+
     /// A conversation that ended too early, in the client's `words`: what befell the stream on its way counts first.
     pub(super) fn broke(fate: &Fate, words: impl Into<String>) -> Self {
         fate.told().map_or_else(|| Self::Obstacle(Obstacle::Broke(words.into())), Self::from)
