@@ -15,7 +15,7 @@ use super::cluster::{Cluster, State};
 use super::names;
 use super::object::{Key, View as _};
 use super::standins::words::Words;
-use super::standins::{StandIn, clickhouse, dns, echo, http, kafka, postgres, redis, s3};
+use super::standins::{StandIn, clickhouse, dns, echo, http, kafka, pgadmin, postgres, redis, s3};
 use super::store::Store;
 
 /// What a connection inside this process holds before its reader has taken it.
@@ -225,12 +225,7 @@ impl Cast {
 
     /// Who speaks for a container.
     fn assign(&self, pod: &Key, object: &Value, container: &Value, told: &Started) -> Part {
-        let mut ports: Vec<u16> = container["ports"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|port| u16::try_from(port["containerPort"].as_u64()?).ok())
-            .collect();
+        let mut ports = ports(container);
         let address = object["status"]["podIP"].as_str().unwrap_or_default();
         let (mut master, mut watches, mut member) = (None, None, None);
         let stand_in = match Trade::of(container["image"].as_str().unwrap_or_default(), told, &ports) {
@@ -263,6 +258,11 @@ impl Cast {
                 let (config, port) = s3_config(told);
                 ports.push(port);
                 StandIn::S3(Arc::new(s3::Server::new(config)))
+            }
+            Trade::Pgadmin => {
+                let config = pgadmin::Config::told(&told.environment, told.servers.as_deref());
+                ports.push(config.port);
+                StandIn::Pgadmin(Arc::new(pgadmin::Server::new(config)))
             }
             Trade::Dns => {
                 ports.push(53);
@@ -458,6 +458,7 @@ enum Trade {
     Clickhouse,
     Kafka,
     S3,
+    Pgadmin,
     Dns,
     Http,
     Unknown,
@@ -475,7 +476,10 @@ impl Trade {
         if is(&["exporter", "busybox"]) {
             return Self::by_port(ports);
         }
-        if is(&["redis", "valkey"]) {
+        // Before what it looks at: an image may be named after both.
+        if is(&["pgadmin"]) {
+            Self::Pgadmin
+        } else if is(&["redis", "valkey"]) {
             Self::Redis
         } else if is(&["postgres", "pgsql", "patroni", "spilo"]) {
             Self::Postgres
@@ -500,6 +504,12 @@ impl Trade {
             false => Self::Unknown,
         }
     }
+}
+
+/// The ports that a container names.
+fn ports(container: &Value) -> Vec<u16> {
+    let named = container["ports"].as_array().into_iter().flatten();
+    named.filter_map(|port| u16::try_from(port["containerPort"].as_u64()?).ok()).collect()
 }
 
 fn last(path: &str) -> &str {

@@ -20,6 +20,8 @@ pub(crate) struct Started {
     pub(crate) environment: BTreeMap<String, String>,
     /// The SQL that its image runs when there is no data yet (`/docker-entrypoint-initdb.d`), by the scripts' names.
     pub(crate) setup: Vec<String>,
+    /// The servers.json that a pgAdmin is told (`PGADMIN_SERVER_JSON_FILE`).
+    pub(crate) servers: Option<String>,
     /// Whether its script still waits for what does not answer: it serves nobody yet.
     pub(crate) waits: bool,
 }
@@ -37,5 +39,8 @@ pub(crate) fn started(pod: &Value, container: &str, view: &dyn View) -> Option<S
     let words = if plot.server.is_empty() { written } else { plot.server };
     let scripts = around.files("/docker-entrypoint-initdb.d").into_iter();
     let setup = scripts.filter(|(name, _)| name.ends_with(".sql")).map(|(_, script)| script).collect();
-    Some(Started { words, environment: environment.into_iter().collect(), setup, waits: plot.waits })
+    let environment: BTreeMap<String, String> = environment.into_iter().collect();
+    let listed = environment.get("PGADMIN_SERVER_JSON_FILE").map_or("/pgadmin4/servers.json", String::as_str);
+    let servers = around.file(listed);
+    Some(Started { words, environment, setup, servers, waits: plot.waits })
 }

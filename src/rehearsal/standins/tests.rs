@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::conformance::{self, Connection, Login, dial};
-use super::{StandIn, UnknownFault, clickhouse, dns, echo, http, kafka, postgres, redis, s3};
+use super::{StandIn, UnknownFault, clickhouse, dns, echo, http, kafka, pgadmin, postgres, redis, s3};
 
 const PASSWORD: &str = "secret";
 const LOGIN: Login<'static> = Login { user: "app", password: PASSWORD, database: "app" };
@@ -34,6 +34,20 @@ fn kafka_broker() -> StandIn {
 fn s3_server() -> StandIn {
     let (access_key, secret_key) = ("app".to_owned(), PASSWORD.to_owned());
     StandIn::S3(Arc::new(s3::Server::new(s3::Config { access_key, secret_key, ..Default::default() })))
+}
+
+fn pgadmin_server() -> StandIn {
+    let listed = |name: &str, group: &str, port| pgadmin::Listed {
+        name: name.to_owned(),
+        group: group.to_owned(),
+        host: "127.0.0.1".to_owned(),
+        port,
+        database: "app".to_owned(),
+        user: "app".to_owned(),
+    };
+    let servers = vec![listed("postgres", "Servers", 5432), listed("other", "More", 5433)];
+    let (email, password) = ("app@example.com".to_owned(), PASSWORD.to_owned());
+    StandIn::Pgadmin(Arc::new(pgadmin::Server::new(pgadmin::Config { port: 80, email, password, servers })))
 }
 
 fn dns_server() -> StandIn {
@@ -106,6 +120,15 @@ async fn s3_is_as_the_real_one() {
 }
 
 #[tokio::test]
+async fn pgadmin_is_as_the_real_one() {
+    let login = Login { user: "app%40example.com", ..LOGIN };
+    let server = pgadmin_server();
+    conformance::pgadmin_guards_itself(to(&server), login).await;
+    conformance::pgadmin_lists_servers(to(&server), login).await;
+    conformance::pgadmin_locks_accounts(to(&server), login).await;
+}
+
+#[tokio::test]
 async fn dns_is_as_the_real_one() {
     conformance::dns_answers(to(&dns_server())).await;
 }
@@ -121,9 +144,17 @@ fn every_fault_has_a_name_of_its_own_by_which_it_is_switched_on() {
     let echo = StandIn::Echo(Arc::new(echo::Server::new()));
     let http = StandIn::Http(Arc::new(http::Server::new(http::Config::default())));
     let redis = StandIn::Redis(redis_server());
-    for stand_in in
-        [redis, postgres_server(), clickhouse_server(), kafka_broker(), s3_server(), dns_server(), http, echo]
-    {
+    for stand_in in [
+        redis,
+        postgres_server(),
+        clickhouse_server(),
+        kafka_broker(),
+        s3_server(),
+        pgadmin_server(),
+        dns_server(),
+        http,
+        echo,
+    ] {
         let names = stand_in.faults();
         for name in &names {
             assert_eq!(names.iter().filter(|other| *other == name).count(), 1, "{name}");
