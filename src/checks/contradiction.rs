@@ -5,8 +5,8 @@
 
 use super::migration::is_version;
 use super::{
-    Absence, Access, Address, Check, Clickhouse, Crd, Dns, Flyway, Host, Http, Kafka, Namespace, Operator, Postgres,
-    PostgresRole, Redis, RedisRole, S3, Sentinel, System, Tcp, Workload,
+    Absence, Access, Address, Check, Clickhouse, Crd, Dns, Flyway, Host, Http, Kafka, Namespace, Operator, Pgadmin,
+    Postgres, PostgresRole, Redis, RedisRole, S3, Sentinel, System, Tcp, Workload,
 };
 
 /// One part of a claim that cannot be held against anything.
@@ -43,6 +43,7 @@ impl Check {
             Self::Clickhouse(claim) => clickhouse(claim),
             Self::Kafka(claim) => kafka(claim),
             Self::S3(claim) => s3(claim),
+            Self::Pgadmin(claim) => pgadmin(claim),
             Self::Sentinel(claim) => sentinel(claim),
             Self::Flyway(claim) => flyway(claim),
             Self::Failover(claim) => {
@@ -302,6 +303,31 @@ fn s3(claim: &S3) -> Vec<Contradiction> {
     found
 }
 
+/// Who is kept out is made up: three wrong passwords would lock the account of somebody who is not.
+fn pgadmin(claim: &Pgadmin) -> Vec<Contradiction> {
+    let parts = [("version", claim.version.is_some()), ("servers", !claim.servers.is_empty())];
+    let mut found = beside_denial(claim.expect, &parts);
+    for (key, is_written) in [("email", claim.email.is_some()), ("password", claim.password.is_some())] {
+        match (claim.expect, is_written) {
+            (Access::Denied, true) => {
+                let what = format!(
+                    "`{key}` means nothing beside `expect: denied`: a stranger is made up, since wrong passwords lock an account"
+                );
+                found.push(Contradiction::new(key, what, "remove it"));
+            }
+            (Access::Allowed, false) => {
+                let what = format!("nobody logs in without `{key}`");
+                let remedy = "add it, or claim with `expect: denied` alone that strangers are kept out";
+                found.push(Contradiction::new(key, what, remedy));
+            }
+            (Access::Denied, false) | (Access::Allowed, true) => {}
+        }
+    }
+    found.extend(claim.email.iter().find_map(|email| nameless("email", email)));
+    found.extend(claim.servers.iter().find_map(|server| nameless("servers", &server.name)));
+    found
+}
+
 fn flyway(claim: &Flyway) -> Vec<Contradiction> {
     let mut found: Vec<_> = claim.again.iter().filter_map(|name| impossible("again", name)).collect();
     found.extend(nameless("schema", &claim.schema));
@@ -380,6 +406,12 @@ mod tests {
                 "s3: {at: 's:1', access-key: a, secret-key: {value: x}, buckets: [b, ''], bucket: ''}",
                 &["buckets", "bucket"],
             ),
+            (
+                "pgadmin: {at: 'p:1', email: a, password: {value: x}, version: ^9, servers: [{name: s}], expect: denied}",
+                &["version", "servers", "email", "password"],
+            ),
+            ("pgadmin: {at: 'p:1'}", &["email", "password"]),
+            ("pgadmin: {at: 'p:1', email: '', password: {value: x}, servers: [{name: ''}]}", &["email", "servers"]),
         ] {
             assert_eq!(refused(yaml), keys, "{yaml}");
         }
@@ -407,6 +439,8 @@ mod tests {
             "kafka: {at: 'k:1', user: u, password: {value: x}, mechanism: plain, expect: denied}",
             "s3: {at: 's:1', access-key: a, secret-key: {value: x}, buckets: [b, c], bucket: b}",
             "s3: {at: 's:1', access-key: a, secret-key: {value: x}, bucket: b, expect: denied}",
+            "pgadmin: {at: 'p:1', email: a, password: {value: x}, version: ^9, servers: [{name: s, group: g, host: h}]}",
+            "pgadmin: {at: 'p:1', expect: denied}",
         ] {
             assert_eq!(refused(yaml), [""; 0], "{yaml}");
         }

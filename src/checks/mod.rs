@@ -24,6 +24,7 @@ mod kafka;
 mod migration;
 mod namespace;
 mod operator;
+mod pgadmin;
 mod postgres;
 mod reach;
 mod redis;
@@ -59,6 +60,7 @@ pub use self::kafka::{
 pub use self::migration::Migration;
 pub use self::namespace::{Namespace, NamespaceAnswer, NamespaceFound};
 pub use self::operator::{Operator, OperatorAnswer};
+pub use self::pgadmin::{DatabaseServer, Logout, Pgadmin, PgadminAnswer, PgadminFacts, Registered};
 pub use self::postgres::{Catalog, Guard, Postgres, PostgresAnswer, PostgresFacts, PostgresRole, Standby};
 pub use self::reach::{Obstacle, Written};
 pub use self::redis::{Redis, RedisAnswer, RedisFacts, RedisInfo, RedisRole, Replicated};
@@ -118,6 +120,8 @@ pub enum Check {
     Flyway(Flyway),
     /// Kafka's brokers are all there, its partitions are whole, and it keeps records and the offsets of groups.
     Kafka(Kafka),
+    /// pgAdmin lets its user in through its login page, and lists the servers that it was told of.
+    Pgadmin(Pgadmin),
 }
 
 /// How a check is looked at.
@@ -148,7 +152,8 @@ impl Check {
             | Self::Clickhouse(_)
             | Self::Flyway(_)
             | Self::Kafka(_)
-            | Self::S3(_) => Pace::Repeated,
+            | Self::S3(_)
+            | Self::Pgadmin(_) => Pace::Repeated,
         }
     }
 
@@ -171,7 +176,8 @@ impl Check {
             | Self::Postgres(_)
             | Self::Clickhouse(_)
             | Self::Kafka(_)
-            | Self::S3(_) => false,
+            | Self::S3(_)
+            | Self::Pgadmin(_) => false,
         }
     }
 
@@ -192,6 +198,7 @@ impl Check {
             Self::Clickhouse(claim) => claim.expect,
             Self::Kafka(claim) => claim.expect,
             Self::S3(claim) => claim.expect,
+            Self::Pgadmin(claim) => claim.expect,
             Self::Namespace(_)
             | Self::Crd(_)
             | Self::Workload(_)
@@ -229,6 +236,7 @@ impl Check {
             Self::S3(_) => "s3",
             Self::Flyway(_) => "flyway",
             Self::Kafka(_) => "kafka",
+            Self::Pgadmin(_) => "pgadmin",
         }
     }
 }

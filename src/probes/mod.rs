@@ -19,6 +19,7 @@ mod launch;
 mod line;
 mod namespace;
 mod operator;
+mod pgadmin;
 mod postgres;
 mod reach;
 mod redis;
@@ -202,6 +203,7 @@ impl Prober {
             Check::S3(claim) => judged(claim, s3::observe(claim, site).await),
             Check::Flyway(claim) => judged(claim, flyway::observe(claim, site).await),
             Check::Kafka(claim) => judged(claim, kafka::observe(claim, site).await),
+            Check::Pgadmin(claim) => judged(claim, pgadmin::observe(claim, site).await),
         }
     }
 

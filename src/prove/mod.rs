@@ -20,6 +20,7 @@ mod job;
 mod kafka;
 mod namespace;
 mod operator;
+mod pgadmin;
 mod pods;
 mod postgres;
 mod proof;
@@ -242,6 +243,7 @@ pub fn of_check(check: &Check, setting: Setting<'_>) -> Vec<Case> {
         Check::S3(claim) => s3::cases(claim, setting.in_a_row),
         Check::Flyway(claim) => flyway::cases(claim, setting.in_a_row),
         Check::Kafka(claim) => kafka::cases(claim, setting.in_a_row),
+        Check::Pgadmin(claim) => pgadmin::cases(claim, setting.in_a_row),
     };
     cases.0.extend(weather::of_check(check).0);
     cases.0.push(Case::control());
@@ -383,6 +385,9 @@ mod tests {
             "s3: { at: 's:1', access-key: app, secret-key: { value: x }, writes: false }",
             "s3: { at: 's:1', access-key: app, secret-key: { value: wrong }, expect: denied }",
             "failover: { of: { kafka: { at: 'k:1', brokers: 3 } } }",
+            "pgadmin: { at: 'a:1', email: me, password: { value: x }, servers: [{ name: s, group: g, host: h }] }",
+            "pgadmin: { at: 'a:1', email: me, password: { secret: { name: auth, key: k } }, version: ^9 }",
+            "pgadmin: { at: 'a:1', expect: denied }",
             "flyway: { at: 'p:1', user: app, migrations: sql }",
             "flyway: { at: 'p:1', user: app, password: { value: x }, migrations: sql, again: migrations }",
         ]

@@ -74,6 +74,7 @@ fn addresses(check: &Check) -> Vec<&Address> {
         Check::Clickhouse(claim) => vec![&claim.at],
         Check::Kafka(claim) => vec![&claim.at],
         Check::S3(claim) => vec![&claim.at],
+        Check::Pgadmin(claim) => vec![&claim.at],
         Check::Http(_)
         | Check::Tcp(_)
         | Check::Namespace(_)

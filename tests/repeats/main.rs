@@ -56,6 +56,8 @@ const CHECKS: &[&str] = &[
     "kafka: {at: 'log:9092', user: app, password: {value: wrong}, mechanism: plain, expect: denied}",
     "s3: {at: 'store:9000', access-key: app, secret-key: {secret: {name: auth, key: password}}}",
     "s3: {at: 'store:9000', access-key: app, secret-key: {value: wrong}, expect: denied}",
+    "pgadmin: {at: 'pages:80', email: me@example.com, password: {secret: {name: auth, key: password}}, servers: [{name: orders}]}",
+    "pgadmin: {at: 'pages:80', expect: denied}",
     "http: {at: 'web:80', status: 200}",
     "tcp: {at: 'web:80'}",
     "dns: {name: cache}",

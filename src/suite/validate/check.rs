@@ -71,7 +71,8 @@ fn with_images(cx: &Cx<'_>, check: Check) -> Check {
         | Check::Clickhouse(_)
         | Check::Flyway(_)
         | Check::Kafka(_)
-        | Check::S3(_) => check,
+        | Check::S3(_)
+        | Check::Pgadmin(_) => check,
     }
 }
 
@@ -99,7 +100,8 @@ fn files(check: &Check) -> Vec<(&'static [&'static str], &Path)> {
         | Check::Postgres(_)
         | Check::Clickhouse(_)
         | Check::Kafka(_)
-        | Check::S3(_) => Vec::new(),
+        | Check::S3(_)
+        | Check::Pgadmin(_) => Vec::new(),
     }
 }
 
