@@ -68,6 +68,7 @@ const PROMISED: &[&str] = &[
     "A-40-diagnostics",
     "A-40-clickhouse",
     "A-40-kafka",
+    "A-40-pgadmin",
     "A-42-flyway",
     "A-45-minio",
     "A-m1",

@@ -178,6 +178,11 @@ async fn helm_installs_changes_and_removes_kafka() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn helm_installs_changes_and_removes_pgadmin() {
+    lives("pgadmin", "email=other@example.com", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn helm_installs_changes_and_removes_minio() {
     lives("minio", "accessKey=other", false).await;
 }
