@@ -193,6 +193,33 @@ image_minio() {
   import_tree "$tree" "$1" "$2" "$search_path" 'VOLUME /data' 'EXPOSE 9000 9001' 'ENTRYPOINT ["/usr/bin/minio"]'
 }
 
+install_pip() {
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update
+  apt-get install --yes --no-install-recommends -o DPkg::Lock::Timeout=300 python3-pip
+}
+
+# pgAdmin from PyPI, by the Python of the same Debian that the tree's is of. Left out are its manual, and descriptions of all of
+# Google's services.
+image_pgadmin() {
+  local tree python=/usr/bin/python3
+  tree=$(scratch pgadmin)
+  debian_tree "$tree" 'lsb-base|sysvinit-utils|ca-certificates.*|openssl|media-types' "${userland[@]}" python3
+  "$python" -m pip --version >/dev/null 2>&1 || install_pip
+  "$python" -m pip install --quiet --no-cache-dir --root-user-action ignore --target "$tree/usr/lib/python3/dist-packages" \
+    "pgadmin4==$pgadmin_version" "gunicorn==$gunicorn_version"
+  mv "$tree/usr/lib/python3/dist-packages/pgadmin4" "$tree/pgadmin4"
+  rm -rf "$tree/pgadmin4/docs" "$tree/usr/lib/python3/dist-packages/googleapiclient/discovery_cache/documents"
+  # As in the official image, whose user is of root's group.
+  echo 'pgadmin:x:5050:0::/var/lib/pgadmin:/bin/bash' >>"$tree/etc/passwd"
+  install -d -o 5050 -g 0 -m 775 "$tree/var/lib/pgadmin"
+  install -m 755 "$files/pgadmin/entrypoint.sh" "$tree/entrypoint.sh"
+  install -m 644 "$files/pgadmin/run_pgadmin.py" "$tree/pgadmin4/run_pgadmin.py"
+  install -o 5050 -g 0 -m 664 /dev/null "$tree/pgadmin4/config_distro.py"
+  import_tree "$tree" "$1" "$2" "$search_path" 'ENV LANG=C.UTF-8' 'ENV HOME=/var/lib/pgadmin' 'USER 5050' \
+    'WORKDIR /pgadmin4' 'VOLUME /var/lib/pgadmin' 'EXPOSE 80 443' 'ENTRYPOINT ["/entrypoint.sh"]'
+}
+
 image_storage() {
   local tree
   tree=$(scratch storage)

@@ -26,6 +26,10 @@ maven_dependency_version=3.8.1
 # The last state of the sources; its releases are no versions of a module.
 minio_version=0.0.0-20260212201848-7aac2a2c5b7c
 
+# From PyPI, on Debian's Python.
+pgadmin_version=9.18
+gunicorn_version=23.0.0
+
 node_image=seaworthy-lab/node:v$kubernetes_version
 storage_image=seaworthy-lab/local-path-provisioner:$local_path_provisioner_version
 busybox_image=seaworthy-lab/busybox:1.35
@@ -36,7 +40,8 @@ clickhouse_image=seaworthy-lab/clickhouse:18.16
 flyway_image=seaworthy-lab/flyway:$flyway_version
 kafka_image=seaworthy-lab/kafka:$kafka_version
 minio_image=seaworthy-lab/minio:2026-02-12
-services=(busybox redis postgres patroni clickhouse flyway kafka minio)
+pgadmin_image=seaworthy-lab/pgadmin:$pgadmin_version
+services=(busybox redis postgres patroni clickhouse flyway kafka minio pgadmin)
 
 # Below this many free gigabytes the compiler's caches are dropped once the programs stand.
 roomy_gigabytes=15
