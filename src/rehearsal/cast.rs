@@ -246,8 +246,8 @@ impl Cast {
             }
             Trade::Clickhouse => {
                 ports.push(clickhouse::HTTP);
-                let config = clickhouse_config(told, &pod.name);
-                StandIn::Clickhouse(Arc::new(clickhouse::Server::new(config)))
+                let (config, keeper) = self.clickhouse(pod, told);
+                StandIn::Clickhouse(Arc::new(clickhouse::Server::new(config, &keeper)))
             }
             Trade::Kafka => {
                 let (config, cluster) = self.kafka(pod, object, told);
@@ -352,6 +352,16 @@ impl Cast {
         (config, cluster)
     }
 
+    /// What a ClickHouse is told, and what it shares with others: with those of its namespace that are told of the same Keeper.
+    fn clickhouse(&self, pod: &Key, told: &Started) -> (clickhouse::Config, Arc<clickhouse::Keeper>) {
+        let config = clickhouse_config(told, &pod.name);
+        let parts = self.parts();
+        let of_namespace = parts.values().filter(|part| part.pod.namespace == pod.namespace);
+        let other = of_namespace.filter_map(Part::clickhouse).find(|other| other.is_with(&config));
+        let keeper = other.map_or_else(Arc::default, |other| Arc::clone(other.keeper()));
+        (config, keeper)
+    }
+
     fn lookup(&self) -> dns::Lookup {
         let cluster = self.cluster.clone();
         Arc::new(move |name, _| match cluster.upgrade() {
@@ -384,6 +394,10 @@ impl Part {
         if let StandIn::Kafka(server) = &self.stand_in { Some(server) } else { None }
     }
 
+    const fn clickhouse(&self) -> Option<&Arc<clickhouse::Server>> {
+        if let StandIn::Clickhouse(server) = &self.stand_in { Some(server) } else { None }
+    }
+
     const fn postgres(&self) -> Option<&Arc<postgres::Server>> {
         if let StandIn::Postgres(server) = &self.stand_in { Some(server) } else { None }
     }
@@ -413,6 +427,7 @@ impl Part {
         self.redis().into_iter().for_each(|server| server.stop());
         self.postgres().into_iter().for_each(|server| server.stop());
         self.kafka().into_iter().for_each(|server| server.stop());
+        self.clickhouse().into_iter().for_each(|server| server.stop());
     }
 }
 
@@ -589,8 +604,11 @@ fn postgres_config(pod: &Key, told: &Started, follows: bool) -> postgres::Config
 /// As the official image is told.
 fn clickhouse_config(told: &Started, pod: &str) -> clickhouse::Config {
     let environment = |name: &str| told.environment.get(name).filter(|value| !value.is_empty()).cloned();
+    let mut settings = clickhouse::Settings::default();
+    told.settings.iter().for_each(|file| settings.read(file, &told.environment));
     clickhouse::Config {
         name: pod.to_owned(),
+        settings,
         user: environment("CLICKHOUSE_USER").unwrap_or_else(|| "default".to_owned()),
         password: environment("CLICKHOUSE_PASSWORD").unwrap_or_default(),
         databases: environment("CLICKHOUSE_DB").into_iter().collect(),

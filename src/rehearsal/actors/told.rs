@@ -22,6 +22,8 @@ pub(crate) struct Started {
     pub(crate) setup: Vec<String>,
     /// The servers.json that a pgAdmin is told (`PGADMIN_SERVER_JSON_FILE`).
     pub(crate) servers: Option<String>,
+    /// The files that a ClickHouse reads beside its own (`/etc/clickhouse-server/config.d`), by their names.
+    pub(crate) settings: Vec<String>,
     /// Whether its script still waits for what does not answer: it serves nobody yet.
     pub(crate) waits: bool,
 }
@@ -42,5 +44,7 @@ pub(crate) fn started(pod: &Value, container: &str, view: &dyn View) -> Option<S
     let environment: BTreeMap<String, String> = environment.into_iter().collect();
     let listed = environment.get("PGADMIN_SERVER_JSON_FILE").map_or("/pgadmin4/servers.json", String::as_str);
     let servers = around.file(listed);
-    Some(Started { words, environment, setup, servers, waits: plot.waits })
+    let files = around.files("/etc/clickhouse-server/config.d").into_iter();
+    let settings = files.filter(|(name, _)| name.ends_with(".xml")).map(|(_, file)| file).collect();
+    Some(Started { words, environment, setup, servers, settings, waits: plot.waits })
 }

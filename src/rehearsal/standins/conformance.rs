@@ -643,6 +643,57 @@ pub(crate) async fn clickhouse_refuses(connect: impl AsyncFn() -> Connection, lo
     clickhouse_query(connect().await, login, "DROP TABLE conformance").await.unwrap();
 }
 
+/// Two replicas of a cluster `main`, of a ClickHouse from 18 on, with a Keeper and the macro `replica`: what is inserted on one is on the
+/// other, and with the last of them goes what Keeper has of the table.
+pub(crate) async fn clickhouse_replicates(
+    one: impl AsyncFn() -> Connection,
+    other: impl AsyncFn() -> Connection,
+    login: Login<'_>,
+) {
+    let ask = async |sql: &str| clickhouse_query(one().await, login, sql).await;
+    let ask_other = async |sql: &str| clickhouse_query(other().await, login, sql).await;
+    let nothing = || Ok(String::new());
+    let create = "CREATE TABLE copied (value String) ENGINE = ReplicatedMergeTree('/clickhouse/copied', '{replica}') ORDER BY tuple()";
+    assert_eq!(ask("SELECT count() FROM system.clusters WHERE cluster = 'main'").await.as_deref(), Ok("2\n"));
+    let hosts =
+        "SELECT shard_num, replica_num, is_local FROM system.clusters WHERE cluster = 'main' ORDER BY replica_num";
+    assert!(ask(hosts).await.unwrap().starts_with("1\t1\t1\n1\t2\t"));
+    let macros = ask("SELECT substitution FROM system.macros WHERE macro = 'replica'").await.unwrap();
+    let name = macros.trim_end();
+    assert_eq!(ask(create).await, nothing());
+    let same = create.replace("{replica}", name);
+    assert!(clickhouse_query(other().await, login, &same).await.unwrap_err().starts_with("253 "));
+    assert_eq!(ask_other(create).await, nothing());
+    assert_eq!(ask("INSERT INTO copied VALUES ('a')").await, nothing());
+    let until = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
+    while ask_other("SELECT value FROM copied").await.as_deref() != Ok("a\n") {
+        assert!(tokio::time::Instant::now() < until, "the row should be there");
+        tokio::task::yield_now().await;
+    }
+    let state = "SELECT is_readonly, is_session_expired, zookeeper_path, total_replicas, active_replicas FROM system.replicas WHERE table = 'copied'";
+    assert_eq!(ask(state).await.as_deref(), Ok("0\t0\t/clickhouse/copied\t2\t2\n"));
+    let named = "SELECT count() FROM system.zookeeper WHERE path = '/clickhouse' AND name = 'copied'";
+    let replicas = "SELECT name FROM system.zookeeper WHERE path = '/clickhouse/copied/replicas'";
+    assert_eq!(ask("DROP TABLE copied").await, nothing());
+    assert_eq!(ask_other(named).await.as_deref(), Ok("1\n"));
+    let left = ask_other(replicas).await.unwrap();
+    assert!(left.lines().count() == 1 && left.trim_end() != name, "{left}");
+    assert_eq!(ask_other("DROP TABLE IF EXISTS copied").await, nothing());
+    assert_eq!(ask_other(named).await.as_deref(), Ok("0\n"));
+    for (sql, codes) in [
+        (replicas, ["999", "999"]),
+        ("SELECT name FROM system.zookeeper", ["36", "36"]),
+        ("SELECT nosuch FROM system.replicas", ["47", "47"]),
+        ("SELECT name FROM system.nosuch", ["60", "60"]),
+        // Servers before 22.6 say of it that the syntax is wrong.
+        (&create.replace("replica}", "nosuch}"), ["139", "62"]),
+        ("CREATE TABLE t (v String) ENGINE = ReplicatedMergeTree('/t') ORDER BY tuple()", ["42", "42"]),
+    ] {
+        let code = clickhouse_code(one().await, login, sql).await;
+        assert!(codes.contains(&code.as_str()), "{sql}: {code}");
+    }
+}
+
 // ── S3
 
 /// A request as its sender signs it, and as it is sent.

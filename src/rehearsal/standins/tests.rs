@@ -24,7 +24,7 @@ fn postgres_server() -> StandIn {
 fn clickhouse_server() -> StandIn {
     let (user, password) = ("app".to_owned(), PASSWORD.to_owned());
     let config = clickhouse::Config { user, password, databases: vec!["app".to_owned()], ..Default::default() };
-    StandIn::Clickhouse(Arc::new(clickhouse::Server::new(config)))
+    StandIn::Clickhouse(Arc::new(clickhouse::Server::new(config, &Arc::default())))
 }
 
 fn kafka_broker() -> StandIn {
@@ -109,6 +109,25 @@ async fn clickhouse_is_as_the_real_one() {
     conformance::clickhouse_guards_itself(to(&server), LOGIN).await;
     conformance::clickhouse_keeps_rows(to(&server), LOGIN).await;
     conformance::clickhouse_refuses(to(&server), LOGIN).await;
+}
+
+#[tokio::test]
+async fn clickhouse_replicates_as_the_real_one() {
+    let keeper = Arc::default();
+    let replica = |name: &str| {
+        let (user, password) = ("app".to_owned(), PASSWORD.to_owned());
+        let mut settings = clickhouse::Settings::default();
+        let file = "<clickhouse><zookeeper><node><host>keeper</host><port>2181</port></node></zookeeper>
+            <remote_servers><main><shard><replica><host>ch-0</host><port>9000</port></replica>
+            <replica><host>ch-1</host><port>9000</port></replica></shard></main></remote_servers>
+            <macros><replica from_env=\"POD\"/></macros></clickhouse>";
+        settings.read(file, &std::iter::once(("POD".to_owned(), name.to_owned())).collect());
+        let (name, databases) = (name.to_owned(), vec!["app".to_owned()]);
+        let config = clickhouse::Config { name, user, password, databases, settings, ..Default::default() };
+        StandIn::Clickhouse(Arc::new(clickhouse::Server::new(config, &keeper)))
+    };
+    let (one, other) = (replica("ch-0"), replica("ch-1"));
+    conformance::clickhouse_replicates(to(&one), to(&other), LOGIN).await;
 }
 
 #[tokio::test]

@@ -127,17 +127,29 @@ impl<'a> Surroundings<'a> {
         std::iter::once(volume).chain(sources).find_map(|source| self.in_volume(source, &file))
     }
 
-    /// The files of a folder that a ConfigMap or a Secret is mounted at, with their content, by name.
+    /// The files of a folder with their content, by name: of one that a ConfigMap or a Secret is mounted at, and those that are mounted
+    /// in it one by one.
     pub(in super::super) fn files(&self, folder: &str) -> Vec<(String, String)> {
         let folder = folder.trim_end_matches('/');
-        let is_at = |mount: &&Value| text(mount, "/mountPath").trim_end_matches('/') == folder;
-        let Some(mount) = list(self.container, "/volumeMounts").iter().find(is_at) else { return Vec::new() };
-        let is_its = |volume: &&Value| text(volume, "/name") == text(mount, "/name");
-        let Some(volume) = list(self.pod, "/spec/volumes").iter().find(is_its) else { return Vec::new() };
-        let sources = std::iter::once(volume).chain(list(volume, "/projected/sources"));
-        let names: BTreeSet<String> = sources.flat_map(|source| self.names(source)).collect();
+        let mut names = BTreeSet::new();
+        for mount in list(self.container, "/volumeMounts") {
+            let path = text(mount, "/mountPath").trim_end_matches('/');
+            match path.strip_prefix(folder).map(|rest| rest.strip_prefix('/')) {
+                Some(None) if path == folder => names.extend(self.mounted(mount)),
+                Some(Some(name)) if !name.contains('/') => names.extend([name.to_owned()]),
+                Some(_) | None => {}
+            }
+        }
         let read = |name: String| self.file(&format!("{folder}/{name}")).map(|content| (name, content));
         names.into_iter().filter_map(read).collect()
+    }
+
+    /// The names of the files of what is mounted as a whole.
+    fn mounted(&self, mount: &Value) -> BTreeSet<String> {
+        let is_its = |volume: &&Value| text(volume, "/name") == text(mount, "/name");
+        let Some(volume) = list(self.pod, "/spec/volumes").iter().find(is_its) else { return BTreeSet::new() };
+        let sources = std::iter::once(volume).chain(list(volume, "/projected/sources"));
+        sources.flat_map(|source| self.names(source)).collect()
     }
 
     /// The names of the files of a volume.

@@ -1,5 +1,8 @@
 //! What a server says where it does not do what it is asked, by the codes of `src/Common/ErrorCodes.cpp`.
 
+/// The code of what befalls a server with its Keeper, which is an exception of a kind of its own.
+const KEEPER: u16 = 999;
+
 /// An exception.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Exception {
@@ -52,6 +55,25 @@ impl Exception {
         Self::new(243, "NOT_ENOUGH_SPACE", "Cannot reserve 1.00 MiB, not enough space")
     }
 
+    /// Something that befell a server with its Keeper.
+    pub(super) fn keeper(words: impl Into<String>) -> Self {
+        Self::new(KEEPER, "KEEPER_EXCEPTION", words)
+    }
+
+    pub(super) fn no_keeper(nodes: &[String]) -> Self {
+        let nodes = nodes.join(", ");
+        Self::keeper(format!("All connection tries failed while connecting to ZooKeeper. nodes: {nodes}"))
+    }
+
+    pub(super) fn table_is_read_only(words: &str) -> Self {
+        Self::new(242, "TABLE_IS_READ_ONLY", words)
+    }
+
+    pub(super) fn no_macro(name: &str, text: &str) -> Self {
+        let words = format!("No macro '{name}' in config while processing substitutions in '{text}'");
+        Self::new(139, "NO_ELEMENTS_IN_CONFIG", words)
+    }
+
     pub(super) fn syntax(words: impl Into<String>) -> Self {
         Self::new(62, "SYNTAX_ERROR", words)
     }
@@ -70,6 +92,7 @@ impl Exception {
     pub(super) fn text(&self, version: &str) -> String {
         let Self { code, name, words } = self;
         let stop = if words.ends_with('.') { "" } else { "." };
-        format!("Code: {code}. DB::Exception: {words}{stop} ({name}) (version {version} (official build))\n")
+        let kind = if *code == KEEPER { "Coordination" } else { "DB" };
+        format!("Code: {code}. {kind}::Exception: {words}{stop} ({name}) (version {version} (official build))\n")
     }
 }

@@ -29,6 +29,32 @@ pub(crate) enum Fault {
     OutOfMemory,
     /// What it says of a table ends with an exception, behind a status that says that all is well.
     ExceptionAfter200,
+    /// It knows no cluster.
+    NoCluster,
+    /// It does not say which clusters it knows.
+    HidesClusters,
+    /// It lists each shard without the last host.
+    ListsFewer,
+    /// It lists a host that is not there in the place of each other one.
+    ListsNobody,
+    /// It takes none of the hosts for itself.
+    IsNoneOfThem,
+    /// It does not reach its Keeper.
+    NoKeeper,
+    /// Its session with Keeper has expired: tables that it has take no writes and cannot be dropped.
+    SessionExpired,
+    /// Its replicated tables take no writes, though its session with Keeper lasts.
+    TablesReadOnly,
+    /// It has no macros.
+    NoMacros,
+    /// It has the same name for each replica.
+    OneReplicaName,
+    /// It does not fetch what is inserted on other replicas.
+    DoesNotFetch,
+    /// It takes the other replicas for gone.
+    AloneInKeeper,
+    /// What Keeper has of a table stays when that is dropped.
+    KeepsPaths,
     /// It closes each connection within its answer.
     ClosesMidReply,
     /// It is some other web server.
@@ -53,6 +79,19 @@ impl Fault {
         Self::Overloaded,
         Self::OutOfMemory,
         Self::ExceptionAfter200,
+        Self::NoCluster,
+        Self::HidesClusters,
+        Self::ListsFewer,
+        Self::ListsNobody,
+        Self::IsNoneOfThem,
+        Self::NoKeeper,
+        Self::SessionExpired,
+        Self::TablesReadOnly,
+        Self::NoMacros,
+        Self::OneReplicaName,
+        Self::DoesNotFetch,
+        Self::AloneInKeeper,
+        Self::KeepsPaths,
         Self::ClosesMidReply,
         Self::NotClickhouse,
         Self::Hangs,
@@ -74,6 +113,19 @@ impl Fault {
             Self::Overloaded => "overloaded",
             Self::OutOfMemory => "out-of-memory",
             Self::ExceptionAfter200 => "exception-after-200",
+            Self::NoCluster => "no-cluster",
+            Self::HidesClusters => "hides-clusters",
+            Self::ListsFewer => "lists-fewer",
+            Self::ListsNobody => "lists-nobody",
+            Self::IsNoneOfThem => "is-none-of-them",
+            Self::NoKeeper => "no-keeper",
+            Self::SessionExpired => "session-expired",
+            Self::TablesReadOnly => "tables-read-only",
+            Self::NoMacros => "no-macros",
+            Self::OneReplicaName => "one-replica-name",
+            Self::DoesNotFetch => "does-not-fetch",
+            Self::AloneInKeeper => "alone-in-keeper",
+            Self::KeepsPaths => "keeps-paths",
             Self::ClosesMidReply => "closes-mid-reply",
             Self::NotClickhouse => "not-clickhouse",
             Self::Hangs => "hangs",

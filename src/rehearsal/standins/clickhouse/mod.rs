@@ -1,10 +1,10 @@
-//! A ClickHouse server with databases, tables and a user, over its HTTP interface.
+//! A ClickHouse server with databases, tables and a user, over its HTTP interface; one of several replicas where it is told of a Keeper.
 //!
 //! The words are those of ClickHouse 25.8; what an older one says in others, `conformance` does not hold of either.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,17 +17,22 @@ use reqwest::Url;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use self::exception::Exception;
-use self::sql::{Column, Statement, TableName, What};
+use self::sql::{Column, Condition, Replica, Statement, TableName, What};
 use super::http::Page;
 use super::switch::Switch;
 
 mod exception;
 mod fault;
+mod keeper;
+mod settings;
 mod sql;
+mod system;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::fault::Fault;
+pub(crate) use self::keeper::Keeper;
+pub(crate) use self::settings::Settings;
 
 /// The ports for HTTP and for the native protocol.
 pub(crate) const HTTP: u16 = 8123;
@@ -53,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) password: String,
     /// Its databases beside `default`, which is where a query is that names none.
     pub(crate) databases: Vec<String>,
+    /// What it is told in files.
+    pub(crate) settings: Settings,
 }
 
 impl Default for Config {
@@ -63,6 +70,7 @@ impl Default for Config {
             user: "default".to_owned(),
             password: String::new(),
             databases: Vec::new(),
+            settings: Settings::default(),
         }
     }
 }
@@ -71,6 +79,7 @@ impl Default for Config {
 #[derive(Debug)]
 pub(crate) struct Server {
     config: Config,
+    keeper: Arc<Keeper>,
     faults: Switch<Fault>,
     databases: Mutex<BTreeMap<String, Tables>>,
 }
@@ -82,7 +91,9 @@ type Tables = BTreeMap<String, Table>;
 #[derive(Clone, Debug, Default)]
 struct Table {
     columns: Vec<Column>,
+    /// Of a replica its Keeper has them.
     rows: Vec<Vec<String>>,
+    replica: Option<Replica>,
 }
 
 impl Table {
@@ -101,11 +112,28 @@ struct Asker {
 }
 
 impl Server {
-    /// A server in order, without tables.
-    pub(crate) fn new(config: Config) -> Self {
+    /// A server in order, without tables, whose Keeper this is.
+    pub(crate) fn new(config: Config, keeper: &Arc<Keeper>) -> Self {
         let all = config.databases.iter().cloned().chain(["default".to_owned()]);
         let databases = all.map(|name| (name, Tables::new())).collect();
-        Self { config, faults: Switch::off(), databases: Mutex::new(databases) }
+        Self { config, keeper: Arc::clone(keeper), faults: Switch::off(), databases: Mutex::new(databases) }
+    }
+
+    /// Whether servers that are told this have the same Keeper.
+    pub(crate) fn is_with(&self, config: &Config) -> bool {
+        !config.settings.keeper.is_empty() && self.config.settings.keeper == config.settings.keeper
+    }
+
+    /// Its Keeper.
+    pub(crate) const fn keeper(&self) -> &Arc<Keeper> {
+        &self.keeper
+    }
+
+    /// It is gone: its replicas are not there any more.
+    pub(crate) fn stop(&self) {
+        let databases = self.lock();
+        let replicas = databases.values().flat_map(BTreeMap::values).filter_map(|table| table.replica.as_ref());
+        replicas.for_each(|replica| self.keeper.lose(&replica.path, &replica.name));
     }
 
     /// Switches a fault on, or off what is on.
@@ -220,20 +248,28 @@ impl Server {
             return Err(Exception::read_only(&asker.user));
         }
         match statement {
-            Statement::Create { table, columns, may_be_there } => self.create(asker, &table, columns, may_be_there),
+            Statement::Create { table, columns, replica, may_be_there } => {
+                self.create(asker, &table, Table { columns, rows: Vec::new(), replica }, may_be_there)
+            }
             Statement::Drop { table, may_be_gone } => self.drop(asker, &table, may_be_gone),
             Statement::Insert { table, columns, rows } => self.insert(asker, &table, &columns, rows),
-            Statement::Select { what, from } => self.select(asker, what, from.as_ref()),
+            Statement::Select { what, from: None, .. } => self.constant(what),
+            Statement::Select { what, from: Some(table), only, order } => {
+                let (database, name) = asker.place(&table);
+                if database == "system" {
+                    return self.selected(what, self.system(&asker.user, name, &only)?, &only, &order);
+                }
+                let is_of_rows = matches!(what, What::Star | What::Columns(_));
+                let rows = self.selected(what, self.found(database, name)?, &only, &order)?;
+                Ok(match self.faults.is(Fault::ExceptionAfter200) && is_of_rows {
+                    true => rows + &Exception::no_memory().text(&self.version()),
+                    false => rows,
+                })
+            }
         }
     }
 
-    fn create(
-        &self,
-        asker: &Asker,
-        name: &TableName,
-        columns: Vec<Column>,
-        may_be_there: bool,
-    ) -> Result<String, Exception> {
+    fn create(&self, asker: &Asker, name: &TableName, new: Table, may_be_there: bool) -> Result<String, Exception> {
         let (database, table) = asker.place(name);
         if self.faults.is(Fault::NoPermission) {
             return Err(Exception::no_grant(&asker.user, &format!("CREATE TABLE ON {database}.{table}")));
@@ -248,8 +284,57 @@ impl Server {
                 Err(Exception::new(57, "TABLE_ALREADY_EXISTS", words))
             };
         }
-        tables.insert(table.to_owned(), Table { columns, rows: Vec::new() });
+        let replica = new.replica.as_ref().map(|replica| self.join(replica)).transpose()?;
+        tables.insert(table.to_owned(), Table { replica, ..new });
         Ok(String::new())
+    }
+
+    /// Makes a table one of the replicas of what is at its path.
+    fn join(&self, told: &Replica) -> Result<Replica, Exception> {
+        if self.config.settings.keeper.is_empty() {
+            return Err(Exception::new(225, "NO_ZOOKEEPER", "Can't create replicated table without ZooKeeper"));
+        }
+        let replica = Replica { path: self.expanded(&told.path)?, name: self.expanded(&told.name)? };
+        self.reaches_keeper()?;
+        self.keeper.join(&replica.path, &replica.name)?;
+        Ok(replica)
+    }
+
+    /// A text with what its macros stand for.
+    fn expanded(&self, text: &str) -> Result<String, Exception> {
+        let (mut all, mut rest) = (String::new(), text);
+        while let Some((before, name, after)) = rest
+            .split_once('{')
+            .and_then(|(before, rest)| rest.split_once('}').map(|(name, after)| (before, name, after)))
+        {
+            let macros = self.macros();
+            let value = macros.get(name).ok_or_else(|| Exception::no_macro(name, text))?;
+            all = all + before + value;
+            rest = after;
+        }
+        Ok(all + rest)
+    }
+
+    fn macros(&self) -> BTreeMap<String, String> {
+        match self.faults.on() {
+            Some(Fault::NoMacros) => BTreeMap::new(),
+            Some(Fault::OneReplicaName) => {
+                self.config.settings.macros.keys().map(|name| (name.clone(), "one".to_owned())).collect()
+            }
+            Some(_) | None => self.config.settings.macros.clone(),
+        }
+    }
+
+    fn reaches_keeper(&self) -> Result<(), Exception> {
+        match self.faults.is(Fault::NoKeeper) {
+            true => Err(Exception::no_keeper(&self.config.settings.keeper)),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether its replicated tables are; the server itself takes writes.
+    fn tables_are_read_only(&self) -> bool {
+        matches!(self.faults.on(), Some(Fault::NoKeeper | Fault::SessionExpired | Fault::TablesReadOnly))
     }
 
     fn drop(&self, asker: &Asker, name: &TableName, may_be_gone: bool) -> Result<String, Exception> {
@@ -257,8 +342,17 @@ impl Server {
         if self.faults.is(Fault::KeepsTables) {
             return Err(Exception::no_grant(&asker.user, &format!("DROP TABLE ON {database}.{table}")));
         }
-        let was_there = self.lock().get_mut(database).and_then(|tables| tables.remove(table)).is_some();
-        match was_there || may_be_gone {
+        let mut databases = self.lock();
+        let was_there = databases.get_mut(database).and_then(|tables| tables.remove(table));
+        if let Some(replica) = was_there.as_ref().and_then(|table| table.replica.as_ref()) {
+            // As the real one it forgets the table, and what Keeper has of it stays.
+            if self.tables_are_read_only() {
+                let words = "Can't drop readonly replicated table (need to drop data in ZooKeeper as well)";
+                return Err(Exception::table_is_read_only(words));
+            }
+            self.keeper.leave(&replica.path, &replica.name, self.faults.is(Fault::KeepsPaths));
+        }
+        match was_there.is_some() || may_be_gone {
             true => Ok(String::new()),
             false => Err(Exception::no_table(database, table)),
         }
@@ -293,30 +387,70 @@ impl Server {
         };
         let whole = |row: Vec<String>| found.columns.iter().map(|column| value(&row, column)).collect();
         let rows: Vec<Vec<String>> = rows.into_iter().map(whole).collect();
-        if !self.faults.is(Fault::LosesInsert) {
-            found.rows.extend(rows);
+        if found.replica.is_some() && self.tables_are_read_only() {
+            return Err(Exception::table_is_read_only("Table is in readonly mode"));
+        }
+        if self.faults.is(Fault::LosesInsert) {
+            return Ok(String::new());
+        }
+        match &found.replica {
+            Some(replica) => {
+                let mut shared = self.keeper.tables();
+                let log = &mut shared.entry(replica.path.clone()).or_default().rows;
+                log.extend(rows.into_iter().map(|row| (replica.name.clone(), row)));
+            }
+            None => found.rows.extend(rows),
         }
         Ok(String::new())
     }
 
-    fn select(&self, asker: &Asker, what: What, from: Option<&TableName>) -> Result<String, Exception> {
-        let Some(name) = from else {
-            return match what {
-                What::Version => Ok(format!("{}\n", self.version())),
-                What::Number(text) => Ok(format!("{text}\n")),
-                What::Text(text) => Ok(format!("{}\n", escaped(&text))),
-                What::Count => Ok("1\n".to_owned()),
-                What::Columns(columns) => Err(unknown_column(columns.first())),
-                What::Star => Err(unknown_column(None)),
-            };
-        };
-        let (database, table) = asker.place(name);
+    /// What is asked of no table.
+    fn constant(&self, what: What) -> Result<String, Exception> {
+        match what {
+            What::Version => Ok(format!("{}\n", self.version())),
+            What::Number(text) => Ok(format!("{text}\n")),
+            What::Text(text) => Ok(format!("{}\n", escaped(&text))),
+            What::Count => Ok("1\n".to_owned()),
+            What::Columns(columns) => Err(unknown_column(columns.first())),
+            What::Star => Err(unknown_column(None)),
+        }
+    }
+
+    /// A table as it is now.
+    fn found(&self, database: &str, table: &str) -> Result<Table, Exception> {
         let databases = self.lock();
         let tables = databases.get(database).ok_or_else(|| Exception::no_database(database))?;
         let Some(found) = tables.get(table) else {
             let words = format!("Unknown table expression identifier '{table}'");
             return Err(Exception::new(60, "UNKNOWN_TABLE", words));
         };
+        let mut now = found.clone();
+        if let Some(replica) = &found.replica {
+            let shared = self.keeper.tables();
+            let fetched = |origin: &str| origin == replica.name || !self.faults.is(Fault::DoesNotFetch);
+            let log = shared.get(&replica.path).into_iter().flat_map(|shared| &shared.rows);
+            now.rows = log.filter(|(origin, _)| fetched(origin)).map(|(_, row)| row.clone()).collect();
+        }
+        if self.faults.is(Fault::OtherValue) {
+            now.rows.iter_mut().flatten().for_each(|cell| "other".clone_into(cell));
+        }
+        Ok(now)
+    }
+
+    /// What is asked of the rows of a table, of which only some count.
+    fn selected(
+        &self,
+        what: What,
+        mut found: Table,
+        only: &[Condition],
+        order: &[String],
+    ) -> Result<String, Exception> {
+        for Condition { column, value } in only {
+            let at = found.place(column).ok_or_else(|| unknown_column(Some(column)))?;
+            found.rows.retain(|row| row[at] == *value);
+        }
+        let place = |column: &String| found.place(column).ok_or_else(|| unknown_column(Some(column)));
+        let order: Vec<usize> = order.iter().map(place).collect::<Result<_, _>>()?;
         let columns = match what {
             What::Count => return Ok(format!("{}\n", found.rows.len())),
             What::Star => found.columns.iter().map(|column| column.name.clone()).collect(),
@@ -326,15 +460,10 @@ impl Server {
                 return Ok(format!("{}\n", escaped(&text)).repeat(found.rows.len()));
             }
         };
-        let place = |column: &String| found.place(column).ok_or_else(|| unknown_column(Some(column)));
         let places: Vec<usize> = columns.iter().map(place).collect::<Result<_, _>>()?;
-        let cell = |text: &str| if self.faults.is(Fault::OtherValue) { "other".to_owned() } else { escaped(text) };
-        let line = |row: &Vec<String>| places.iter().map(|at| cell(&row[*at])).collect::<Vec<_>>().join("\t") + "\n";
-        let rows: String = found.rows.iter().map(line).collect();
-        Ok(match self.faults.is(Fault::ExceptionAfter200) {
-            true => rows + &Exception::no_memory().text(&self.version()),
-            false => rows,
-        })
+        found.rows.sort_by_key(|row| order.iter().map(|at| row[*at].clone()).collect::<Vec<_>>());
+        let line = |row: &Vec<String>| places.iter().map(|at| escaped(&row[*at])).collect::<Vec<_>>().join("\t") + "\n";
+        Ok(found.rows.iter().map(line).collect())
     }
 
     fn version(&self) -> String {

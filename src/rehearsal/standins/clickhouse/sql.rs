@@ -33,14 +33,28 @@ pub(super) struct Column {
 /// A statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Statement {
-    /// A table is made; where it `may_be_there` already that is no error.
-    Create { table: TableName, columns: Vec<Column>, may_be_there: bool },
+    /// A table is made, as a replica of what is at a path in Keeper where that is said; where it `may_be_there` already that is no error.
+    Create { table: TableName, columns: Vec<Column>, replica: Option<Replica>, may_be_there: bool },
     /// A table is dropped; where it `may_be_gone` already that is no error.
     Drop { table: TableName, may_be_gone: bool },
     /// Rows are added, by the columns that are named; by all where none is.
     Insert { table: TableName, columns: Vec<String>, rows: Vec<Vec<String>> },
     /// Something is asked, of the rows of a table where one is named.
-    Select { what: What, from: Option<TableName> },
+    Select { what: What, from: Option<TableName>, only: Vec<Condition>, order: Vec<String> },
+}
+
+/// What a replicated table is told: a path in Keeper and the replica's own name, with macros in them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Replica {
+    pub(super) path: String,
+    pub(super) name: String,
+}
+
+/// A column that must have a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Condition {
+    pub(super) column: String,
+    pub(super) value: String,
 }
 
 /// What is selected.
@@ -228,20 +242,29 @@ impl Cursor {
         let may_be_there = self.words("if not exists");
         let table = self.table()?;
         let columns = self.enclosed(|cursor| cursor.list(Self::column))?;
-        if self.words("engine") {
-            self.sign('=');
-            let engine = self.name()?;
-            if engine.starts_with("Replicated") {
-                let words = "Can't create replicated table without ZooKeeper";
-                return Err(Exception::new(225, "NO_ZOOKEEPER", words));
-            }
-            if !ENGINES.contains(&engine.as_str()) {
-                return Err(Exception::new(56, "UNKNOWN_STORAGE", format!("Unknown table engine {engine}")));
-            }
-        }
+        let replica = if self.words("engine") { self.engine()? } else { None };
         // How the rows are kept does not matter here.
         self.at = self.tokens.len();
-        Ok(Statement::Create { table, columns, may_be_there })
+        Ok(Statement::Create { table, columns, replica, may_be_there })
+    }
+
+    fn engine(&mut self) -> Result<Option<Replica>, Exception> {
+        self.sign('=');
+        let engine = self.name()?;
+        let plain = engine.strip_prefix("Replicated").filter(|plain| plain.ends_with("MergeTree"));
+        if !ENGINES.contains(&plain.unwrap_or(&engine)) {
+            return Err(Exception::new(56, "UNKNOWN_STORAGE", format!("Unknown table engine {engine}")));
+        }
+        if plain.is_none() {
+            return Ok(None);
+        }
+        match self.enclosed(|cursor| cursor.list(Self::value)).as_deref() {
+            Ok([path, name]) => Ok(Some(Replica { path: path.clone(), name: name.clone() })),
+            Ok(_) | Err(_) => {
+                let words = format!("Storage {engine} requires 2 parameters: path in ZooKeeper, replica name");
+                Err(Exception::new(42, "NUMBER_OF_ARGUMENTS_DOESNT_MATCH", words))
+            }
+        }
     }
 
     fn column(&mut self) -> Result<Column, Exception> {
@@ -257,7 +280,7 @@ impl Cursor {
         self.expect(comes)?;
         let may_be_gone = self.words("if exists");
         let table = self.table()?;
-        self.words("sync");
+        let _is_at_once = self.words("sync") || self.words("no delay");
         Ok(Statement::Drop { table, may_be_gone })
     }
 
@@ -284,13 +307,28 @@ impl Cursor {
     fn select(&mut self) -> Result<Statement, Exception> {
         let what = self.what()?;
         let from = if self.words("from") { Some(self.table()?) } else { None };
+        let only = if self.words("where") { self.conditions()? } else { Vec::new() };
+        let order = if self.words("order by") { self.list(Self::name)? } else { Vec::new() };
         if self.words("format") {
             let format = self.name()?;
             if !matches!(format.as_str(), "TabSeparated" | "TSV") {
                 return Err(Exception::new(73, "UNKNOWN_FORMAT", format!("Unknown format {format}")));
             }
         }
-        Ok(Statement::Select { what, from })
+        Ok(Statement::Select { what, from, only, order })
+    }
+
+    fn conditions(&mut self) -> Result<Vec<Condition>, Exception> {
+        let mut all = Vec::new();
+        loop {
+            let column = self.name()?;
+            let is_equal = self.sign('=');
+            self.expect(is_equal)?;
+            all.push(Condition { column, value: self.value()? });
+            if !self.words("and") {
+                return Ok(all);
+            }
+        }
     }
 
     fn what(&mut self) -> Result<What, Exception> {
@@ -332,13 +370,24 @@ mod tests {
     fn statements_are_read() {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let column = |name: &str, usual| Column { name: name.to_owned(), usual };
+        let select = |what, from| Statement::Select { what, from, only: Vec::new(), order: Vec::new() };
         for (sql, statement) in [
             (
                 "CREATE TABLE IF NOT EXISTS `a b`.t (v String, \"n m\" UInt64) ENGINE = MergeTree() ORDER BY tuple();",
                 Statement::Create {
                     table: TableName { database: Some("a b".to_owned()), table: "t".to_owned() },
                     columns: vec![column("v", ""), column("n m", "0")],
+                    replica: None,
                     may_be_there: true,
+                },
+            ),
+            (
+                "CREATE TABLE t (v String) ENGINE = ReplicatedMergeTree('/a/{shard}', '{replica}') ORDER BY tuple()",
+                Statement::Create {
+                    table: named("t"),
+                    columns: vec![column("v", "")],
+                    replica: Some(Replica { path: "/a/{shard}".to_owned(), name: "{replica}".to_owned() }),
+                    may_be_there: false,
                 },
             ),
             (
@@ -350,10 +399,22 @@ mod tests {
                 },
             ),
             ("DROP TABLE IF EXISTS t SYNC", Statement::Drop { table: named("t"), may_be_gone: true }),
-            ("SELECT * FROM t", Statement::Select { what: What::Star, from: Some(named("t")) }),
-            ("SELECT count() FROM t", Statement::Select { what: What::Count, from: Some(named("t")) }),
-            ("SELECT version() FORMAT TSV", Statement::Select { what: What::Version, from: None }),
-            ("SELECT 1", Statement::Select { what: What::Number("1".to_owned()), from: None }),
+            ("DROP TABLE t NO DELAY", Statement::Drop { table: named("t"), may_be_gone: false }),
+            ("SELECT * FROM t", select(What::Star, Some(named("t")))),
+            ("SELECT count() FROM t", select(What::Count, Some(named("t")))),
+            ("SELECT version() FORMAT TSV", select(What::Version, None)),
+            ("SELECT 1", select(What::Number("1".to_owned()), None)),
+            (
+                "SELECT v FROM s.t WHERE n = 1 AND m = 'a b' ORDER BY v, n FORMAT TSV",
+                Statement::Select {
+                    what: What::Columns(owned(&["v"])),
+                    from: Some(TableName { database: Some("s".to_owned()), table: "t".to_owned() }),
+                    only: [("n", "1"), ("m", "a b")]
+                        .map(|(column, value)| Condition { column: column.to_owned(), value: value.to_owned() })
+                        .into(),
+                    order: owned(&["v", "n"]),
+                },
+            ),
         ] {
             assert_eq!(read(sql), Ok(statement), "{sql}");
         }
@@ -373,6 +434,10 @@ mod tests {
             ("SELECT 1 FORMAT Nosuch", 73, "Unknown format Nosuch"),
             ("CREATE TABLE t (v Strng) ENGINE = Memory", 50, "Unknown data type family: Strng"),
             ("CREATE TABLE t (v String) ENGINE = MergeTre", 56, "Unknown table engine MergeTre"),
+            ("CREATE TABLE t (v String) ENGINE = ReplicatedMemory('/t', 'a')", 56, "engine ReplicatedMemory"),
+            ("CREATE TABLE t (v String) ENGINE = ReplicatedMergeTree ORDER BY tuple()", 42, "requires 2 parameters"),
+            ("SELECT v FROM t WHERE n", 62, "(end of query)"),
+            ("SELECT v FROM t WHERE n = 1 AND", 62, "(end of query)"),
         ] {
             let exception = read(sql).unwrap_err();
             assert!(exception.code == code && exception.words.contains(words), "{sql}: {exception:?}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::{Config, Fault, Server, serve_native};
+use super::{Config, Fault, Server, Settings, serve_native};
 use crate::rehearsal::standins::StandIn;
 use crate::rehearsal::standins::conformance::{Login, clickhouse_query, dial, http_exchange};
 
@@ -14,7 +14,8 @@ const LOGIN: Login<'static> = Login { user: "app", password: "secret", database:
 
 fn server() -> Arc<Server> {
     let (user, password) = ("app".to_owned(), "secret".to_owned());
-    Arc::new(Server::new(Config { user, password, databases: vec!["app".to_owned()], ..Config::default() }))
+    let config = Config { user, password, databases: vec!["app".to_owned()], ..Config::default() };
+    Arc::new(Server::new(config, &Arc::default()))
 }
 
 async fn asked(server: &Arc<Server>, login: Login<'_>, sql: &str) -> Result<String, String> {
@@ -71,6 +72,97 @@ async fn a_row_is_lost_or_is_another_or_ends_in_an_exception() {
     server.inject(Some(Fault::ExceptionAfter200));
     let found = asked(&server, LOGIN, SELECT).await.unwrap();
     assert!(found.starts_with("a\nCode: 241. DB::Exception: Memory limit"), "{found}");
+}
+
+/// Two replicas of one cluster.
+fn replicas() -> [Arc<Server>; 2] {
+    let keeper = Arc::default();
+    let file = "<clickhouse><zookeeper><node><host>keeper</host><port>2181</port></node></zookeeper>
+        <remote_servers><main><shard><replica><host>ch-0.hosts</host><port>9000</port></replica>
+        <replica><host>ch-1.hosts</host><port>9000</port></replica></shard></main></remote_servers>
+        <macros><replica from_env=\"POD\"/></macros></clickhouse>";
+    ["ch-0", "ch-1"].map(|name| {
+        let mut settings = Settings::default();
+        settings.read(file, &std::iter::once(("POD".to_owned(), name.to_owned())).collect());
+        let (user, password) = ("app".to_owned(), "secret".to_owned());
+        let (name, databases) = (name.to_owned(), vec!["app".to_owned()]);
+        Arc::new(Server::new(Config { name, user, password, databases, settings, ..Config::default() }, &keeper))
+    })
+}
+
+const COPIED: &str =
+    "CREATE TABLE t (value String) ENGINE = ReplicatedMergeTree('/clickhouse/t', '{replica}') ORDER BY tuple()";
+const HOSTS: &str = "SELECT host_name, is_local FROM system.clusters";
+const STATE: &str = "SELECT is_readonly, is_session_expired, active_replicas FROM system.replicas";
+const PATH: &str = "SELECT count() FROM system.zookeeper WHERE path = '/clickhouse' AND name = 't'";
+
+#[tokio::test]
+async fn of_two_replicas_one_says_by_a_fault_of_its_own_that_something_is_wrong() {
+    for (fault, sql, said) in [
+        (None, HOSTS, "ch-0.hosts\t1\nch-1.hosts\t0\n"),
+        (None, STATE, "0\t0\t2\n"),
+        (None, SELECT, "b\n"),
+        (None, PATH, "1\n"),
+        (Some(Fault::NoCluster), HOSTS, ""),
+        (Some(Fault::HidesClusters), HOSTS, "497 "),
+        (Some(Fault::ListsFewer), HOSTS, "ch-0.hosts\t1\n"),
+        (Some(Fault::ListsNobody), HOSTS, "ch-0.hosts\t1\nnobody\t0\n"),
+        (Some(Fault::IsNoneOfThem), HOSTS, "ch-0.hosts\t0\nch-1.hosts\t0\n"),
+        (Some(Fault::NoKeeper), PATH, "999 "),
+        (Some(Fault::NoKeeper), STATE, "1\t1\t0\n"),
+        (Some(Fault::NoKeeper), INSERT, "242 "),
+        (Some(Fault::SessionExpired), STATE, "1\t1\t0\n"),
+        (Some(Fault::SessionExpired), INSERT, "242 "),
+        (Some(Fault::SessionExpired), DROP, "242 "),
+        (Some(Fault::TablesReadOnly), STATE, "1\t0\t2\n"),
+        (Some(Fault::TablesReadOnly), INSERT, "242 "),
+        (Some(Fault::DoesNotFetch), SELECT, ""),
+        (Some(Fault::AloneInKeeper), STATE, "0\t0\t1\n"),
+    ] {
+        let [one, other] = replicas();
+        for (server, sql) in [(&one, COPIED), (&other, COPIED), (&other, "INSERT INTO t VALUES ('b')")] {
+            asked(server, LOGIN, sql).await.unwrap();
+        }
+        one.inject(fault);
+        let found = asked(&one, LOGIN, sql).await.unwrap_or_else(|refusal| refusal[..4].to_owned());
+        assert_eq!(found, said, "{fault:?}: {sql}");
+    }
+}
+
+#[tokio::test]
+async fn no_table_is_made_without_keeper_or_macros_or_under_the_name_of_another_replica() {
+    for (fault, code) in [(Fault::NoKeeper, "999 "), (Fault::NoMacros, "139 "), (Fault::OneReplicaName, "253 ")] {
+        let [one, other] = replicas();
+        for server in [&one, &other] {
+            server.inject(Some(fault));
+        }
+        let first = asked(&one, LOGIN, COPIED).await;
+        assert_eq!(first.is_ok(), fault == Fault::OneReplicaName, "{fault:?}: {first:?}");
+        assert!(asked(&other, LOGIN, COPIED).await.unwrap_err().starts_with(code), "{fault:?}");
+        other.inject(None);
+        assert!(asked(&other, LOGIN, COPIED).await.is_ok(), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_keeper_has_goes_with_the_last_replica_or_stays() {
+    for (fault, left) in [(None, "0\n"), (Some(Fault::KeepsPaths), "1\n")] {
+        let [one, other] = replicas();
+        for server in [&one, &other] {
+            asked(server, LOGIN, COPIED).await.unwrap();
+            server.inject(fault);
+        }
+        asked(&one, LOGIN, DROP).await.unwrap();
+        assert_eq!(asked(&other, LOGIN, PATH).await.as_deref(), Ok("1\n"));
+        asked(&other, LOGIN, DROP).await.unwrap();
+        assert_eq!(asked(&one, LOGIN, PATH).await.as_deref(), Ok(left), "{fault:?}");
+    }
+    let [one, other] = replicas();
+    for server in [&one, &other] {
+        asked(server, LOGIN, COPIED).await.unwrap();
+    }
+    other.stop();
+    assert_eq!(asked(&one, LOGIN, STATE).await.as_deref(), Ok("0\t0\t1\n"));
 }
 
 #[tokio::test]
