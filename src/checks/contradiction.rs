@@ -243,7 +243,24 @@ fn same_server(replica: Option<&Address>, at: &Address) -> Option<Contradiction>
 }
 
 fn clickhouse(claim: &Clickhouse) -> Vec<Contradiction> {
-    beside_denial(claim.expect, &[("version", claim.version.is_some())])
+    let Clickhouse { version, cluster, replicas, .. } = claim;
+    let parts = [("version", version.is_some()), ("cluster", cluster.is_some()), ("replicas", replicas.is_some())];
+    let mut found = beside_denial(claim.expect, &parts);
+    found.extend(cluster.iter().find_map(|name| nameless("cluster", name)));
+    if claim.expect == Access::Denied {
+        return found;
+    }
+    match (cluster, replicas) {
+        (None, Some(_)) => {
+            let what = "`replicas` means nothing without `cluster`: which servers are replicas is what a cluster lists";
+            found.push(Contradiction::new("replicas", what, "add the `cluster` as `system.clusters` names it"));
+        }
+        (Some(_), Some(0)) => {
+            found.push(Contradiction::new("replicas", "no shard has 0 replicas", "write how many there are"));
+        }
+        (None | Some(_), None) | (Some(_), Some(_)) => {}
+    }
+    found
 }
 
 /// A cluster that is to keep us out, or is not written to, cannot be seen to fail over.
@@ -384,7 +401,12 @@ mod tests {
             ("flyway: {at: 'p:1', user: u, migrations: sql, baseline: V1}", &["baseline"]),
             ("postgres: {at: 'p:1', user: u, writes: false, replica: 'q:1'}", &["replica"]),
             ("postgres: {at: 'p:1', user: u, role: replica, replica: 'q:1'}", &["replica"]),
-            ("clickhouse: {at: 'c:1', user: u, version: '>=18', expect: denied}", &["version"]),
+            (
+                "clickhouse: {at: 'c:1', user: u, version: '>=18', cluster: m, replicas: 2, expect: denied}",
+                &["version", "cluster", "replicas"],
+            ),
+            ("clickhouse: {at: 'c:1', user: u, replicas: 2}", &["replicas"]),
+            ("clickhouse: {at: 'c:1', user: u, cluster: '', replicas: 0}", &["cluster", "replicas"]),
             ("flyway: {at: 'p:1', user: u, migrations: sql, again: job/migrations}", &["again"]),
             ("failover: {of: {postgres: {at: 'p:1', user: u, writes: false}}}", &["of"]),
             ("failover: {of: {postgres: {at: 'p:1', user: u, role: replica}}}", &["of"]),
@@ -432,6 +454,7 @@ mod tests {
             "postgres: {at: 'p:1', user: u, role: replica, replicas: 1, databases: [d]}",
             "postgres: {at: 'p:1', user: u, role: primary, replicas: 1, replica: 'q:1'}",
             "clickhouse: {at: 'c:1', user: u, version: '>=18'}",
+            "clickhouse: {at: 'c:1', user: u, cluster: main, replicas: 2, lag: 1s}",
             "flyway: {at: 'p:1', user: u, migrations: sql, again: migrations, baseline: '2.1'}",
             "failover: {of: {postgres: {at: 'p:1', user: u, role: primary, replicas: 1}}}",
             "failover: {of: {kafka: {at: 'k:1', brokers: 3}}, force: true}",

@@ -41,7 +41,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::address::is_dns_label;
 pub use self::address::{Address, Host};
 pub use self::admission::Admission;
-pub use self::clickhouse::{Clickhouse, ClickhouseAnswer, ClickhouseFacts};
+pub use self::clickhouse::{
+    Clickhouse, ClickhouseAnswer, ClickhouseCluster, ClickhouseFacts, ClickhouseHost, ClickhouseReplica,
+    ReplicatedTable,
+};
 pub use self::continuity::{Attempt, Gap, Timeline};
 pub use self::contradiction::Contradiction;
 pub use self::crd::{Crd, CrdAnswer, CrdState};
@@ -112,7 +115,7 @@ pub enum Check {
     Failover(Failover),
     /// PostgreSQL answers, keeps what is committed, and has the role claimed.
     Postgres(Postgres),
-    /// ClickHouse answers over HTTP and keeps what is inserted.
+    /// ClickHouse answers over HTTP and keeps what is inserted, on every replica where there are several.
     Clickhouse(Clickhouse),
     /// S3 takes signed requests, has its buckets, and keeps an object for whoever may have it.
     S3(S3),

@@ -17,9 +17,11 @@ fn let_in(claim: &Clickhouse) -> Cases {
     let at = |fault| Deed::Server { at: claim.at.clone(), fault };
     // The codes are ClickHouse's own (`src/Common/ErrorCodes.cpp`).
     let writes = "it claims no writes (`writes`)";
+    let refuses = if claim.cluster.is_some() { "refused to make a replicated table" } else { "refused to write" };
+    for (name, code) in [("read-only", 164), ("no-permission", 497)] {
+        cases.broken_if(claim.writes, name, at(name), &format!("{refuses}: {code}"), writes);
+    }
     for (name, words) in [
-        ("read-only", "refused to write: 164"),
-        ("no-permission", "refused to write: 497"),
         ("no-space", "refused to write: 243"),
         ("loses-insert", "took a row and then had no row"),
         ("other-value", "took a row and then had another row"),
@@ -44,6 +46,7 @@ fn let_in(claim: &Clickhouse) -> Cases {
             cases.unclaimed("accepts-any-password", "it sends no password");
         }
     }
+    replicas(claim, &mut cases);
     cases.broken("no-database", at("no-database"), ["81 Database"]);
     cases.broken("overloaded", at("overloaded"), ["202 Too many simultaneous queries"]);
     cases.broken("out-of-memory", at("out-of-memory"), ["answered the first query with: 241"]);
@@ -51,6 +54,50 @@ fn let_in(claim: &Clickhouse) -> Cases {
     cases.broken("not-clickhouse", at("not-clickhouse"), ["answered /ping with HTTP 200"]);
     cases.broken("hangs", at("hangs"), [format!("clickhouse {} does not answer", claim.at)]);
     cases
+}
+
+/// The cluster that it is part of; every server behind the address has the fault.
+fn replicas(claim: &Clickhouse, cases: &mut Cases) {
+    let at = |fault| Deed::Server { at: claim.at.clone(), fault };
+    let name = claim.cluster.clone().unwrap_or_default();
+    let lists = "it claims no `cluster`";
+    for (fault, words) in [
+        ("no-cluster", format!("has no cluster {name} in system.clusters")),
+        ("hides-clusters", "does not say which clusters it knows: 497".to_owned()),
+        ("is-none-of-them", format!("takes none of the hosts of cluster {name} for itself")),
+        ("no-keeper", "it does not reach its Keeper: 999".to_owned()),
+    ] {
+        cases.broken_if(claim.cluster.is_some(), fault, at(fault), &words, lists);
+    }
+    let counts = claim.replicas.is_some_and(|wanted| wanted > 1);
+    for (fault, words) in [
+        ("lists-fewer", format!("in shard 1 of cluster {name}")),
+        ("lists-nobody", format!("replica nobody of cluster {name}")),
+    ] {
+        cases.broken_if(counts, fault, at(fault), &words, "it does not claim several `replicas`");
+    }
+    let keeps = claim.cluster.is_some() && claim.writes;
+    let table = "it claims no replicated table (`cluster`, `writes`)";
+    for (fault, words) in [
+        ("session-expired", "is read-only (system.replicas): its session with Keeper has expired"),
+        ("tables-read-only", "refused to write: 242"),
+        ("no-macros", "it refused to make a replicated table: 139 No macro 'replica'"),
+    ] {
+        cases.broken_if(keeps, fault, at(fault), words, table);
+    }
+    match keeps {
+        true => cases.add("keeps-paths", at("keeps-paths"), Expected::Warned("in Keeper: it is there after")),
+        false => cases.unclaimed("keeps-paths", table),
+    }
+    let several = keeps && counts;
+    let alone = "it does not claim a replicated table on several `replicas`";
+    for (fault, words) in [
+        ("does-not-fetch", "had no such row"),
+        ("alone-in-keeper", "knows 1 active of"),
+        ("one-replica-name", "it refused to make a replicated table: 253"),
+    ] {
+        cases.broken_if(several, fault, at(fault), words, alone);
+    }
 }
 
 /// A server that cannot be talked to denies nothing.

@@ -377,6 +377,8 @@ mod tests {
             "postgres: { at: 'p:1', user: app, expect: denied }",
             "clickhouse: { at: 'c:1', user: app, password: { secret: { name: auth, key: k } }, version: '>=18' }",
             "clickhouse: { at: 'c:1', user: app, writes: false }",
+            "clickhouse: { at: 'c:1', user: app, cluster: main, replicas: 2 }",
+            "clickhouse: { at: 'c:1', user: app, cluster: main, writes: false }",
             "clickhouse: { at: 'c:1', user: app, password: { value: wrong }, expect: denied }",
             "kafka: { at: 'k:1', brokers: 3, quorum: 3, topics: [{ name: t, partitions: 3, replicas: 3 }] }",
             "kafka: { at: 'k:1', user: app, password: { secret: { name: auth, key: k } }, writes: false }",

@@ -52,6 +52,7 @@ const CHECKS: &[&str] = &[
     "postgres: {at: 'orders:5432', user: app, password: {value: wrong}, expect: denied}",
     "clickhouse: {at: 'events:8123', user: app, password: {secret: {name: auth, key: password}}}",
     "clickhouse: {at: 'events:8123', user: app, password: {value: wrong}, expect: denied}",
+    "clickhouse: {at: 'events:8123', user: app, password: {secret: {name: auth, key: password}}, cluster: main, replicas: 1}",
     "kafka: {at: 'log:9092', user: app, password: {secret: {name: auth, key: password}}, mechanism: plain, brokers: 1, quorum: 1}",
     "kafka: {at: 'log:9092', user: app, password: {value: wrong}, mechanism: plain, expect: denied}",
     "s3: {at: 'store:9000', access-key: app, secret-key: {secret: {name: auth, key: password}}}",
