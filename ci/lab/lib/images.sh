@@ -131,6 +131,26 @@ image_clickhouse() {
     'EXPOSE 8123 9000 9009' 'ENTRYPOINT ["/entrypoint.sh"]'
 }
 
+# Of what Debian's package asks for a server alone loads next to nothing: its own classes, those of its metrics and its log.
+image_zookeeper() {
+  local tree library
+  tree=$(scratch zookeeper)
+  debian_tree "$tree" \
+    'lsb-base|sysvinit-utils|ca-certificates.*|openssl|java-common|default-jre.*|libcups2|libavahi.*|fontconfig-config|fonts-.*|libglib2.*|libnss3|libnspr4|libsqlite3-0|junit4|libtomcat9-java|libjetty9.*|libnetty.*|libapr1' \
+    "${userland[@]}" openjdk-17-jre-headless libzookeeper-java libstdc++6 zlib1g
+  ln -s "$(basename "$tree"/usr/lib/jvm/java-17-openjdk-*)" "$tree/usr/lib/jvm/java"
+  mkdir -p "$tree/opt/zookeeper"
+  for library in zookeeper zookeeper-jute metrics-core slf4j-api slf4j-simple snappy-java; do
+    cp --dereference "$tree/usr/share/java/$library.jar" "$tree/opt/zookeeper/"
+  done
+  rm -rf "$tree"/usr/share/{java,maven-repo}
+  add_user "$tree" zookeeper 1000 /data
+  install -d -o 1000 -g 1000 "$tree"/{conf,data,datalog,logs}
+  install -D -m 755 "$files/zookeeper/docker-entrypoint.sh" "$tree/docker-entrypoint.sh"
+  import_tree "$tree" "$1" "$2" "${search_path}:/usr/lib/jvm/java/bin" 'ENV LANG=C.UTF-8' 'USER zookeeper' \
+    'VOLUME /data /datalog /logs' 'EXPOSE 2181 2888 3888 8080' 'ENTRYPOINT ["/docker-entrypoint.sh"]'
+}
+
 install_maven() {
   export DEBIAN_FRONTEND=noninteractive
   apt-get update

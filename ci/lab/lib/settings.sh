@@ -37,11 +37,12 @@ redis_image=seaworthy-lab/redis:7.0
 postgres_image=seaworthy-lab/postgres:15
 patroni_image=seaworthy-lab/patroni:3.0
 clickhouse_image=seaworthy-lab/clickhouse:18.16
+zookeeper_image=seaworthy-lab/zookeeper:3.8
 flyway_image=seaworthy-lab/flyway:$flyway_version
 kafka_image=seaworthy-lab/kafka:$kafka_version
 minio_image=seaworthy-lab/minio:2026-02-12
 pgadmin_image=seaworthy-lab/pgadmin:$pgadmin_version
-services=(busybox redis postgres patroni clickhouse flyway kafka minio pgadmin)
+services=(busybox redis postgres patroni clickhouse zookeeper flyway kafka minio pgadmin)
 
 # Below this many free gigabytes the compiler's caches are dropped once the programs stand.
 roomy_gigabytes=15
