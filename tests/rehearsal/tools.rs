@@ -173,6 +173,11 @@ async fn helm_installs_changes_and_removes_clickhouse() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn helm_installs_changes_and_removes_replicas_of_clickhouse() {
+    lives("clickhouse-ha", "replicas=1", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn helm_installs_changes_and_removes_kafka() {
     lives("kafka", "replicas=1", false).await;
 }
