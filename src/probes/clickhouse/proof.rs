@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::server::{Failure, Talk, heard};
@@ -24,31 +23,20 @@ pub(super) struct Proven<T> {
     pub(super) leftovers: Vec<String>,
 }
 
-/// Sees a proof through even where this look is given up half-way; the run does not end before that. What is left behind without a
-/// verdict that says so is told at the end of the run.
+/// Sees a proof through even where this look is given up half-way; the run does not end before that, and tells what is left behind.
 pub(super) async fn see_through<T: Send + 'static>(
     site: &Site<'_>,
     proof: impl Future<Output = Proven<T>> + Send + 'static,
 ) -> Result<(T, Vec<String>), Unmet> {
-    let (tell, told) = oneshot::channel();
     let made = site.prober.made.clone();
-    let leave =
-        move |leftovers: Vec<String>| leftovers.into_iter().for_each(|left| made.leave(format!("table {left}")));
-    let unheard = leave.clone();
-    site.prober.unfinished.spawn(async move {
-        if let Err(proven) = tell.send(proof.await) {
-            unheard(proven.leftovers);
-        }
+    let proven = site.prober.unfinished.spawn(async move {
+        let proven = proof.await;
+        proven.leftovers.iter().for_each(|left| made.leave(format!("table {left}")));
+        proven
     });
     let lost = |error| Unmet::from(Unseen(format!("the write was not seen through: {error}")));
-    let Proven { came, leftovers } = told.await.map_err(lost)?;
-    match came {
-        Ok(came) => Ok((came, leftovers)),
-        Err(unmet) => {
-            leave(leftovers);
-            Err(unmet)
-        }
-    }
+    let Proven { came, leftovers } = proven.await.map_err(lost)?;
+    Ok((came?, leftovers))
 }
 
 /// One row in a table of one server.
