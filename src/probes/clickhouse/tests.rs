@@ -313,7 +313,7 @@ async fn what_a_look_that_is_given_up_leaves_behind_is_told_at_the_end() {
     tokio::time::advance(WRITE).await;
     told(&heard, "DROP TABLE").await;
     assert_eq!(stand.prober.finish().await, None);
-    let left = stand.prober.clean().await;
+    let left = stand.prober.left();
     assert_eq!(left.len(), 1);
     assert!(left[0].starts_with("table seaworthy_run_1_") && left[0].contains(": 497 app: "), "{left:?}");
 }
