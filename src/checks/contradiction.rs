@@ -382,17 +382,25 @@ mod tests {
             ("dns: {name: redis, addresses: [10.0.0.1], expect: absent}", &["addresses"]),
             ("http: {at: 'web:80', status: 200, expect: denied}", &["status"]),
             ("tcp: {at: 'db:1', send: x, answers: {equals: y}, expect: denied}", &["send", "answers"]),
-            ("redis: {at: 'r:1', role: master, replicas: 1, expect: denied}", &["role", "replicas"]),
-            ("redis: {at: 'r:1', role: replica, replicas: 1}", &["replicas"]),
-            ("redis: {at: 'r:1', writes: false, replica: 's:1'}", &["replica"]),
-            ("redis: {at: 'r:1', user: u}", &["user"]),
-            ("redis: {at: 'r:1', replica: 'r:1'}", &["replica"]),
             ("http: {at: 'web:80', method: HEAD, answers: {lacks: error}}", &["answers"]),
             ("workload: {kind: Deployment, name: 'w*', expect: absent}", &["name"]),
             ("workload: {kind: Deployment, name: deploy/web, expect: absent}", &["name"]),
             ("workload: {kind: Deployment, name: Web}", &["name"]),
             ("namespace: {name: Data, expect: absent}", &["name"]),
             ("crd: {names: [caches], expect: absent}", &["names"]),
+        ] {
+            assert_eq!(refused(yaml), keys, "{yaml}");
+        }
+    }
+
+    #[test]
+    fn what_no_server_could_be_held_against_is_refused() {
+        for (yaml, keys) in [
+            ("redis: {at: 'r:1', role: master, replicas: 1, expect: denied}", &["role", "replicas"][..]),
+            ("redis: {at: 'r:1', role: replica, replicas: 1}", &["replicas"]),
+            ("redis: {at: 'r:1', writes: false, replica: 's:1'}", &["replica"]),
+            ("redis: {at: 'r:1', user: u}", &["user"]),
+            ("redis: {at: 'r:1', replica: 'r:1'}", &["replica"]),
             ("postgres: {at: 'p:1', user: u, version: '>=16', expect: denied}", &["version"]),
             ("postgres: {at: 'p:1', user: u, roles: [r], databases: [d], expect: denied}", &["databases", "roles"]),
             ("postgres: {at: 'p:1', user: u, replica: 'p:1'}", &["replica"]),

@@ -274,7 +274,7 @@ fn objects(memory: &Memory, key: &crate::plan::ComponentKey) -> Vec<Object> {
 }
 
 /// How many cases are under way at once where they are tried again, and how much longer each has.
-const AGAIN: (usize, u32) = (4, 4);
+const AGAIN: (usize, u32) = (8, 4);
 
 async fn prove_all(trials: &[Arc<Trial>], ground: &Ground, arguments: &ProveArgs, proven: &Proven) {
     let bar = ProgressBar::new(u64::try_from(trials.len()).unwrap_or(u64::MAX));
