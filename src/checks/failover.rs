@@ -22,8 +22,8 @@ pub struct Failover {
     /// How often a write is tried.
     #[serde(default = "every")]
     pub every: Span,
-    /// Whether the pod is taken away at once, as with the loss of a node: what was acknowledged must then be elsewhere already.
-    /// Otherwise it may shut down first, and may hand over what only it has.
+    /// Whether the pod is deleted with no grace period: it is gone from the cluster and from its Services at once. Its processes are told
+    /// to stop all the same, and have as long as the kubelet gives them, a second or more: that is less than the loss of a node.
     #[serde(default)]
     pub force: bool,
 }
@@ -84,6 +84,8 @@ pub struct Passage {
 pub struct Committed {
     /// When it was told for the first time after the deletion, in milliseconds since the first write was begun.
     pub told_ms: u64,
+    /// Whether it was told by the broker that had been deleted, come back, and nobody else before.
+    pub is_former: bool,
     /// What it was, the last time that it was asked for.
     pub offset: Written,
 }
@@ -154,7 +156,7 @@ impl Failover {
     /// Where records are gone, or nobody took any, that is what is told.
     fn judge_committed(&self, passage: &Passage, faults: &mut Faults) {
         let (gap, deleted) = (self.gap, &passage.deleted);
-        let Some(Committed { told_ms, offset }) = &passage.committed else {
+        let Some(Committed { told_ms, is_former, offset }) = &passage.committed else {
             let actual = format!("no group was served since {deleted} was deleted");
             return faults.unless(!faults.is_empty(), "what a group had committed is kept", actual);
         };
@@ -163,6 +165,11 @@ impl Failover {
             unserved.duration() <= gap.duration(),
             format!("no longer than {gap} until a group is told what it had committed"),
             format!("no group was served for {unserved} after {deleted} was deleted"),
+        );
+        faults.unless(
+            !is_former,
+            format!("another coordinates the group after {deleted} is deleted"),
+            format!("{deleted} itself came back, and served the group"),
         );
         let (holds, actual) = match offset {
             Written::Kept => (true, String::new()),
@@ -268,7 +275,7 @@ mod tests {
     #[test]
     fn what_a_group_has_committed_is_part_of_it_with_kafka() {
         let claim: Failover = serde_saphyr::from_str("{of: {kafka: {at: 'k:9092'}}, gap: 1s}").unwrap();
-        let told = |offset| Some(Committed { told_ms: 700, offset });
+        let told = |offset| Some(Committed { told_ms: 700, is_former: false, offset });
         let judged = |committed, lost_ms| {
             claim.judge(&FailoverAnswer::Done(Passage { committed, lost_ms: Some(lost_ms), ..passage() }))
         };
@@ -293,9 +300,14 @@ mod tests {
             ),
             (None, Vec::new(), "no group was served since redis-0 was deleted"),
             (
-                Some(Committed { told_ms: 1_151, offset: Written::Kept }),
+                Some(Committed { told_ms: 1_151, is_former: false, offset: Written::Kept }),
                 Vec::new(),
                 "no group was served for 1s1ms after redis-0 was deleted",
+            ),
+            (
+                Some(Committed { told_ms: 700, is_former: true, offset: Written::Kept }),
+                Vec::new(),
+                "redis-0 itself came back, and served the group",
             ),
             (
                 None,

@@ -140,7 +140,13 @@ async fn prove(mut writer: Talk, place: Place, left: Made) -> Result<(S3Put, Vec
     let put = timeout(WRITE, put(&mut writer, &mut reader, &place, &mut made)).await;
     let leftovers = match timeout(REMOVE, remove(&mut reader, &place, &made)).await {
         Ok(leftovers) => leftovers,
-        Err(_) => vec![format!("bucket {}: no answer within {} s", place.bucket, REMOVE.as_secs())],
+        Err(_) => {
+            let Place { bucket, key, .. } = &place;
+            let object = made.object.then(|| format!("object {bucket}/{key}"));
+            let bucket = made.bucket.then(|| format!("bucket {bucket}"));
+            let both = object.into_iter().chain(bucket);
+            both.map(|what| format!("{what}: no answer within {} s", REMOVE.as_secs())).collect()
+        }
     };
     leftovers.iter().cloned().for_each(|what| left.leave(what));
     match put {
@@ -180,7 +186,7 @@ async fn put(writer: &mut Talk, reader: &mut Talk, place: &Place, made: &mut Our
         Ok(()) => Ok(given(reader.get(bucket, key).await, &body)?),
         Err(error) => Err(error),
     };
-    made.object = !matches!(deleted, Ok(Given::Refused(_)));
+    made.object = !matches!(&deleted, Ok(Given::Refused(error)) if error.starts_with("NoSuchKey:"));
     let is_encrypted = headers.keys().any(|name| name.as_str().starts_with("x-amz-server-side-encryption"));
     let etag = field(&headers, ETAG.as_str()).unwrap_or_default().trim_matches('"').to_owned();
     let etag = (!is_encrypted).then_some(etag);

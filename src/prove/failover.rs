@@ -43,6 +43,8 @@ fn kafka(system: &Kafka) -> Cases {
     cases.broken("successor-lacks-offsets", at("coordinates-empty"), words);
     let words = ["no group was served for", "was deleted"];
     cases.broken("successor-serves-groups-late", without_return("coordinates-late"), words);
+    let words = ["itself came back, and served the group"];
+    cases.broken("nobody-else-serves-groups", at("coordinates-alone"), words);
     let words = ["no group is served any more: OffsetFetch: GROUP_AUTHORIZATION_FAILED"];
     cases.broken("successor-refuses-groups", at("coordinates-nobody"), words);
     cases.add("keeps-topics", at("keeps-topics"), Expected::Warned("something of ours was left behind"));

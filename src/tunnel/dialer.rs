@@ -174,7 +174,14 @@ impl Dialer {
             }
         }
         if names::may_be_outside(name, namespace) {
-            return Ok(Host::Outside(name.to_owned()));
+            // Whoever this machine knows by such a name need not be whom clients in the cluster know by it, and would be told a password.
+            return match self.way {
+                Way::Direct => Ok(Host::Outside(name.to_owned())),
+                Way::Forwarding => {
+                    reasons.push("if it is outside the cluster, only a client inside can tell".to_owned());
+                    Err(unresolved(name, &reasons))
+                }
+            };
         }
         // A pod's name alone is known to nobody but itself.
         if let [Meaning::Service { name: alone, .. }] = meanings.as_slice()
@@ -182,8 +189,10 @@ impl Dialer {
         {
             reasons.push(format!("the pod goes by {hostname}.{subdomain}.{namespace}.svc"));
         }
-        let reasons = if reasons.is_empty() { "it is no name".to_owned() } else { reasons.join(", and ") };
-        Err(DialError::Missing(format!("no client can resolve {name}: {reasons}")))
+        if reasons.is_empty() {
+            reasons.push("it is no name".to_owned());
+        }
+        Err(unresolved(name, &reasons))
     }
 
     async fn meant(&self, meaning: &Meaning) -> Result<Host, DialError> {
@@ -319,6 +328,10 @@ impl Dialer {
         let doing = format!("look for the endpoints of Service {namespace}/{service}");
         Ok(asked(slices.list(&of_service), &doing).await?.items)
     }
+}
+
+fn unresolved(name: &str, reasons: &[String]) -> DialError {
+    DialError::Missing(format!("no client can resolve {name}: {}", reasons.join(", and ")))
 }
 
 /// One question to the API server, bounded. A thing that is not there is missing; any other refusal is ours to bear.

@@ -249,7 +249,12 @@ async fn a_server_is_known_as_the_clusters_dns_has_it_and_not_by_the_bare_name_o
         ("kafka-0.hosts.data.svc.cluster.local", Ok("pod/kafka-0.data:9092")),
         ("Kafka-0.hosts", Ok("pod/kafka-0.data:9092")),
         ("hosts", Ok("hosts.data:9092")),
-        ("b0.kafka.example.com", Ok("host/b0.kafka.example.com:9092")),
+        (
+            "b0.kafka.example.com",
+            Err(
+                "no client can resolve b0.kafka.example.com: if it is outside the cluster, only a client inside can tell",
+            ),
+        ),
         ("10.0.0.9", Err("no pod and no Service in data has the address 10.0.0.9")),
         (
             "kafka-0",

@@ -113,14 +113,23 @@ async fn enter(
         };
         let place = dialer.one(&at, site.namespace()).await.map_err(Unmet::from)?;
         let mut talk = Server { at, place, ..server.clone() }.meet(site).await?;
-        talk.ask("SELECT count() FROM system.zookeeper WHERE path = '/' FORMAT TabSeparated").await?;
-        Ok(talk)
+        // What is wrong with any question is not laid to its Keeper.
+        if let Err(error) = heard(talk.ask("SELECT 1").await)? {
+            return Ok(Err(match Clickhouse::keeps_out(&error) {
+                true => format!("it refused the login: {error}"),
+                false => format!("it answered the first question with: {error}"),
+            }));
+        }
+        let keeper = "SELECT count() FROM system.zookeeper WHERE path = '/' FORMAT TabSeparated";
+        Ok::<_, Failure>(match heard(talk.ask(keeper).await)? {
+            Ok(_) => Ok(talk),
+            Err(error) => Err(format!("it does not reach its Keeper: {error}")),
+        })
     };
     let patience = site.prober.hub.here(MEET).max(LEAST);
     let met = match waiting.on(&host.name, "when it was met", patience, meeting).await {
-        Ok(Ok(talk)) => Ok(talk),
-        Ok(Err(Failure::Said(error))) if Clickhouse::keeps_out(&error) => Err(format!("it refused the login: {error}")),
-        Ok(Err(Failure::Said(error))) => Err(format!("it does not reach its Keeper: {error}")),
+        Ok(Ok(met)) => met,
+        Ok(Err(Failure::Said(error))) => Err(error),
         Ok(Err(Failure::Unmet(Unmet::Obstacle(obstacle)))) => Err(obstacle.text().to_owned()),
         Ok(Err(Failure::Unmet(Unmet::Unseen(unseen)))) => return Err(unseen),
         Err(late) => Err(late),
@@ -203,8 +212,8 @@ impl Proof {
             let is_there = !matches!(made, Err(Failure::Said(_)));
             left.extend(why.filter(|_| is_there).map(|why| format!("{table} on {host}: {why}")));
         }
-        let was_made = self.replicas.iter_mut().find(|replica| replica.made.is_ok());
-        if let (true, Some(Replica { talk, .. })) = (left.is_empty(), was_made) {
+        // A table that was not made may have its place there all the same.
+        if let (true, Some(Replica { talk, .. })) = (left.is_empty(), self.replicas.first_mut()) {
             let stays = timeout(REMOVE, in_keeper(talk, table)).await;
             let stays = stays.unwrap_or_else(|_elapsed| Some(format!("no answer within {} s", REMOVE.as_secs())));
             left.extend(stays.map(|why| format!("{FOLDER}/{table} in Keeper: {why}")));

@@ -106,6 +106,10 @@ async fn pass<L: Ledger>(
     let stands = |passage: &Passage| site.notes.stands(claim.judge(&FailoverAnswer::Done(passage.clone())));
     while passage.successor.is_none() || passage.lost_ms.is_none() {
         writer.beat().await;
+        // Asked as soon as writes are taken again, and not only once they are steady.
+        if L::COMMITS && passage.committed.is_none() && writer.in_a_row > 0 {
+            passage.committed = writer.told(offset, former).await;
+        }
         passage.writes.clone_from(&writer.timeline);
         let leader = writer.ledger.leader().filter(|(life, _)| life != former && writer.in_a_row >= STEADY);
         passage.successor = passage.successor.or_else(|| leader.map(|(_, pod)| pod));
@@ -118,8 +122,7 @@ async fn pass<L: Ledger>(
         return passage;
     }
     while L::COMMITS && passage.committed.is_none() {
-        let offset = writer.committed(offset).await;
-        passage.committed = offset.map(|offset| Committed { told_ms: writer.now_ms(), offset });
+        passage.committed = writer.told(offset, former).await;
         stands(&passage);
         writer.beat().await;
     }
@@ -140,12 +143,18 @@ async fn pass<L: Ledger>(
         writer.beat().await;
         passage.lost_ms = writer.lost().await;
     }
-    while let Some(committed) = &mut passage.committed {
-        if let Some(offset) = writer.committed(offset).await {
-            committed.offset = offset;
-            break;
+    if let Some(committed) = passage.committed.take() {
+        let untold = Written::Refused("the offset is not told in the end".to_owned());
+        let mut last = Committed { offset: untold, ..committed };
+        loop {
+            if let Some((offset, _)) = writer.committed(offset).await {
+                last.offset = offset;
+                break;
+            }
+            stands(&Passage { committed: Some(last.clone()), ..passage.clone() });
+            writer.beat().await;
         }
-        writer.beat().await;
+        passage.committed = Some(last);
     }
     passage.writes.clone_from(&writer.timeline);
     stands(&passage);
@@ -213,8 +222,9 @@ pub(super) trait Ledger {
         Ok(())
     }
 
-    /// What has become of the offset that was committed; `None` where that cannot be asked for now.
-    async fn committed(&mut self, _: i64) -> Option<Written> {
+    /// What has become of the offset that was committed, and by whom that was told, in the words of [`Ledger::leader`]; `None` where
+    /// that cannot be asked for now.
+    async fn committed(&mut self, _: i64) -> Option<(Written, String)> {
         None
     }
 
@@ -329,9 +339,15 @@ impl<'a, L: Ledger> Writer<'a, L> {
         }
     }
 
-    /// What has become of the offset that was committed; `None` where that cannot be asked for now.
-    async fn committed(&mut self, offset: i64) -> Option<Written> {
+    /// What has become of the offset that was committed, and who told; `None` where that cannot be asked for now.
+    async fn committed(&mut self, offset: i64) -> Option<(Written, String)> {
         timeout(self.patience(), self.ledger.committed(offset)).await.ok().flatten()
+    }
+
+    /// The same for the first time after a deletion.
+    async fn told(&mut self, offset: i64, former: &str) -> Option<Committed> {
+        let (offset, by) = self.committed(offset).await?;
+        Some(Committed { told_ms: self.now_ms(), is_former: by == former, offset })
     }
 
     fn patience(&self) -> Duration {

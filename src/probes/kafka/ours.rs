@@ -28,6 +28,10 @@ pub(super) const REMOVE: Duration = Duration::from_secs(5);
 /// How long a topic of ours would keep its records, should the run end before it is deleted, in milliseconds.
 const RETENTION_MS: &str = "3600000";
 
+/// The errors of a broker that does not say whether it has done what it was asked for.
+const UNTOLD: [ResponseError; 3] =
+    [ResponseError::RequestTimedOut, ResponseError::UnknownServerError, ResponseError::NotController];
+
 /// The most characters of a run's name that a topic's name has.
 const RUN: usize = 40;
 
@@ -145,12 +149,12 @@ impl Ours {
             self.made.push(self.name.clone());
         }
         let answer = line.ask(&question).await?;
-        let refused = answer.topics.first().and_then(|one| error(one.error_code, one.error_message.as_ref()));
-        if let Some(refused) = refused {
+        let Some(one) = answer.topics.first() else { return Ok(()) };
+        let Some(refused) = error(one.error_code, one.error_message.as_ref()) else { return Ok(()) };
+        if !UNTOLD.iter().any(|untold| untold.code() == one.error_code) {
             self.made.retain(|made| *made != self.name);
-            return Err(Failure::Said(refused));
         }
-        Ok(())
+        Err(Failure::Said(refused))
     }
 
     /// Deletes the group and the topics, over connections of its own: on others an answer may still be under way. Returns what could not

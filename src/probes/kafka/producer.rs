@@ -212,23 +212,24 @@ impl Ledger for Producer<'_> {
     }
 
     /// What has become of the offset that was committed; `None` where that cannot be asked for now.
-    async fn committed(&mut self, offset: i64) -> Option<Written> {
+    async fn committed(&mut self, offset: i64) -> Option<(Written, String)> {
         let ours = self.ours.clone()?;
         let member = ours.member.clone()?;
         let id = match coordinator(&mut self.begin().await.ok()?, &ours.name).await.ok()? {
             Ok(id) => id,
             Err(refusal) if refusal.may_pass => return None,
-            Err(refusal) => return Some(Written::Refused(refusal.words)),
+            Err(refusal) => return Some((Written::Refused(refusal.words), String::new())),
         };
         let mut lines = Lines::new();
         let found = member.committed(ours.line(&mut lines, id).await.ok()?, vec![0]).await.ok()?;
-        Some(match found {
+        let told = match found {
             Ok(kept) if kept == [(0, offset)] => Written::Kept,
             Ok(kept) if kept.iter().all(|(_, kept)| *kept == -1) => Written::Lost("none".to_owned()),
             Ok(kept) => Written::Lost(format!("{} instead of {offset}", kept.first().map_or(-1, |(_, kept)| *kept))),
             Err(refusal) if refusal.may_pass => return None,
             Err(refusal) => Written::Refused(refusal.words),
-        })
+        };
+        Some((told, id.to_string()))
     }
 
     /// Takes out what was made. Returns what could not be, and why.

@@ -97,7 +97,8 @@ impl Cluster {
             state.topics.iter_mut().flat_map(|(name, topic)| topic.partitions.iter_mut().map(move |one| (name, one)));
         for (name, one) in all.filter(|(_, one)| one.leader == Some(node)) {
             let next = one.replicas.iter().copied().find(|replica| there.contains(replica));
-            one.leader = next.filter(|_| fault != Some(Fault::NeverElects));
+            let is_alone = fault == Some(Fault::CoordinatesAlone) && name == GROUPS;
+            one.leader = next.filter(|_| fault != Some(Fault::NeverElects) && !is_alone);
             let is_late = match fault {
                 Some(Fault::ElectsLate) => true,
                 Some(Fault::CoordinatesLate) => name == GROUPS,

@@ -67,6 +67,8 @@ pub(crate) enum Fault {
     CoordinatesEmpty,
     /// Nobody coordinates for long what a broker has coordinated that is gone.
     CoordinatesLate,
+    /// Nobody coordinates what a broker has coordinated that is gone until it is back.
+    CoordinatesAlone,
     /// Once a broker is gone, nobody may ask how far a group has come.
     CoordinatesNobody,
     /// No password is right.
@@ -120,6 +122,7 @@ impl Fault {
         Self::LeadsEmpty,
         Self::CoordinatesEmpty,
         Self::CoordinatesLate,
+        Self::CoordinatesAlone,
         Self::CoordinatesNobody,
         Self::RejectsLogin,
         Self::AcceptsAnyPassword,
@@ -165,6 +168,7 @@ impl Fault {
             Self::LeadsEmpty => "leads-empty",
             Self::CoordinatesEmpty => "coordinates-empty",
             Self::CoordinatesLate => "coordinates-late",
+            Self::CoordinatesAlone => "coordinates-alone",
             Self::CoordinatesNobody => "coordinates-nobody",
             Self::RejectsLogin => "rejects-login",
             Self::AcceptsAnyPassword => "accepts-any-password",
