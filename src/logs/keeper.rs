@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::{ApiResource, DynamicObject};
-use kube::{Api, Resource as _, ResourceExt as _};
+use kube::{Api, ResourceExt as _};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
@@ -257,7 +257,8 @@ impl Inner {
 fn instances(object: &DynamicObject) -> Vec<(Instance, bool)> {
     let Ok(pod) = object.clone().try_parse::<Pod>() else { return Vec::new() };
     let (namespace, name, uid) = (pod.namespace().unwrap_or_default(), pod.name_any(), pod.uid().unwrap_or_default());
-    let owner = pod.controller_owner_ref(&()).map(|owner| owner.uid).unwrap_or_default();
+    let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
+    let owner = owner.map(|owner| owner.uid.clone()).unwrap_or_default();
     let status = pod.status.unwrap_or_default();
     let statuses = [status.init_container_statuses, status.container_statuses, status.ephemeral_container_statuses];
     let instance = |status: &ContainerStatus, restart: i32| Instance {
@@ -314,6 +315,17 @@ mod tests {
             "name": name, "ready": false, "image": "i", "imageID": "", "restartCount": restarts,
             "state": state, "lastState": last
         })
+    }
+
+    #[test]
+    fn an_instance_knows_who_owns_its_pod() {
+        let running = container("c", 0, &json!({ "running": {} }), &json!({}));
+        let mut owned = pod(&json!({ "containerStatuses": [running] }));
+        let owner = |kind: &str, uid: &str, controls: bool| json!({ "apiVersion": "batch/v1", "kind": kind, "name": "o", "uid": uid, "controller": controls });
+        owned.metadata.owner_references =
+            serde_json::from_value(json!([owner("Node", "n", false), owner("Job", "j", true)])).unwrap();
+        let owners: Vec<String> = instances(&owned).into_iter().map(|(one, _)| one.owner).collect();
+        assert_eq!(owners, ["j"]);
     }
 
     #[test]
