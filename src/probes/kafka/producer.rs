@@ -213,9 +213,12 @@ impl Ledger for Producer<'_> {
 
     /// What has become of the offset that was committed; `None` where that cannot be asked for now.
     async fn committed(&mut self, offset: i64) -> Option<(Written, String)> {
-        let ours = self.ours.clone()?;
+        let mut ours = self.ours.clone()?;
         let member = ours.member.clone()?;
-        let id = match coordinator(&mut self.begin().await.ok()?, &ours.name).await.ok()? {
+        let mut line = self.begin().await.ok()?;
+        // Who coordinates it now may have been away when brokers were last asked for.
+        ours.brokers = registered(&about(&mut line, &ours.name).await.ok()?);
+        let id = match coordinator(&mut line, &ours.name).await.ok()? {
             Ok(id) => id,
             Err(refusal) if refusal.may_pass => return None,
             Err(refusal) => return Some((Written::Refused(refusal.words), String::new())),
