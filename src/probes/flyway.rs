@@ -12,8 +12,8 @@ use serde_json::Value;
 use tokio::fs;
 use tokio::time::timeout;
 
-use super::postgres::{Failure, Server, login};
-use super::reach::{Unmet, silent};
+use super::postgres::{Server, login};
+use super::reach::{Failure, Unmet, silent};
 use super::running::Running;
 use super::{Site, Unseen, credential};
 use crate::checks::{Again, Applied, Claim as _, Flyway, FlywayAnswer, FlywayFacts, Migration, Outlook, Verdict};

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::reach::{Unmet, silent};
+use super::reach::{Failure, Unmet, silent};
 use super::replica::{ASK_EVERY, Follower, whole_millis};
 use super::{Made, Site, Unseen, credential, token};
 use crate::checks::{
@@ -333,20 +333,6 @@ pub(super) struct Server {
     _driver: AbortOnDropHandle<()>,
 }
 
-/// A step that failed.
-pub(super) enum Failure {
-    /// The server said so: its SQLSTATE, then its words.
-    Said(String),
-    /// The conversation ended.
-    Unmet(Unmet),
-}
-
-impl From<Unmet> for Failure {
-    fn from(unmet: Unmet) -> Self {
-        Self::Unmet(unmet)
-    }
-}
-
 impl Failure {
     fn of(at: &Address, fate: &Fate, error: &Error) -> Self {
         match error.as_db_error() {
@@ -361,13 +347,6 @@ impl Failure {
             Self::Said(error) => Ok(Replicated::Refused(error)),
             Self::Unmet(Unmet::Obstacle(obstacle)) => Ok(Replicated::Unmet(obstacle)),
             Self::Unmet(unseen @ Unmet::Unseen(_)) => Err(unseen),
-        }
-    }
-
-    pub(super) fn words(&self) -> String {
-        match self {
-            Self::Said(error) => error.clone(),
-            Self::Unmet(unmet) => unmet.words(),
         }
     }
 }

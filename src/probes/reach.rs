@@ -64,6 +64,44 @@ impl Unmet {
     }
 }
 
+/// A step of a conversation that failed.
+pub(super) enum Failure {
+    /// The server said why: its code, then its words.
+    Said(String),
+    /// The conversation ended.
+    Unmet(Unmet),
+}
+
+impl Failure {
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Said(error) => error.clone(),
+            Self::Unmet(unmet) => unmet.words(),
+        }
+    }
+}
+
+impl From<Unmet> for Failure {
+    fn from(unmet: Unmet) -> Self {
+        Self::Unmet(unmet)
+    }
+}
+
+impl From<Unseen> for Failure {
+    fn from(unseen: Unseen) -> Self {
+        Self::Unmet(unseen.into())
+    }
+}
+
+/// What a server said, good or bad, told apart from the end of the conversation.
+pub(super) fn heard<T>(said: Result<T, Failure>) -> Result<Result<T, String>, Unmet> {
+    match said {
+        Ok(said) => Ok(Ok(said)),
+        Err(Failure::Said(error)) => Ok(Err(error)),
+        Err(Failure::Unmet(unmet)) => Err(unmet),
+    }
+}
+
 impl From<Unseen> for Unmet {
     fn from(unseen: Unseen) -> Self {
         Self::Unseen(unseen)

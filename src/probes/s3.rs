@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use super::http::host_name;
 use super::line::{Line, Reply};
-use super::reach::{Heard, Unmet, silent};
+use super::reach::{Failure, Heard, Unmet, heard, silent};
 use super::signature::{self, Signed, Signer, hex, sha256};
 use super::{Made, Site, Unseen, credential, token};
 use crate::checks::{Access, Address, Given, Obstacle, S3, S3Answer, S3Facts, S3Object, S3Put};
@@ -212,15 +212,6 @@ async fn remove(talk: &mut Talk, place: &Place, made: &Ours) -> Vec<String> {
     left
 }
 
-/// What the server said, good or bad, where it said something.
-fn heard<T>(said: Result<T, Failure>) -> Result<Result<T, String>, Unmet> {
-    match said {
-        Ok(said) => Ok(Ok(said)),
-        Err(Failure::Said(error)) => Ok(Err(error)),
-        Err(Failure::Unmet(unmet)) => Err(unmet),
-    }
-}
-
 fn given(said: Result<Vec<u8>, Failure>, body: &[u8]) -> Result<Given, Unmet> {
     Ok(match heard(said)? {
         Ok(found) if found == body => Given::Same,
@@ -265,34 +256,7 @@ struct Talk {
     line: Option<Line>,
 }
 
-/// A request that brought no answer.
-enum Failure {
-    /// The server said why: its code, then its words.
-    Said(String),
-    /// The conversation ended.
-    Unmet(Unmet),
-}
-
-impl From<Unmet> for Failure {
-    fn from(unmet: Unmet) -> Self {
-        Self::Unmet(unmet)
-    }
-}
-
-impl From<Unseen> for Failure {
-    fn from(unseen: Unseen) -> Self {
-        Self::Unmet(unseen.into())
-    }
-}
-
 impl Failure {
-    fn words(&self) -> String {
-        match self {
-            Self::Said(error) => error.clone(),
-            Self::Unmet(unmet) => unmet.words(),
-        }
-    }
-
     /// That something is not there to be deleted is no failure.
     fn unless_missing(self) -> Result<(), Self> {
         match &self {

@@ -12,8 +12,8 @@ mod tests;
 
 use self::proof::{prove, see_through, table_name};
 use self::replicas::Waiting;
-use self::server::{Failure, Server, Talk};
-use super::reach::{Unmet, silent};
+use self::server::{Server, Talk};
+use super::reach::{Failure, Unmet, silent};
 use super::{Site, Unseen, credential};
 use crate::checks::{Access, Clickhouse, ClickhouseAnswer, ClickhouseFacts};
 

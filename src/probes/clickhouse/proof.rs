@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::server::{Failure, Talk, heard};
+use super::server::Talk;
 use crate::checks::{Obstacle, Written};
-use crate::probes::reach::Unmet;
+use crate::probes::reach::{Failure, Unmet, heard};
 use crate::probes::{Site, Unseen, token};
 
 /// Longest time for making a table, inserting a row and reading it, and for dropping the table; both bound a task that

@@ -12,12 +12,12 @@ use futures::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::proof::{Proven, REMOVE, WRITE, insert, kept, rows, see_through, table_name, unfinished};
-use super::server::{Failure, Server, Talk, heard};
+use super::server::{Server, Talk};
 use crate::checks::{
     Address, Clickhouse, ClickhouseCluster, ClickhouseFacts, ClickhouseHost, ClickhouseReplica, Host, Obstacle,
     ReplicatedTable, Written,
 };
-use crate::probes::reach::Unmet;
+use crate::probes::reach::{Failure, Unmet, heard};
 use crate::probes::replica::{self, ASK_EVERY, whole_millis};
 use crate::probes::{Site, Unseen, token};
 

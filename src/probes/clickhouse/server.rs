@@ -10,7 +10,7 @@ use crate::checks::{Address, Clickhouse, Guard, Obstacle};
 use crate::complaint::chain;
 use crate::probes::http::host_name;
 use crate::probes::line::{self, Line};
-use crate::probes::reach::{Heard, Unmet};
+use crate::probes::reach::{Failure, Heard, Unmet};
 use crate::probes::{Site, Unseen};
 use crate::tunnel::{Dialer, Stream};
 
@@ -37,38 +37,6 @@ pub(super) struct Server {
 pub(super) struct Talk {
     pub(super) server: Server,
     line: Option<Line>,
-}
-
-/// A question that brought no answer.
-pub(super) enum Failure {
-    /// The server said why: its code, then its words.
-    Said(String),
-    /// The conversation ended.
-    Unmet(Unmet),
-}
-
-impl From<Unmet> for Failure {
-    fn from(unmet: Unmet) -> Self {
-        Self::Unmet(unmet)
-    }
-}
-
-impl Failure {
-    pub(super) fn words(&self) -> String {
-        match self {
-            Self::Said(error) => error.clone(),
-            Self::Unmet(unmet) => unmet.words(),
-        }
-    }
-}
-
-/// What the server said, good or bad, where it said something.
-pub(super) fn heard<T>(said: Result<T, Failure>) -> Result<Result<T, String>, Unmet> {
-    match said {
-        Ok(said) => Ok(Ok(said)),
-        Err(Failure::Said(error)) => Ok(Err(error)),
-        Err(Failure::Unmet(unmet)) => Err(unmet),
-    }
 }
 
 impl Talk {

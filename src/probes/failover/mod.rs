@@ -177,7 +177,7 @@ async fn until_held(system: &System, site: &Site<'_>, stands: impl Fn(Verdict) -
     }
 }
 
-/// Deletes a pod, as a rollout or the drain of a node does. Where the answer to that is lost, it is looked whether it was heard.
+/// Deletes a pod, as a rollout or the drain of a node does, or with no grace period. Where the answer to that is lost, it is looked whether it was heard.
 async fn delete(name: &str, namespace: &str, force: bool, site: &Site<'_>) -> Result<(), Unseen> {
     let pods: Api<Pod> = Api::namespaced(site.prober.hub.client().clone(), namespace);
     let cannot = |error: kube::Error| Unseen(format!("cannot delete pod {name}: {}", chain(&error)));

@@ -8,8 +8,8 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::Config;
 use tokio_util::task::TaskTracker;
 
-use super::super::postgres::{Failure, REMOVE, Server, login, table_name};
-use super::super::reach::Unmet;
+use super::super::postgres::{REMOVE, Server, login, table_name};
+use super::super::reach::{Failure, Unmet, heard};
 use super::super::{Made, Site, Unseen, credential};
 use super::{AGAIN, Ledger, Master, Said, one_pod};
 use crate::checks::{Address, Postgres};
@@ -58,16 +58,7 @@ impl<'a> Rows<'a> {
             server.run(&format!("CREATE TABLE IF NOT EXISTS {} (number integer PRIMARY KEY)", self.table)).await?;
             Ok(Master { server, life: format!("{pod} {life}"), pod })
         };
-        said(prepared.await)
-    }
-}
-
-/// What a server said against it, told apart from the end of the conversation.
-fn said<T>(done: Result<T, Failure>) -> Result<Said<T>, Unmet> {
-    match done {
-        Ok(done) => Ok(Ok(done)),
-        Err(Failure::Said(error)) => Ok(Err(error)),
-        Err(Failure::Unmet(unmet)) => Err(unmet),
+        heard(prepared.await)
     }
 }
 
@@ -92,7 +83,7 @@ impl Ledger for Rows<'_> {
                 Err(words) => return Ok(Err(words)),
             },
         };
-        said(master.server.run(&format!("INSERT INTO {} VALUES ({number})", self.table)).await)
+        heard(master.server.run(&format!("INSERT INTO {} VALUES ({number})", self.table)).await)
     }
 
     async fn missing(&mut self, numbers: &[usize], patience: Duration) -> Option<Vec<usize>> {

@@ -19,7 +19,7 @@ use super::OURS;
 use super::door::{Door, Registered};
 use super::group::{Member, coordinator};
 use super::wire::{Line, error};
-use crate::probes::reach::Unmet;
+use crate::probes::reach::{Failure, Unmet};
 use crate::probes::{Made, Prober, token};
 
 /// Longest time for deleting a group, and a topic; it bounds a task that nobody waits for.
@@ -34,30 +34,6 @@ const UNTOLD: [ResponseError; 3] =
 
 /// The most characters of a run's name that a topic's name has.
 const RUN: usize = 40;
-
-/// A step that failed.
-pub(super) enum Failure {
-    /// A broker said why.
-    Said(String),
-    /// The conversation ended.
-    Unmet(Unmet),
-}
-
-impl From<Unmet> for Failure {
-    fn from(unmet: Unmet) -> Self {
-        Self::Unmet(unmet)
-    }
-}
-
-impl Failure {
-    pub(super) fn words(self) -> String {
-        match self {
-            Self::Said(error) => error,
-            Self::Unmet(Unmet::Obstacle(obstacle)) => obstacle.text().to_owned(),
-            Self::Unmet(Unmet::Unseen(unseen)) => unseen.0,
-        }
-    }
-}
 
 /// Connections by the number of the broker that each leads to.
 pub(super) type Lines = BTreeMap<i32, Line>;

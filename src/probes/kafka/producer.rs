@@ -10,14 +10,14 @@ use tokio_util::task::TaskTracker;
 
 use super::door::{Door, registered};
 use super::group::{Member, Refusal, coordinator};
-use super::ours::{Failure, Lines, Ours, Spread, about, millis, topic};
+use super::ours::{Lines, Ours, Spread, about, millis, topic};
 use super::proof::settles;
 use super::records::{Batch, fetch, produce};
 use super::wire::{Line, error};
 use super::{describe, door, partitions};
 use crate::checks::{Address, Kafka, Written};
 use crate::probes::failover::{Ledger, Said};
-use crate::probes::reach::Unmet;
+use crate::probes::reach::{Failure, Unmet};
 use crate::probes::{Site, Unseen, token};
 
 /// The most replicas that the topic has.
@@ -208,7 +208,7 @@ impl Ledger for Producer<'_> {
 
     /// Lets a group commit that it has come so far.
     async fn commit(&mut self, offset: i64) -> Said<()> {
-        self.ask_to_commit(offset).await.map_err(Failure::words)
+        self.ask_to_commit(offset).await.map_err(|failure| failure.words())
     }
 
     /// What has become of the offset that was committed; `None` where that cannot be asked for now.

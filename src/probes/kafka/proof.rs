@@ -8,12 +8,12 @@ use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::group::{Member, Refusal, coordinator};
-use super::ours::{Failure, Lines, Ours, Spread, about, millis, topic};
+use super::ours::{Lines, Ours, Spread, about, millis, topic};
 use super::records::{Batch, Kept, fetch, produce};
 use super::wire::{Line, error};
 use super::{Doing, LEAST, partitions};
 use crate::checks::{Partition, Produced, Written};
-use crate::probes::reach::Unmet;
+use crate::probes::reach::{Failure, Unmet};
 use crate::probes::replica::ASK_EVERY;
 use crate::probes::{Site, token};
 
