@@ -170,6 +170,10 @@ impl Dialer {
         for meaning in &meanings {
             match self.meant(meaning).await {
                 Err(DialError::Missing(reason)) => reasons.push(reason),
+                // Whether it is this one is not known; that it is none of those before is.
+                Err(DialError::Lost(why)) if !reasons.is_empty() => {
+                    return Err(DialError::Lost(format!("{why}; {}", reasons.join(", and "))));
+                }
                 found => return found,
             }
         }

@@ -66,9 +66,17 @@ async fn direct(statuses: Vec<Value>) -> Dialer {
 }
 
 async fn not_found() -> impl IntoResponse {
+    refused(http::StatusCode::NOT_FOUND, "NotFound", "not found")
+}
+
+async fn forbidden() -> impl IntoResponse {
+    refused(http::StatusCode::FORBIDDEN, "Forbidden", "not yours")
+}
+
+fn refused(code: http::StatusCode, reason: &str, message: &str) -> impl IntoResponse + use<> {
     let status =
-        json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "message": "not found", "code": 404});
-    (http::StatusCode::NOT_FOUND, Json(status))
+        json!({"kind": "Status", "status": "Failure", "reason": reason, "message": message, "code": code.as_u16()});
+    (code, Json(status))
 }
 
 fn service() -> Value {
@@ -230,6 +238,7 @@ async fn named() -> Dialer {
         .route("/api/v1/namespaces/data/pods/kafka-0", always(pod))
         .route("/api/v1/namespaces/data/services", always(services))
         .route("/api/v1/namespaces/data/services/hosts", always(hosts))
+        .route("/api/v1/namespaces/guarded/services/kafka-1", get(forbidden))
         .route(
             "/apis/discovery.k8s.io/v1/namespaces/data/endpointslices",
             get(move |asked: http::Uri| async move { Json(slices(asked)) }),
@@ -275,6 +284,14 @@ async fn a_server_is_known_as_the_clusters_dns_has_it_and_not_by_the_bare_name_o
         let found = dialer.known_as(name, 9092, "data").await.map(|address| address.to_string());
         assert_eq!(found, known.map(str::to_owned).map_err(|why| DialError::Missing(why.to_owned())), "{name}");
     }
+}
+
+#[tokio::test]
+async fn where_we_may_not_look_for_a_name_what_is_known_of_it_is_told_all_the_same() {
+    let why = named().await.known_as("kafka-1.guarded", 9092, "data").await.unwrap_err();
+    let DialError::Lost(why) = why else { panic!("{why:?}") };
+    assert!(why.starts_with("cannot look for Service guarded/kafka-1: ") && why.contains("not yours"), "{why}");
+    assert!(why.ends_with("; there is no Service data/guarded"), "{why}");
 }
 
 fn running(address: &str) -> Value {
