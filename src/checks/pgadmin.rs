@@ -152,16 +152,13 @@ impl Pgadmin {
         for server in &self.servers {
             self.judge_server(server, facts.servers.as_deref().unwrap_or_default(), &mut faults);
         }
-        faults.unless(
-            facts.logout != Logout::Ignored,
-            "a session that is logged out opens nothing",
-            format!("pgadmin {at} was logged out of, and its pages still open"),
-        );
-        let mut verdict = faults.or_held(self.sight(facts));
-        if let (Verdict::Held { warnings, .. }, Logout::Refused(why)) = (&mut verdict, &facts.logout) {
-            warnings.push(format!("a session of ours was left behind, for a day as a rule: {why}"));
-        }
-        verdict
+        let logout = match &facts.logout {
+            Logout::Done => String::new(),
+            Logout::Ignored => format!("pgadmin {at} was logged out of, and its pages still open"),
+            Logout::Refused(why) => format!("pgadmin {at} cannot be logged out of: {why}"),
+        };
+        faults.unless(logout.is_empty(), "a session that is logged out opens nothing", logout);
+        faults.or_held(self.sight(facts))
     }
 
     fn judge_server(&self, wanted: &DatabaseServer, found: &[Registered], faults: &mut Faults) {
@@ -340,10 +337,9 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_could_not_be_ended_is_a_warning() {
+    fn a_session_that_cannot_be_ended_breaks_it() {
         let left = PgadminFacts { logout: Logout::Refused("HTTP 500".to_owned()), ..facts(Vec::new()) };
         let verdict = claim("servers: []").judge(&PgadminAnswer::Open(left));
-        let Verdict::Held { warnings, .. } = verdict else { panic!("{verdict:?}") };
-        assert_eq!(warnings, ["a session of ours was left behind, for a day as a rule: HTTP 500"]);
+        assert_eq!(actual(&verdict), "pgadmin pa:80 cannot be logged out of: HTTP 500");
     }
 }

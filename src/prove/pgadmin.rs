@@ -1,6 +1,6 @@
 //! Twin of `checks/pgadmin.rs`.
 
-use super::{Cases, Deed, Expected, reach};
+use super::{Cases, Deed, reach};
 use crate::checks::{Access, Pgadmin};
 
 pub(super) fn cases(claim: &Pgadmin, in_a_row: u32) -> Cases {
@@ -25,6 +25,7 @@ fn let_in(claim: &Pgadmin) -> Cases {
         ("loses-sessions", "led to /login: it does not keep the session"),
         ("distrusts-sessions", "led to /login: it does not keep the session"),
         ("keeps-sessions", "was logged out of, and its pages still open"),
+        ("refuses-logout", "cannot be logged out of: "),
         ("database-gone", "answered the login with HTTP 500"),
         ("overloaded", "answered /misc/ping with HTTP 503"),
         ("closes-mid-reply", "gave no valid answer"),
@@ -33,7 +34,6 @@ fn let_in(claim: &Pgadmin) -> Cases {
         cases.broken(name, at(name), [words]);
     }
     cases.broken("hangs", at("hangs"), [format!("pgadmin {} does not answer", claim.at)]);
-    cases.add("refuses-logout", at("refuses-logout"), Expected::Warned("a session of ours was left behind"));
     cases.unclaimed("accepts-any-password", "that a stranger is refused is another claim (`expect: denied`)");
     let version = "it claims no `version`";
     cases.broken_if(claim.version.is_some(), "wrong-version", at("wrong-version"), "is version 4.30", version);

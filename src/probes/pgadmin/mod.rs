@@ -29,7 +29,7 @@ use tokio::time::timeout;
 use super::http::host_name;
 use super::line::{Line, Reply};
 use super::reach::{Heard, Unmet, silent};
-use super::{Site, Unseen, credential, token};
+use super::{Made, Site, Unseen, credential, token};
 use crate::checks::{Access, Address, Logout, Obstacle, Pgadmin, PgadminAnswer, PgadminFacts, Registered};
 use crate::complaint::chain;
 use crate::tunnel::{Dialer, Stream};
@@ -74,7 +74,8 @@ async fn visit(claim: &Pgadmin, site: &Site<'_>) -> Result<PgadminAnswer, Unmet>
     talk.meet().await?;
     let lists = !claim.servers.is_empty() && claim.expect == Access::Allowed;
     // A session is ended even where this look is given up half-way, and the run does not end before that.
-    let session = site.prober.unfinished.spawn(session(talk, who, lists)).await;
+    let session = session(talk, who, lists, site.prober.made.clone());
+    let session = site.prober.unfinished.spawn(session).await;
     session.map_err(|error| Unmet::from(Unseen(format!("the session was not seen through: {error}"))))?
 }
 
@@ -106,7 +107,7 @@ enum Stay {
 }
 
 /// One session, from its login to its logout.
-async fn session(mut talk: Talk, who: Who, lists: bool) -> Result<PgadminAnswer, Unmet> {
+async fn session(mut talk: Talk, who: Who, lists: bool, made: Made) -> Result<PgadminAnswer, Unmet> {
     let stay = match timeout(STAY, talk.stay(&who, lists)).await {
         Ok(Ok(Stay::Refused(words))) => return Ok(PgadminAnswer::Refused(words)),
         Ok(stay) => stay,
@@ -121,6 +122,9 @@ async fn session(mut talk: Talk, who: Who, lists: bool) -> Result<PgadminAnswer,
         Ok(Err(unmet)) => Logout::Refused(unmet.words()),
         Err(_) => Logout::Refused(format!("no answer to the logout within {} s", LEAVE.as_secs())),
     };
+    if logout != Logout::Done {
+        made.leave(format!("a session of {}, for a day as a rule", talk.server.at));
+    }
     match stay? {
         Stay::Refused(words) => Ok(PgadminAnswer::Refused(words)),
         Stay::Seen { version, servers } => Ok(PgadminAnswer::Open(PgadminFacts { version, servers, logout })),

@@ -328,8 +328,10 @@ async fn a_redirect_that_opens_nothing_denies_nothing() {
 #[tokio::test]
 async fn a_session_that_could_not_be_ended_is_told() {
     let verdict = look(&check(server(Fault::NoLogout, Heard::default()).await, "")).await;
-    let Verdict::Held { warnings, .. } = &verdict else { panic!("{verdict:?}") };
-    assert!(warnings[0].contains("left behind") && warnings[0].ends_with("\"attempt to write a readonly database\""));
+    let Verdict::Broken { actual, .. } = &verdict else { panic!("{verdict:?}") };
+    assert!(
+        actual.contains("cannot be logged out of: ") && actual.ends_with("\"attempt to write a readonly database\"")
+    );
 }
 
 #[tokio::test(start_paused = true)]
