@@ -25,6 +25,9 @@ use crate::probes::{Site, Unseen, token};
 const MEET: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// After this time no further replica is asked to drop its table: what is left is named before the run ends.
+const REMOVAL: Duration = Duration::from_secs(15);
+
 /// The shortest time for the former, however fast the cluster is said to be: there it is the machine that is late.
 const LEAST: Duration = Duration::from_secs(1);
 
@@ -205,9 +208,12 @@ impl Proof {
 
     /// Drops the table on one replica after the other: with the last one goes what Keeper has of it. Returns what stayed, and why.
     async fn remove(&mut self) -> Vec<String> {
-        let (table, mut left) = (&self.table, Vec::new());
+        let (table, mut left, until) = (&self.table, Vec::new(), Instant::now() + REMOVAL);
         for Replica { host, talk, made } in &mut self.replicas {
-            let why = kept(timeout(REMOVE, drop_table(talk, table)).await);
+            let why = match Instant::now() < until {
+                true => kept(timeout(REMOVE, drop_table(talk, table)).await),
+                false => Some(format!("it was not asked to drop it: those before it took {} s", REMOVAL.as_secs())),
+            };
             // Who has refused to make it has none.
             let is_there = !matches!(made, Err(Failure::Said(_)));
             left.extend(why.filter(|_| is_there).map(|why| format!("{table} on {host}: {why}")));
