@@ -271,39 +271,6 @@ pub(super) fn keep_allocated(resource: &Resource, old: &Value, new: &mut Value) 
     }
 }
 
-/// Whether the quotas of a namespace allow one object more.
-pub(super) fn within_quota(state: &State, resource: &Resource, object: &Value) -> Result<(), Failure> {
-    let namespace = text(&object["metadata"]["namespace"]);
-    if namespace.is_empty() {
-        return Ok(());
-    }
-    let counted = [
-        resource.plural.to_string(),
-        match &*resource.group {
-            "" => format!("count/{}", resource.plural),
-            group => format!("count/{}.{group}", resource.plural),
-        },
-    ];
-    for quota in state.store.list("/resourcequotas", Some(&namespace)) {
-        let hard = quota["spec"]["hard"].as_object();
-        for (what, most) in hard.into_iter().flatten().filter(|(what, _)| counted.contains(what)) {
-            let lives = |stored: &&std::sync::Arc<super::store::Stored>| {
-                !matches!(super::store::value(&stored.fields, "status.phase"), Some("Succeeded" | "Failed"))
-            };
-            let used = state.store.within(&resource.collection, Some(&namespace)).filter(lives).count();
-            let most = most.as_str().map_or_else(|| most.to_string(), str::to_owned);
-            if most.parse::<usize>().is_ok_and(|most| used + 1 > most) {
-                let why = format!(
-                    "exceeded quota: {}, requested: {what}=1, used: {what}={used}, limited: {what}={most}",
-                    text(&quota["metadata"]["name"])
-                );
-                return Err(Failure::forbidden(resource, &text(&object["metadata"]["name"]), &why));
-            }
-        }
-    }
-    Ok(())
-}
-
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }

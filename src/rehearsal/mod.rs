@@ -26,6 +26,7 @@ mod logs;
 mod names;
 pub(crate) mod object;
 mod parts;
+mod quota;
 mod read;
 mod remains;
 mod request;

@@ -13,6 +13,7 @@ use super::delete::Deletion;
 use super::failure::Failure;
 use super::fields::{self, ApplyError, PatchError, Writer};
 use super::object::Key;
+use super::quota;
 use super::schema::{self, Schema};
 use super::webhooks;
 
@@ -258,7 +259,7 @@ impl State {
         if self.store.find(&key).is_some() {
             return Err(Failure::already_exists(resource, &key.name));
         }
-        admission::within_quota(self, resource, &object)?;
+        quota::admit(self, resource, &object)?;
         self.write_down(write, &key, object, 201, warnings)
     }
 

@@ -71,6 +71,7 @@ const SCENARIOS: &[Scenario] = scenarios! {
         patches_merge_by_their_kind
         what_is_fixed_cannot_be_changed
         a_quota_refuses_what_is_too_much
+        a_quota_counts_what_containers_ask_for_and_may_use
         a_webhook_that_cannot_be_reached_refuses_what_it_is_asked_about
         a_namespace_has_an_account_and_the_authority
         plain_entries_of_a_secret_are_encoded

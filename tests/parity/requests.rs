@@ -243,6 +243,41 @@ pub(crate) async fn a_quota_refuses_what_is_too_much(w: &World) {
     w.say(plain(&used["status"]["used"]));
 }
 
+pub(crate) async fn a_quota_counts_what_containers_ask_for_and_may_use(w: &World) {
+    let quota = json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "few" },
+        "spec": { "hard": { "limits.memory": "1Gi", "requests.cpu": "1", "pods": "9" } },
+    });
+    w.create("v1/resourcequotas", quota).await;
+    w.until("v1/resourcequotas", "few", |quota| quota["status"]["used"]["pods"] == "0").await;
+    let container = |name: &str, cpu: &str, memory: &str| {
+        json!({ "name": name, "image": "none.invalid/none:1", "resources": {
+            "requests": { "cpu": cpu }, "limits": { "memory": memory },
+        }})
+    };
+    let pod = |name: &str, first: Value, rest: Value| {
+        let spec = json!({ "initContainers": [first], "containers": rest });
+        json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name }, "spec": spec })
+    };
+    let mut silent = pod("silent", container("c", "1m", "1Mi"), json!([container("b", "1m", "1Mi")]));
+    silent["spec"]["initContainers"][0]["resources"] = json!({});
+    silent["spec"]["containers"][0]["resources"]["limits"] = json!({});
+    w.show("silent", &w.post("v1/pods", silent).await);
+    let (first, second) = (container("first", "100m", "600Mi"), container("second", "250m", "0.25Gi"));
+    w.show(
+        "one",
+        &w.post("v1/pods", pod("one", first.clone(), json!([second, container("third", "500m", "1Mi")]))).await,
+    );
+    let used = w.until("v1/resourcequotas", "few", |quota| quota["status"]["used"]["pods"] == "1").await;
+    w.say(plain(&used["status"]["used"]));
+    w.show("two", &w.post("v1/pods", pod("two", first.clone(), json!([container("main", "1m", "1Mi")]))).await);
+    w.show("both", &w.post("v1/pods", pod("both", first, json!([container("main", "0.3", "1Mi")]))).await);
+    w.show(
+        "small",
+        &w.post("v1/pods", pod("small", container("i", "1m", "1Mi"), json!([container("main", "1m", "1Mi")]))).await,
+    );
+}
+
 pub(crate) async fn a_namespace_has_an_account_and_the_authority(w: &World) {
     let namespace = w.get("/api/v1/namespaces/{ns}").await.body;
     w.say(plain(&namespace["metadata"]["labels"]));

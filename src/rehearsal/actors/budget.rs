@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::super::object::Key;
+use super::super::quota;
+use super::super::schema::Amount;
 use super::offspring::{PODS, Rounding, active, conditions, observed, portion, ready, set_condition};
-use super::pod::amount;
 use super::scene::{Scene, list, number, terse, text};
 
 /// Counts the pods of a budget.
@@ -54,19 +55,8 @@ fn used(scene: &Scene<'_>, what: &str) -> String {
     let namespace = Some(&*scene.key.namespace);
     let pods = || scene.view.list(PODS, namespace).into_iter().filter(active).collect::<Vec<_>>();
     let plural = what.strip_prefix("count/").unwrap_or(what);
-    if let Some((part, resource)) = match what {
-        "cpu" | "memory" => Some(("requests", what)),
-        _ => what.split_once('.').filter(|(part, _)| matches!(*part, "requests" | "limits")),
-    } {
-        let of = |container: &Value| match container.pointer(&format!("/resources/{part}/{resource}")) {
-            Some(quantity) => amount(Some(quantity)),
-            None => 0.0,
-        };
-        let total: f64 = pods().iter().flat_map(|pod| list(pod, "/spec/containers")).map(of).sum();
-        return match resource {
-            "cpu" if total.fract() != 0.0 => format!("{}m", (total * 1000.0).round()),
-            _ => total.round().to_string(),
-        };
+    if quota::is_amount(what) {
+        return pods().iter().filter_map(|pod| quota::of_pod(pod, what)).fold(Amount::ZERO, Amount::and).to_string();
     }
     let count = match plural.split_once('.') {
         None if plural == "pods" => pods().len(),

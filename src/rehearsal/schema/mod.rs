@@ -30,6 +30,7 @@ pub(crate) use default::default;
 pub(crate) use error::{FieldError, invalid_message};
 pub(crate) use prepare::prepare;
 pub(crate) use prune::prune;
+pub(crate) use quantity::Amount;
 pub(crate) use tree::{List, Merge, Schema, Type, anything};
 pub(crate) use validate::validate;
 pub(crate) use workloads::selects;

@@ -1,6 +1,8 @@
 //! Amounts such as `500m` and `1Gi`, in the one form in which Kubernetes gives them back
 //! (`k8s.io/apimachinery/pkg/api/resource`): `0.5` is `500m`, `1024Mi` is `1Gi`, `1000m` is `1`.
 
+use std::fmt;
+
 use serde_json::Value;
 
 /// What an amount that cannot be read is answered with.
@@ -17,8 +19,53 @@ const DECIMAL: [(&str, i32); 10] =
 /// The suffixes of powers of 1024, from the first.
 const BINARY: [&str; 6] = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
+/// An amount.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Amount {
+    nano: i128,
+    form: Form,
+}
+
+impl Amount {
+    /// None at all.
+    pub(crate) const ZERO: Self = Self { nano: 0, form: Form::Decimal };
+
+    /// So many.
+    pub(crate) fn count(number: usize) -> Self {
+        Self { nano: i128::try_from(number).map_or(i128::MAX, |number| number * NANO), form: Form::Decimal }
+    }
+
+    /// Reads an amount, a text or a number. None if it is no amount.
+    pub(crate) fn read(value: &Value) -> Option<Self> {
+        let (nano, form) = match value {
+            Value::String(text) => parse(text)?,
+            Value::Number(number) => parse(&number.to_string())?,
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+        };
+        Some(Self { nano, form })
+    }
+
+    /// Both together, written as the first of them that is not nothing.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        let form = if self.nano == 0 { other.form } else { self.form };
+        Self { nano: self.nano.saturating_add(other.nano), form }
+    }
+
+    /// Whether this is more than the other.
+    pub(crate) const fn exceeds(self, other: Self) -> bool {
+        self.nano > other.nano
+    }
+}
+
+/// In the one form in which Kubernetes writes it.
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&print(self.nano, self.form))
+    }
+}
+
 /// In which family an amount was written, and is written back.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Form {
     /// `k`, `M`, …
     Decimal,
@@ -37,18 +84,12 @@ pub(super) fn normalise(value: &mut Value) {
 
 /// The one form of an amount, a text or a number. None if it is no amount.
 pub(super) fn canonical(value: &Value) -> Option<String> {
-    let (nano, form) = match value {
-        Value::String(text) => parse(text)?,
-        Value::Number(number) => parse(&number.to_string())?,
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
-    };
-    Some(print(nano, form))
+    Amount::read(value).map(|amount| amount.to_string())
 }
 
 /// Whether one amount is more than another; what is no amount is not.
 pub(super) fn exceeds(one: &Value, other: &Value) -> bool {
-    let read = |value: &Value| parse(value.as_str()?);
-    matches!((read(one), read(other)), (Some((one, _)), Some((other, _))) if one > other)
+    matches!((Amount::read(one), Amount::read(other)), (Some(one), Some(other)) if one.exceeds(other))
 }
 
 /// Reads an amount, in billionths, rounded away from zero. None if it is none, or too large for any use.
@@ -132,6 +173,14 @@ mod tests {
             assert_eq!(canonical(&Value::from(written)).as_deref(), Some(given_back), "{written}");
         }
         assert_eq!(canonical(&Value::from(2)).as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn a_sum_is_written_as_the_first_that_is_not_nothing() {
+        let read = |text: &str| Amount::read(&Value::from(text)).unwrap();
+        assert_eq!(Amount::ZERO.and(read("512Mi")).and(read("1.5Gi")).to_string(), "2Gi");
+        assert_eq!(read("250m").and(read("1")).to_string(), "1250m");
+        assert!(read("1001m").exceeds(Amount::count(1)) && !read("1").exceeds(Amount::count(1)));
     }
 
     #[test]

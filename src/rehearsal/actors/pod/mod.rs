@@ -12,5 +12,4 @@ mod status;
 
 pub(super) use life::Life;
 pub(super) use needs::{Surroundings, expand, hostname};
-pub(super) use schedule::amount;
 pub(super) use status::HOST;

@@ -141,7 +141,7 @@ fn requested(pod: &Value, resource: &str) -> f64 {
 }
 
 /// A quantity (`500m`, `2Gi`) as a number; without one, as much as there could be.
-pub(in super::super) fn amount(quantity: Option<&Value>) -> f64 {
+fn amount(quantity: Option<&Value>) -> f64 {
     let text = match quantity {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
