@@ -98,15 +98,22 @@ impl Cast {
 
     /// A container runs.
     pub(super) fn start(&self, state: &State, pod: &Key, uid: &str, container: &str) {
-        let Some(object) = state.store.get(pod) else { return };
+        if self.enter(state, pod, uid, container) {
+            self.rewire(state);
+        }
+    }
+
+    /// Lets one begin that nobody follows yet; says whether it has.
+    fn enter(&self, state: &State, pod: &Key, uid: &str, container: &str) -> bool {
+        let Some(object) = state.store.get(pod) else { return false };
         let spec = &object["spec"];
         let of_name = |one: &&Value| one["name"] == container;
-        let Some(found) = spec["containers"].as_array().into_iter().flatten().find(of_name) else { return };
-        let Some(told) = started(&object, container, &state.store).filter(|told| !told.waits) else { return };
+        let Some(found) = spec["containers"].as_array().into_iter().flatten().find(of_name) else { return false };
+        let Some(told) = started(&object, container, &state.store).filter(|told| !told.waits) else { return false };
         let part = self.assign(pod, &object, found, &told);
         self.parts().insert((uid.to_owned(), container.to_owned()), part);
         self.heed(state, pod);
-        self.rewire(state);
+        true
     }
 
     /// Lets others stand in for all who are on, in a cluster that was made from theirs. What clients have left with them is
@@ -117,7 +124,10 @@ impl Cast {
             .iter()
             .map(|((uid, container), part)| (part.pod.clone(), uid.clone(), container.clone()))
             .collect();
-        on.iter().for_each(|(pod, uid, container)| self.start(state, pod, uid, container));
+        for (pod, uid, container) in &on {
+            self.enter(state, pod, uid, container);
+        }
+        self.rewire(state);
         let (former, own) = (former.parts(), self.parts());
         for (key, part) in own.iter() {
             if let (Some(server), Some(other)) = (part.postgres(), former.get(key).and_then(Part::postgres)) {

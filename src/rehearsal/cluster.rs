@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use super::agenda::Agenda;
 use super::catalog::{Catalog, Resource, custom};
 use super::failure::Failure;
 use super::object::Key;
@@ -24,6 +25,7 @@ pub(super) struct Cluster {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) store: Store,
+    pub(super) agenda: Agenda,
     pub(super) catalog: Catalog,
     pub(super) paging: Paging,
     /// Numbers for uids and generated names.
@@ -37,6 +39,7 @@ impl Cluster {
     pub(super) fn new(seed: u64) -> Arc<Self> {
         let state = State {
             store: Store::default(),
+            agenda: Agenda::default(),
             catalog: Catalog::new(),
             paging: Paging::default(),
             dice: Dice(seed),
@@ -45,10 +48,12 @@ impl Cluster {
         Arc::new(Self { state: Mutex::new(state), stirred: Notify::new() })
     }
 
-    /// A cluster with all that is in this one, which from now on goes its own way.
-    pub(super) fn fork(state: &State) -> Arc<Self> {
+    /// A cluster with all that is in this one, but for these objects and what they own, which from now on goes its own way.
+    pub(super) fn fork(state: &State, without: &[Key]) -> Arc<Self> {
+        let left = state.store.with_offspring(without);
         let state = State {
-            store: state.store.fork(),
+            store: state.store.fork(&left),
+            agenda: state.agenda.fork(&left),
             catalog: state.catalog.clone(),
             paging: Paging::default(),
             dice: state.dice.clone(),

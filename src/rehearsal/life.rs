@@ -1,6 +1,5 @@
 //! Life: what has changed is told to the actors, and what they do is done, until the rehearsal ends.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,17 +18,16 @@ use super::store::{Change, Store};
 
 /// Runs until it is dropped.
 pub(super) async fn live(cluster: Arc<Cluster>, stage: Arc<Stage>) {
-    let mut life = Life { cluster, stage, due: BTreeMap::new(), planned: HashMap::new(), turn: 0 };
+    let life = Life { cluster, stage };
     loop {
         life.hear();
-        while let Some(key) = life.next() {
-            life.look_at(&key);
+        while life.look() {
             life.hear();
             // Requests get their turn between two looks.
             tokio::task::yield_now().await;
         }
         let stirred = life.cluster.stirred.notified();
-        let next = life.due.first_key_value().map(|((due, _), _)| *due);
+        let next = life.cluster.step(|state| state.agenda.first());
         life.stage.next.send_replace(next.map_or(Next::Never, Next::At));
         match next {
             Some(due) => drop(timeout_at(due, stirred).await),
@@ -42,52 +40,27 @@ pub(super) async fn live(cluster: Arc<Cluster>, stage: Arc<Stage>) {
 struct Life {
     cluster: Arc<Cluster>,
     stage: Arc<Stage>,
-    /// When to look at what; the number keeps apart what is due at the same time.
-    due: BTreeMap<(Instant, u64), Key>,
-    /// Where in `due` an object is.
-    planned: HashMap<Key, (Instant, u64)>,
-    turn: u64,
 }
 
 impl Life {
     /// Plans to look at whatever is touched by what has happened.
-    fn hear(&mut self) {
-        let stage = &self.stage;
-        let touched = self.cluster.step(|state| {
+    fn hear(&self) {
+        self.cluster.step(|state| {
             let news = std::mem::take(&mut state.store.news);
-            news.iter().flat_map(|change| touched(state, stage, change)).collect::<Vec<Key>>()
+            let touched: Vec<Key> = news.iter().flat_map(|change| touched(state, &self.stage, change)).collect();
+            let now = Instant::now();
+            touched.into_iter().for_each(|key| state.agenda.plan(key, now));
         });
-        for key in touched {
-            self.plan(key, Instant::now());
-        }
     }
 
-    fn plan(&mut self, key: Key, at: Instant) {
-        if let Some(planned) = self.planned.get(&key) {
-            if planned.0 <= at {
-                return;
-            }
-            self.due.remove(planned);
-        }
-        self.turn += 1;
-        self.due.insert((at, self.turn), key.clone());
-        self.planned.insert(key, (at, self.turn));
-    }
-
-    /// An object that is due.
-    fn next(&mut self) -> Option<Key> {
-        let due = self.due.first_entry().filter(|due| due.key().0 <= Instant::now())?;
-        let key = due.remove();
-        self.planned.remove(&key);
-        Some(key)
-    }
-
-    fn look_at(&mut self, key: &Key) {
+    /// Looks at what is due, if anything is. One step: whoever forks the cluster meanwhile forgets nothing that is due.
+    fn look(&self) -> bool {
         let (since, stage) = (self.stage.begun.elapsed(), &self.stage);
-        let again = self.cluster.step(|state| {
-            let collected = collector::look_at(state, key);
+        self.cluster.step(|state| {
+            let Some(key) = state.agenda.next() else { return false };
+            let collected = collector::look_at(state, &key);
             let view = Sight { store: &state.store, cast: &stage.cast };
-            let (acts, mut again) = stage.actors().reconcile(key, &view, since, Timestamp::now());
+            let (acts, mut again) = stage.actors().reconcile(&key, &view, since, Timestamp::now());
             let mut was_refused = false;
             for act in acts {
                 // Nobody tells of what did not come to be.
@@ -98,11 +71,11 @@ impl Life {
                     was_refused = perform(state, stage, act).is_err();
                 }
             }
-            [collected, again].into_iter().flatten().min()
-        });
-        if let Some(again) = again {
-            self.plan(key.clone(), Instant::now() + again.max(Duration::from_millis(1)));
-        }
+            if let Some(again) = [collected, again].into_iter().flatten().min() {
+                state.agenda.plan(key, Instant::now() + again.max(Duration::from_millis(1)));
+            }
+            true
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The listener: TLS on loopback, one task a connection, nothing that one client does keeps another waiting.
+//! The listener: TLS on loopback, or none, one task a connection, nothing that one client does keeps another waiting.
 
 use std::convert::Infallible;
 use std::io;
@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -59,7 +60,7 @@ pub(super) struct Door {
 }
 
 /// Accepts connections until it is dropped.
-pub(super) async fn listen(listener: TcpListener, tls: TlsAcceptor, door: Arc<Door>) {
+pub(super) async fn listen(listener: TcpListener, tls: Option<TlsAcceptor>, door: Arc<Door>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -77,11 +78,24 @@ pub(super) async fn bind() -> io::Result<TcpListener> {
     TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await
 }
 
-async fn attend(stream: TcpStream, tls: TlsAcceptor, door: Arc<Door>) {
+async fn attend(stream: TcpStream, tls: Option<TlsAcceptor>, door: Arc<Door>) {
     stream.set_nodelay(true).ok();
     let mut cut = door.weather.cuts();
     cut.mark_unchanged();
-    let Ok(Ok(stream)) = timeout(PATIENCE, tls.accept(stream)).await else { return };
+    match tls {
+        Some(tls) => {
+            let Ok(Ok(stream)) = timeout(PATIENCE, tls.accept(stream)).await else { return };
+            converse(stream, cut, door).await;
+        }
+        None => converse(stream, cut, door).await,
+    }
+}
+
+/// Answers on a connection until it ends, or is cut.
+async fn converse<S>(stream: S, mut cut: watch::Receiver<u64>, door: Arc<Door>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let answering = service_fn(move |request| {
         let door = door.clone();
         async move { door.answer(request).await }

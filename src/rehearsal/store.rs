@@ -4,7 +4,7 @@
 //!   their text. Whoever changes an object reads it first.
 //! - Why a history for each collection: a watch wakes for its own kind only.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -121,11 +121,11 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// The same objects once more, without their history: who watches them begins anew. The actors are to look at all of
-    /// them.
-    pub(super) fn fork(&self) -> Self {
+    /// The same objects once more, but for these, and without their history: who watches them begins anew.
+    pub(super) fn fork(&self, left: &HashSet<Key>) -> Self {
         let collections = self.collections.iter().map(|(name, collection)| {
-            let objects = collection.objects.clone();
+            let mut objects = collection.objects.clone();
+            objects.retain(|_, stored| !left.contains(&stored.key));
             (name.clone(), Collection { objects, forgotten: self.revision, ..Collection::new(self.revision) })
         });
         let mut fork = Self {
@@ -134,10 +134,26 @@ impl Store {
             forgotten: self.revision,
             uids: self.uids.clone(),
             owned: self.owned.clone(),
-            news: Vec::new(),
+            news: self.news.clone(),
         };
-        fork.stir();
+        fork.news.retain(|change| !left.contains(&change.now.key));
+        fork.uids.retain(|_, key| !left.contains(key));
+        fork.owned.retain(|_, owned| {
+            owned.retain(|key| !left.contains(key));
+            !owned.is_empty()
+        });
         fork
+    }
+
+    /// These objects and what they own, and so on.
+    pub(super) fn with_offspring(&self, objects: &[Key]) -> HashSet<Key> {
+        let (mut all, mut next) = (HashSet::new(), objects.to_vec());
+        while let Some(key) = next.pop() {
+            let uid = self.find(&key).map(|stored| stored.uid.clone());
+            next.extend(uid.iter().flat_map(|uid| self.owned(uid)).cloned());
+            all.insert(key);
+        }
+        all
     }
 
     /// The latest version.
@@ -222,9 +238,9 @@ impl Store {
             .collect()
     }
 
-    /// Lets the actors look at everything again.
-    pub(super) fn stir(&mut self) {
-        let all = self.collections.values().flat_map(|collection| collection.objects.values());
+    /// Lets the actors look again at everything in a namespace, or at everything.
+    pub(super) fn stir(&mut self, namespace: Option<&str>) {
+        let all = self.collections.values().flat_map(|collection| within(&collection.objects, namespace));
         let again = |now: &Arc<Stored>| Change {
             revision: now.revision,
             before: Some(now.clone()),

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
-use kube::api::{Api, PostParams};
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::wait::await_condition;
 use serde_json::{from_value, json};
@@ -121,7 +123,7 @@ async fn a_fork_has_everything_answers_as_before_and_goes_its_own_way() {
     first.create(&PostParams::default(), &pod("cache", "redis")).await.unwrap();
     assert!(runs(&first, "cache").await);
     rehearsal.rest(PATIENCE).await;
-    let fork = rehearsal.fork().await.unwrap();
+    let fork = rehearsal.fork(&[]).await.unwrap();
     let second: Api<Pod> = Api::namespaced(client(&fork).await, "default");
     assert_eq!(second.get("cache").await.unwrap(), first.get("cache").await.unwrap());
     assert_eq!(ping(&second, "cache").await, "+PONG\r\n");
@@ -131,6 +133,29 @@ async fn a_fork_has_everything_answers_as_before_and_goes_its_own_way() {
     second.create(&PostParams::default(), &pod("later", "redis")).await.unwrap();
     assert!(runs(&second, "later").await);
     assert!(first.get_opt("later").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_fork_without_an_object_is_without_what_it_owns_and_has_the_rest() {
+    let rehearsal = Rehearsal::begin(1).await.unwrap();
+    let sets: Api<ReplicaSet> = Api::namespaced(client(&rehearsal).await, "default");
+    for name in ["left", "kept"] {
+        let set = json!({ "metadata": { "name": name }, "spec": {
+            "selector": { "matchLabels": { "app": name } },
+            "template": { "metadata": { "labels": { "app": name } }, "spec": pod(name, "redis").spec },
+        }});
+        sets.create(&PostParams::default(), &from_value(set).unwrap()).await.unwrap();
+    }
+    rehearsal.rest(PATIENCE).await;
+    let fork = rehearsal.fork(&[Key::new("apps/replicasets", "default", "left")]).await.unwrap();
+    fork.rest(PATIENCE).await;
+    let client = client(&fork).await;
+    let sets: Api<ReplicaSet> = Api::namespaced(client.clone(), "default");
+    let sets = sets.list(&ListParams::default()).await.unwrap();
+    assert_eq!(sets.iter().map(|set| set.name_any()).collect::<Vec<_>>(), ["kept"]);
+    let pods: Api<Pod> = Api::namespaced(client, "default");
+    let pods = pods.list(&ListParams::default()).await.unwrap();
+    assert_eq!(pods.iter().map(|pod| pod.labels()["app"].clone()).collect::<Vec<_>>(), ["kept"]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 mod deeds;
 mod trial;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,8 +23,10 @@ use crate::number::count;
 use crate::plan::{Plan, Selection, Step, StepId, Suites, Work};
 use crate::prove::{self, Installed, Object, Proof};
 use crate::rehearsal::is_operated;
+use crate::rehearsal::object::Key;
 use crate::report;
 use crate::secrets::Secrets;
+use crate::watch::ObjectRef;
 
 /// Proves, and says what was proven.
 pub(super) async fn run(cli: &Cli, arguments: &ProveArgs) -> u8 {
@@ -145,7 +147,7 @@ fn undone(step: StepId, why: &str) -> Proof {
 /// Says that no case has such a name, and which there are.
 fn unmatched(plan: &Plan, memory: &Memory, arguments: &ProveArgs) -> u8 {
     let all = trials(plan, memory, &globset::GlobSet::empty(), &Red::new());
-    let names: std::collections::BTreeSet<&str> = all.iter().map(|trial| bare(&trial.case.name)).collect();
+    let names: BTreeSet<&str> = all.iter().map(|trial| bare(&trial.case.name)).collect();
     let there = names.into_iter().collect::<Vec<_>>().join(", ");
     output::complain(&format!("`--fault {}` matches nothing; there is {there}", arguments.faults.join(" ")), &[]);
     NOTHING
@@ -244,6 +246,7 @@ fn trials(plan: &Plan, memory: &Memory, faults: &globset::GlobSet, red: &Red) ->
             | Work::Teardown => continue,
         };
         let later = matches!(step.work, Work::Endure(_));
+        let without = aside(plan, memory, steps.first().unwrap_or(step));
         let is_asked = |name: &str| faults.is_empty() || faults.is_match(name) || faults.is_match(bare(name));
         let asked = cases.into_iter().filter(|case| is_asked(&case.name));
         trials.extend(asked.map(|case| Trial {
@@ -252,9 +255,30 @@ fn trials(plan: &Plan, memory: &Memory, faults: &globset::GlobSet, red: &Red) ->
             case,
             later,
             namespace: namespace.to_owned(),
+            without: Arc::clone(&without),
         }));
     }
     trials
+}
+
+/// What is in a namespace of components that a step does not stand on.
+fn aside(plan: &Plan, memory: &Memory, step: &Step) -> Arc<[Key]> {
+    let (mut beneath, mut next) = (BTreeSet::new(), vec![&step.id]);
+    while let Some(id) = next.pop() {
+        if beneath.insert(id) {
+            next.extend(plan.steps.get(id).into_iter().flat_map(|step| &step.needs));
+        }
+    }
+    let others = plan.steps.values().filter(|other| !beneath.contains(&other.id));
+    let installed = others.filter_map(|other| match &other.work {
+        Work::Install(work) => Some(memory.installed(&work.key)),
+        _ => None,
+    });
+    let key = |object: ObjectRef| {
+        let collection = format!("{}/{}", object.resource.group, object.resource.plural);
+        Some(Key::new(&collection, object.namespace.as_deref()?, &object.name))
+    };
+    installed.flatten().filter_map(key).collect()
 }
 
 /// Whether these are the readiness and the last look of one component.

@@ -22,6 +22,7 @@ use crate::k8s::Access;
 use crate::plan::{CheckWork, Plan, Step, StepId, Work};
 use crate::ports::{Done, Notes, Trouble, World};
 use crate::prove::{Case, Deed, Expected, Outcome, Storm};
+use crate::rehearsal::object::Key;
 use crate::rehearsal::{self, Rehearsal, TEMPO};
 use crate::span::Span;
 
@@ -62,6 +63,8 @@ pub(super) struct Trial {
     pub(super) later: bool,
     /// The namespace of the component.
     pub(super) namespace: String,
+    /// What it does not stand on; not there at the first try.
+    pub(super) without: Arc<[Key]>,
 }
 
 impl Trial {
@@ -85,7 +88,10 @@ impl Trial {
     }
 
     async fn prepare(&self, ground: &Ground, number: usize, ease: u32) -> Result<(Rehearsal, Site), Hindrance> {
-        let rehearsal = ground.rehearsal.fork().await.map_err(|error| Hindrance::Cannot(complaint::chain(&error)))?;
+        // Whoever stands on more than the suite says gets all of it when tried again.
+        let without = if ease == 1 { &*self.without } else { &[] };
+        let forked = ground.rehearsal.fork(without).await;
+        let rehearsal = forked.map_err(|error| Hindrance::Cannot(complaint::chain(&error)))?;
         rehearsal.rest(PREPARATION / 10).await;
         let raised = Raised {
             access: Access::Kubeconfig { file: rehearsal.kubeconfig(), context: None },
