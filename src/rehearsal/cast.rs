@@ -10,7 +10,7 @@ use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::actors::{Roles, SCOPE, Started, started};
+use super::actors::{Roles, Started, started};
 use super::cluster::{Cluster, State};
 use super::names;
 use super::object::{Key, View as _};
@@ -48,22 +48,8 @@ struct Part {
     master: Option<String>,
     /// Of a Sentinel: under which name it watches it.
     watches: Option<String>,
-    /// Of a member of a Patroni cluster: which, and how its pod says that it leads.
-    member: Option<Member>,
-}
-
-/// A member of a Patroni cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Member {
-    scope: String,
-    roles: Roles,
-}
-
-impl Member {
-    fn of(told: &Started) -> Option<Self> {
-        let said = |name: &str| told.environment.get(name).cloned();
-        Some(Self { scope: said(SCOPE)?, roles: Roles::told(said) })
-    }
+    /// Of a member of Patroni's or CloudNativePG's cluster: which, and how its pod says that it leads.
+    member: Option<Roles>,
 }
 
 /// Whom Sentinels have chosen.
@@ -132,7 +118,7 @@ impl Cast {
             return;
         }
         let Some(object) = state.store.get(pod) else { return };
-        let elected = |part: &Part| part.member.as_ref().is_some_and(|member| member.roles.leads(&object));
+        let elected = |part: &Part| part.member.as_ref().is_some_and(|member| member.leads(&object));
         let parts = self.parts();
         let servers = parts.values().filter(|part| part.pod == *pod && elected(part)).filter_map(Part::postgres);
         let fresh: Vec<_> = servers.filter(|server| !server.leads()).cloned().collect();
@@ -240,7 +226,7 @@ impl Cast {
             }
             Trade::Postgres => {
                 ports.push(5432);
-                (master, member) = (primary(told), Member::of(told));
+                (master, member) = (primary(told), Roles::told(|name| told.environment.get(name).cloned()));
                 let follows = master.is_some() || member.is_some();
                 StandIn::Postgres(Arc::new(postgres::Server::new(postgres_config(pod, told, follows))))
             }
