@@ -25,6 +25,9 @@ const BUFFER: usize = 64 << 10;
 const SENTINELS: u32 = 3;
 const QUORUM: u32 = 2;
 
+/// The databases that are declared for clusters of CloudNativePG's.
+pub(super) const DATABASES: &str = "postgresql.cnpg.io/databases";
+
 /// All stand-ins that are on.
 pub(super) struct Cast {
     cluster: Weak<Cluster>,
@@ -92,7 +95,24 @@ impl Cast {
         let part = self.assign(pod, &object, found, &told);
         self.parts().insert((uid.to_owned(), container.to_owned()), part);
         self.heed(state, pod);
+        self.declare(state, &pod.namespace);
         self.rewire(state);
+    }
+
+    /// Lets the servers of CloudNativePG's clusters have the databases that are declared for them and applied.
+    pub(super) fn declare(&self, state: &State, namespace: &str) {
+        for declared in state.store.list(DATABASES, Some(namespace)) {
+            let text = |pointer: &str| declared.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            let (cluster, name) = (text("/spec/cluster/name"), text("/spec/name"));
+            let is_of_it = |part: &&Part| {
+                &*part.pod.namespace == namespace
+                    && part.member.as_ref().is_some_and(|roles| roles.cluster() == cluster)
+            };
+            if declared["status"]["applied"] == true {
+                let parts = self.parts();
+                parts.values().filter(is_of_it).filter_map(Part::postgres).for_each(|server| server.create(name));
+            }
+        }
     }
 
     /// Lets others stand in for all who are on, in a cluster that was made from theirs. What clients have left with them is

@@ -55,6 +55,11 @@ impl Roles {
         containers.find_map(|container| Self::told(|name| said(container, name)))
     }
 
+    /// The cluster.
+    pub(crate) fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
     /// Whether a pod says that it leads.
     pub(crate) fn leads(&self, pod: &Value) -> bool {
         self.has(pod) == self.leader
