@@ -63,6 +63,7 @@ const PROMISED: &[&str] = &[
     "F-7",
     "A-10-namespace",
     "A-12-crds",
+    "A-20-cnpg",
     "A-20-nodes",
     "A-40-redis",
     "A-40-diagnostics",

@@ -128,12 +128,21 @@ fn by_phase_of_its_own(object: Object<'_>) -> Option<Health> {
     let phase = match object.data.pointer(pointer) {
         Some(Value::String(phase)) => phase.clone(),
         Some(other) => other.to_string(),
-        None => return None,
+        // CloudNativePG's first status has certificates and no phase.
+        None => {
+            let words = format!("{} {}: its status has no state yet", object.kind, object.name());
+            return Some(Health::waiting(words));
+        }
     };
     if phase == wanted {
         return Some(Health::ready(phase));
     }
-    Some(Health::waiting(format!("{} {}: its state is {phase:?}", object.kind, object.name())))
+    // CloudNativePG says beside its phase what that is about, and of a Database nothing else.
+    let words = ["/status/phaseReason", "/status/message"]
+        .into_iter()
+        .find_map(|pointer| object.data.pointer(pointer).and_then(Value::as_str).filter(|words| !words.is_empty()));
+    let why = words.map(|words| format!(": {words}")).unwrap_or_default();
+    Some(Health::waiting(format!("{} {}: its state is {phase:?}{why}", object.kind, object.name())))
 }
 
 /// `Ready` for all where it is there, else every positive condition.
@@ -313,6 +322,16 @@ mod tests {
         let cluster = |phase: &str| resource("postgresql.cnpg.io/Cluster", &format!("phase: {phase}"));
         ready(&cluster("Cluster in healthy state"), "Cluster in healthy state");
         waiting(&cluster("Setting up primary"), "Cluster x: its state is \"Setting up primary\"");
+        let begun = "certificates: { serverTLSSecret: x-server }";
+        waiting(&resource("postgresql.cnpg.io/Cluster", begun), "Cluster x: its status has no state yet");
+        waiting(
+            &cluster("Unable to create required cluster objects, phaseReason: no such Secret"),
+            "Cluster x: its state is \"Unable to create required cluster objects\": no such Secret",
+        );
+        waiting(
+            &resource("postgresql.cnpg.io/Database", "applied: false, message: no such role"),
+            "Database x: its state is \"false\": no such role",
+        );
         ready(&resource("Thing", "phase: running"), "running");
         waiting(&resource("Thing", "phase: Failed, message: no disk"), "Thing x is Failed no disk");
     }

@@ -171,6 +171,18 @@ impl<'a> Applier<'a> {
         Ok((change, reference))
     }
 
+    /// Whether admission answers for an object, by a dry run; whatever else is against it is for others to tell.
+    pub(super) async fn admits(&self, object: &DynamicObject) -> Result<(), Obstacle> {
+        // What serves it may be part of what is installed.
+        let Ok(kind) = self.kind(object).await else { return Ok(()) };
+        let rehearsal = PostParams { dry_run: true, ..ours() };
+        let asked = kind.endpoint(self.client, object, self.namespace).create(&rehearsal, object).await;
+        match asked.map_err(Obstacle::from) {
+            Err(silent @ Obstacle::Refused(Admission::Unready { .. })) => Err(silent),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// The object with the run's mark.
     fn labelled(&self, object: &DynamicObject, live: Option<&DynamicObject>) -> DynamicObject {
         DynamicObject { metadata: self.marked(&object.metadata, live), ..object.clone() }

@@ -35,7 +35,7 @@ struct Store {
 }
 
 impl Fake {
-    /// Answers the next requests of a method with a refusal.
+    /// Answers the next requests of a method, or of one with its path, with a refusal.
     pub(super) fn refuse(&self, method: &'static str, times: usize, code: u16, words: &str) {
         self.0.lock().unwrap().refusals.insert(method, (times, code, words.to_owned()));
     }
@@ -48,6 +48,11 @@ impl Fake {
     /// Every request so far, as `METHOD path`.
     pub(super) fn asked(&self) -> Vec<String> {
         self.0.lock().unwrap().asked.clone()
+    }
+
+    /// Whether there is an object of this name.
+    pub(super) fn holds(&self, name: &str) -> bool {
+        self.0.lock().unwrap().objects.keys().any(|path| path.ends_with(&format!("/{name}")))
     }
 
     /// A label of the object by this name.
@@ -78,12 +83,15 @@ impl Fake {
         let path = uri.path();
         let mut store = self.0.lock().unwrap();
         store.asked.push(format!("{method} {path}"));
-        if let Some((left, code, words)) = store.refusals.get_mut(method).filter(|(left, ..)| *left > 0) {
-            *left -= 1;
-            return (*code, status(*code, words));
+        for asked in [method, &format!("{method} {path}")] {
+            if let Some((left, code, words)) = store.refusals.get_mut(asked).filter(|(left, ..)| *left > 0) {
+                *left -= 1;
+                return (*code, status(*code, words));
+            }
         }
         match (method, path) {
             ("GET", "/api/v1") => (200, kinds()),
+            ("GET", "/apis/example.com/v1") => (200, custom_kinds()),
             ("GET", path) if path.ends_with("/secrets") => {
                 let items = store.objects.iter().filter(|(key, _)| key.starts_with(path)).map(|(_, object)| object);
                 (200, json!({ "metadata": {}, "items": items.collect::<Vec<_>>() }))
@@ -99,7 +107,9 @@ impl Fake {
                         json!({ "status": "Failure", "code": 409, "reason": "AlreadyExists", "message": "" }),
                     );
                 }
-                store.objects.insert(path, object.clone());
+                if !uri.query().unwrap_or_default().contains("dryRun=All") {
+                    store.objects.insert(path, object.clone());
+                }
                 (201, object)
             }
             ("PATCH", _) => {
@@ -128,14 +138,22 @@ fn status(code: u16, words: &str) -> Value {
     json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": words })
 }
 
+fn kind(kind: &str, name: &str, namespaced: bool) -> Value {
+    json!({ "kind": kind, "name": name, "singularName": "", "namespaced": namespaced, "verbs": ["get"] })
+}
+
 fn kinds() -> Value {
-    let kind = |kind: &str, name: &str, namespaced: bool| json!({ "kind": kind, "name": name, "singularName": "", "namespaced": namespaced, "verbs": ["get"] });
     let kinds = [
         kind("ConfigMap", "configmaps", true),
         kind("Secret", "secrets", true),
         kind("Namespace", "namespaces", false),
     ];
     json!({ "kind": "APIResourceList", "groupVersion": "v1", "resources": kinds })
+}
+
+/// What an operator looks after.
+fn custom_kinds() -> Value {
+    json!({ "kind": "APIResourceList", "groupVersion": "example.com/v1", "resources": [kind("Order", "orders", true)] })
 }
 
 /// A folder with a chart, two values files and a script that stands in for helm.

@@ -3,14 +3,16 @@
 //! The records are read by their labels, without helm: its Secrets carry revision and status, and ours carry the run and
 //! the digest of what was installed. So a release of this content costs no upgrade, and two requests for each object.
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PartialObjectMeta};
 
-use super::apply::Applier;
+use super::apply::{Applier, SIDE_BY_SIDE};
 use super::drift::Recorded;
 use super::helm::{DIGEST_LABEL, Mark, Named};
 use super::{InstallError, Installed, Installer, Rendered, Target, apply, crds, helm, hidden, render};
+use crate::health::is_built_in;
 use crate::k8s::RUN_LABEL;
 use crate::manifest;
 use crate::ports::Done;
@@ -117,6 +119,7 @@ impl Deploy<'_> {
             return Err(InstallError::Nothing(format!("the chart {} was not rendered before", named.chart)));
         };
         let mark = Mark { run: &self.installer.run, digest: &self.rendered.digest };
+        self.admitted().await?;
         self.applier.notes.waiting(format!("helm installs {} and runs its hooks", named.name));
         let values = helm::values(self.install);
         let release = self.installer.helm.upgrade(&self.cluster.access, &named, chart, values, &mark).await?;
@@ -126,6 +129,21 @@ impl Deploy<'_> {
         };
         let objects = self.written(&release.manifest)?;
         Ok(Installed { done: Done { saw, warnings }, objects: self.references(&objects).await? })
+    }
+
+    /// Waits until admission answers for what operators look after, by server-side dry runs: their webhooks are reached a moment after
+    /// they are ready (cloudnative-pg/charts#493, cloudnative-pg/cloudnative-pg#1790), and helm gives up at the first that is not.
+    async fn admitted(&self) -> Result<(), InstallError> {
+        let group = |object: &DynamicObject| {
+            let types = object.types.as_ref()?;
+            types.api_version.split_once('/').map(|(group, _)| group.to_owned())
+        };
+        let is_custom = |object: &&DynamicObject| group(object).is_some_and(|group| !is_built_in(&group));
+        let asked = |object| async move {
+            self.applier.persist(&manifest::title(object), || self.applier.admits(object)).await
+        };
+        let each: Vec<_> = self.rendered.objects.iter().filter(is_custom).map(asked).collect();
+        stream::iter(each).buffer_unordered(SIDE_BY_SIDE).try_collect().await
     }
 
     /// The release as it stands, with what was changed by hand put back.
@@ -268,11 +286,20 @@ esac
 
     /// Installs into a cluster with this record of the release, and says what came of it and what helm was asked.
     async fn install(fake: &Fake, status: Option<&str>) -> (Result<Done, crate::ports::Trouble>, String) {
+        install_with(fake, status, Vec::new()).await
+    }
+
+    /// The same, where these objects were rendered.
+    async fn install_with(
+        fake: &Fake,
+        status: Option<&str>,
+        objects: Vec<DynamicObject>,
+    ) -> (Result<Done, crate::ports::Trouble>, String) {
         let place = fake::place(HELM);
         let installer = place.installer(crate::secrets::Secrets::default());
         let (notes, _kept) = fake::notes();
         let work = place.work("a", "1");
-        let rendered = Rendered { chart: Some("chart".into()), digest: "d".to_owned(), ..Rendered::default() };
+        let rendered = Rendered { chart: Some("chart".into()), digest: "d".to_owned(), objects, ..Rendered::default() };
         fake.put("/api/v1/namespaces/shop", json!({ "metadata": { "name": "shop" } }));
         if let Some(status) = status {
             fake.put(&format!("{RECORDS}/record"), record(status, "d"));
@@ -291,6 +318,42 @@ esac
         assert!(asked.contains("--labels seaworthy.dev/run=run-1,seaworthy.dev/digest=d"), "{asked}");
         assert!(asked.contains("--skip-crds") && asked.contains("--kubeconfig kubeconfig"), "{asked}");
         assert!(!asked.contains("--wait") && !asked.contains("--create-namespace"), "{asked}");
+    }
+
+    const ORDERS: &str = "POST /apis/example.com/v1/namespaces/shop/orders";
+
+    fn order() -> Vec<DynamicObject> {
+        let order = json!({ "apiVersion": "example.com/v1", "kind": "Order", "metadata": { "name": "first" } });
+        vec![serde_json::from_value(order).unwrap()]
+    }
+
+    #[tokio::test]
+    async fn helm_is_asked_once_the_webhook_of_an_operator_answers() {
+        let fake = Fake::default();
+        fake.refuse(
+            ORDERS,
+            2,
+            500,
+            "failed calling webhook \"w\": dial tcp 10.96.0.7:443: connect: connection refused",
+        );
+        let (done, asked) = install_with(&fake, None, order()).await;
+        assert_eq!(done.unwrap(), Done::saying("installed redis, revision 1"));
+        assert_eq!(fake.asked().iter().filter(|asked| *asked == ORDERS).count(), 3);
+        assert_eq!(asked.matches("upgrade").count(), 1, "{asked}");
+        assert!(!fake.holds("first"), "a dry run makes nothing");
+    }
+
+    #[tokio::test]
+    async fn what_a_webhook_denies_or_nobody_serves_yet_is_left_to_helm_to_tell() {
+        let fake = Fake::default();
+        fake.refuse(ORDERS, 1, 403, "admission webhook \"w\" denied the request: no");
+        let (done, asked) = install_with(&fake, None, order()).await;
+        assert!(done.is_ok() && asked.contains("upgrade"), "{asked}");
+        let mut unserved = order();
+        unserved[0].types.as_mut().unwrap().kind = "Basket".to_owned();
+        let (done, asked) = install_with(&fake, None, unserved).await;
+        assert!(done.is_ok() && asked.contains("upgrade"), "{asked}");
+        assert_eq!(fake.asked().iter().filter(|asked| *asked == ORDERS).count(), 1);
     }
 
     #[tokio::test]

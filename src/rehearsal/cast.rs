@@ -10,7 +10,7 @@ use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::actors::{Roles, SCOPE, Started, started};
+use super::actors::{Roles, Started, started};
 use super::cluster::{Cluster, State};
 use super::names;
 use super::object::{Key, View as _};
@@ -24,6 +24,9 @@ const BUFFER: usize = 64 << 10;
 /// How many Sentinels there usually are, and how many must agree.
 const SENTINELS: u32 = 3;
 const QUORUM: u32 = 2;
+
+/// The databases that are declared for clusters of CloudNativePG's.
+pub(super) const DATABASES: &str = "postgresql.cnpg.io/databases";
 
 /// All stand-ins that are on.
 pub(super) struct Cast {
@@ -48,22 +51,8 @@ struct Part {
     master: Option<String>,
     /// Of a Sentinel: under which name it watches it.
     watches: Option<String>,
-    /// Of a member of a Patroni cluster: which, and how its pod says that it leads.
-    member: Option<Member>,
-}
-
-/// A member of a Patroni cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Member {
-    scope: String,
-    roles: Roles,
-}
-
-impl Member {
-    fn of(told: &Started) -> Option<Self> {
-        let said = |name: &str| told.environment.get(name).cloned();
-        Some(Self { scope: said(SCOPE)?, roles: Roles::told(said) })
-    }
+    /// Of a member of Patroni's or CloudNativePG's cluster: which, and how its pod says that it leads.
+    member: Option<Roles>,
 }
 
 /// Whom Sentinels have chosen.
@@ -113,7 +102,24 @@ impl Cast {
         let part = self.assign(pod, &object, found, &told);
         self.parts().insert((uid.to_owned(), container.to_owned()), part);
         self.heed(state, pod);
+        self.declare(state, &pod.namespace);
         true
+    }
+
+    /// Lets the servers of CloudNativePG's clusters have the databases that are declared for them and applied.
+    pub(super) fn declare(&self, state: &State, namespace: &str) {
+        for declared in state.store.list(DATABASES, Some(namespace)) {
+            let text = |pointer: &str| declared.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            let (cluster, name) = (text("/spec/cluster/name"), text("/spec/name"));
+            let is_of_it = |part: &&Part| {
+                &*part.pod.namespace == namespace
+                    && part.member.as_ref().is_some_and(|roles| roles.cluster() == cluster)
+            };
+            if declared["status"]["applied"] == true {
+                let parts = self.parts();
+                parts.values().filter(is_of_it).filter_map(Part::postgres).for_each(|server| server.create(name));
+            }
+        }
     }
 
     /// Lets others stand in for all who are on, in a cluster that was made from theirs. What clients have left with them is
@@ -142,7 +148,7 @@ impl Cast {
             return;
         }
         let Some(object) = state.store.get(pod) else { return };
-        let elected = |part: &Part| part.member.as_ref().is_some_and(|member| member.roles.leads(&object));
+        let elected = |part: &Part| part.member.as_ref().is_some_and(|member| member.leads(&object));
         let parts = self.parts();
         let servers = parts.values().filter(|part| part.pod == *pod && elected(part)).filter_map(Part::postgres);
         let fresh: Vec<_> = servers.filter(|server| !server.leads()).cloned().collect();
@@ -250,7 +256,7 @@ impl Cast {
             }
             Trade::Postgres => {
                 ports.push(5432);
-                (master, member) = (primary(told), Member::of(told));
+                (master, member) = (primary(told), Roles::told(|name| told.environment.get(name).cloned()));
                 let follows = master.is_some() || member.is_some();
                 StandIn::Postgres(Arc::new(postgres::Server::new(postgres_config(pod, told, follows))))
             }

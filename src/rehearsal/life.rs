@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use super::actors::Fault;
-use super::cast::Cast;
+use super::cast::{Cast, DATABASES};
 use super::cluster::{Cluster, State, now};
 use super::collector;
 use super::object::{Act, Key, View};
@@ -137,9 +137,12 @@ fn perform(state: &mut State, stage: &Stage, act: Act) -> Result<(), WasRefused>
             });
             stage.cast.heed(state, &key);
         }
-        Act::Status { key, uid, status } => state.amend(&key, &uid, |object| {
-            super::write::set_or_remove(object, "status", status);
-        }),
+        Act::Status { key, uid, status } => {
+            state.amend(&key, &uid, |object| super::write::set_or_remove(object, "status", status));
+            if &*key.resource == DATABASES {
+                stage.cast.declare(state, &key.namespace);
+            }
+        }
         Act::Delete { key, uid } => state.delete_own(&key, &uid),
         Act::Reap { key, uid } => state.reap(&key, &uid),
         Act::Event { about, uid, warning, reason, message, source, field_path } => {

@@ -1,8 +1,8 @@
 //! Admission webhooks: whether one is asked about a write, whether it can be reached, and what it says
 //! (`k8s.io/apiserver/pkg/admission/plugin/webhook`).
 //!
-//! Nothing is sent: a webhook denies what the pods behind its Service are annotated with ([`DENIES`]), and accepts the rest as it
-//! is, also where it is one that would change it. Its certificate is taken for trusted. Not asked are webhooks outside the
+//! Nothing is sent: one that validates denies what the pods behind its Service are annotated with ([`DENIES`]), and accepts the rest;
+//! one that would change objects accepts each as it is. Its certificate is taken for trusted. Not asked are webhooks outside the
 //! cluster, those with `matchConditions` (CEL), and any about a deletion.
 
 use serde::Deserialize;
@@ -18,10 +18,10 @@ use super::write::Write;
 /// that makes it one of those, and `says`, why.
 pub const DENIES: &str = "rehearsal.seaworthy.dev/denies";
 
-/// The collections whose objects are asked about, in the order in which the server does.
-const CONFIGURATIONS: [&str; 2] = [
-    "admissionregistration.k8s.io/mutatingwebhookconfigurations",
-    "admissionregistration.k8s.io/validatingwebhookconfigurations",
+/// The collections whose objects are asked about, in the order in which the server does, each with whether its webhooks deny.
+const CONFIGURATIONS: [(&str, bool); 2] = [
+    ("admissionregistration.k8s.io/mutatingwebhookconfigurations", false),
+    ("admissionregistration.k8s.io/validatingwebhookconfigurations", true),
 ];
 
 /// Something that a webhook denies.
@@ -41,10 +41,12 @@ pub(super) fn ask(state: &State, write: &Write, old: Option<&Value>, new: &Value
     if &*write.resource.group == "admissionregistration.k8s.io" {
         return Ok(());
     }
-    let configurations = CONFIGURATIONS.iter().flat_map(|collection| state.store.list(collection, None));
-    for configuration in configurations {
-        for webhook in items(&configuration["webhooks"]).filter(|webhook| is_meant(state, webhook, write, old, new)) {
-            call(state, webhook, new)?;
+    for (collection, denies) in CONFIGURATIONS {
+        for configuration in state.store.list(collection, None) {
+            for webhook in items(&configuration["webhooks"]).filter(|webhook| is_meant(state, webhook, write, old, new))
+            {
+                call(state, webhook, denies, new)?;
+            }
         }
     }
     Ok(())
@@ -81,10 +83,10 @@ fn covers(rule: &Value, write: &Write, operation: &str) -> bool {
         && rule["scope"].as_str().is_none_or(|wanted| is(wanted, scope))
 }
 
-fn call(state: &State, webhook: &Value, object: &Value) -> Result<(), Failure> {
+fn call(state: &State, webhook: &Value, denies: bool, object: &Value) -> Result<(), Failure> {
     let name = webhook["name"].as_str().unwrap_or_default();
     match serving(state, &webhook["clientConfig"]["service"]) {
-        Ok(denied) => match denied.iter().find(|denied| has(object, &denied.r#where)) {
+        Ok(denied) => match denied.iter().find(|denied| denies && has(object, &denied.r#where)) {
             Some(Denied { says, .. }) => {
                 let message = format!("admission webhook \"{name}\" denied the request: {says}");
                 Err(Failure::new(403, "Forbidden", message))

@@ -145,7 +145,7 @@ fn is_refused(inside: &Inside) {
 fn is_green(inside: &Inside) {
     let (said, exit, junit) = inside.run("green", "seaworthy", &["suite", "data-plane", OURS]);
     assert_eq!(exit, Some(0), "{said}");
-    assert!(said.contains("Conformant: all 23 checks held") && said.contains("cluster in-cluster"), "{said}");
+    assert!(said.contains("Conformant: all 29 checks held") && said.contains("cluster in-cluster"), "{said}");
     assert!(junit.contains("primary-keeps-what-is-written") && junit.contains("</testsuites>"), "{junit}");
 }
 

@@ -37,7 +37,14 @@ fn main() -> ExitCode {
     // One after the other: each makes a cluster of its own, and two cores carry two clusters badly.
     arguments.test_threads = Some(1);
     let first = run(&arguments, own.map(|(name, test)| Trial::test(name, move || passed(test))).into());
-    let shared = Arc::new(Shared::raise(&["data-plane", "data-plane-ext", "db-migrations", "bootstrap", "crds"]));
+    let shared = Arc::new(Shared::raise(&[
+        "data-plane",
+        "data-plane-ext",
+        "db-migrations",
+        "bootstrap",
+        "crds",
+        "core-operators",
+    ]));
     arguments.test_threads = Some(4);
     let second = run(&arguments, weather::trials(&shared).into_iter().chain(promises::trials(&shared)).collect());
     arguments.test_threads = Some(1);

@@ -39,6 +39,7 @@ const WEATHER: &[Weather] = &[
     broken("port-leads-nowhere", &["port 80 leads nowhere", "\"web\""]),
     broken("dies-after-it-was-ready", &["exited with code 7", "fatal: lost the lease"]),
     broken("untouched-custom-resource", &["Widget", "no controller"]),
+    broken("operator-scaled-to-zero", &["Deployment manager", "is scaled to 0"]),
     broken("release-without-tests", &["nothing would be tested"]),
     unclear("invalid-crd", &["gadgets.weather.seaworthy.dev", "number-ish"]),
     unclear("misspelt-field", &["Gauge", "spec.siez"]),
@@ -85,7 +86,12 @@ fn is_red(shared: &Shared, weather: &Weather) {
     let namespace = shared.kubectl(&["get", "namespace", weather.suite]);
     assert!(namespace.contains("NotFound"), "left behind: {namespace}");
     let kinds = shared.kubectl(&["get", "crd", "-o", "name"]);
-    let of = [("untouched-custom-resource", "widgets."), ("invalid-crd", "gadgets."), ("misspelt-field", "gauges.")];
+    let of = [
+        ("untouched-custom-resource", "widgets."),
+        ("operator-scaled-to-zero", "engines."),
+        ("invalid-crd", "gadgets."),
+        ("misspelt-field", "gauges."),
+    ];
     let stays = of.iter().find(|(suite, kind)| *suite == weather.suite && kinds.contains(kind));
     assert_eq!(stays, None, "left behind: {kinds}");
 }

@@ -240,6 +240,27 @@ image_pgadmin() {
     'WORKDIR /pgadmin4' 'VOLUME /var/lib/pgadmin' 'EXPOSE 80 443' 'ENTRYPOINT ["/entrypoint.sh"]'
 }
 
+# The operator compares itself with what runs in its pods by the file that is named after the processor.
+image_cnpg() {
+  local tree program
+  tree=$(scratch cnpg)
+  program=operator/manager_$(go env GOARCH)
+  install -D "$lab/programs/cnpg" "$tree/$program"
+  ln -s "$program" "$tree/manager"
+  import_tree "$tree" "$1" "$2" 'WORKDIR /' 'USER 65532:65532' 'ENTRYPOINT ["/manager"]'
+}
+
+# PostgreSQL with neither an entry point nor a data directory: both are the operator's, and so is the user's number.
+image_operand() {
+  local tree
+  tree=$(scratch operand)
+  postgres_tree "$tree"
+  add_user "$tree" postgres 26 /var/lib/postgresql
+  install -d -o 26 -g 26 "$tree/var/lib/postgresql/data"
+  import_tree "$tree" "$1" "$2" "${search_path}:/usr/lib/postgresql/15/bin" 'ENV LANG=C.UTF-8' 'USER 26' 'EXPOSE 5432' \
+    'CMD ["postgres", "--version"]'
+}
+
 image_storage() {
   local tree
   tree=$(scratch storage)

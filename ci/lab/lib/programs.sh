@@ -1,7 +1,7 @@
 # The programs, each built from its Go module by its released version.
 # shellcheck shell=bash
 
-programs=(kubernetes kind helm helm3 etcd coredns pause local-path-provisioner minio)
+programs=(kubernetes kind helm helm3 etcd coredns pause local-path-provisioner minio cnpg)
 
 # Go of our own caches, so that they can be measured and dropped; nothing of the caller's settings but where modules come from.
 go_environment() {
@@ -80,6 +80,12 @@ build_local-path-provisioner() {
 }
 
 build_minio() { released minio github.com/minio/minio "$minio_version" github.com/minio/minio; }
+
+# Both the operator, and what runs PostgreSQL in the pods that it makes.
+build_cnpg() {
+  local module=github.com/cloudnative-pg/cloudnative-pg
+  released cnpg "$module" "$cnpg_version" "$module/cmd/manager" "-X $module/pkg/versions.buildVersion=$cnpg_version"
+}
 
 # What a person or the product calls; the rest goes into images only.
 link_tools() {

@@ -26,6 +26,8 @@ maven_dependency_version=3.8.1
 # The last state of the sources; its releases are no versions of a module.
 minio_version=0.0.0-20260212201848-7aac2a2c5b7c
 
+cnpg_version=1.27.0
+
 # From PyPI, on Debian's Python.
 pgadmin_version=9.18
 gunicorn_version=23.0.0
@@ -42,7 +44,10 @@ flyway_image=seaworthy-lab/flyway:$flyway_version
 kafka_image=seaworthy-lab/kafka:$kafka_version
 minio_image=seaworthy-lab/minio:2026-02-12
 pgadmin_image=seaworthy-lab/pgadmin:$pgadmin_version
-services=(busybox redis postgres patroni clickhouse zookeeper flyway kafka minio pgadmin)
+cnpg_image=seaworthy-lab/cnpg:$cnpg_version
+# The operator reads PostgreSQL's version from the tag.
+operand_image=seaworthy-lab/cnpg-postgresql:15
+services=(busybox redis postgres patroni clickhouse zookeeper flyway kafka minio pgadmin cnpg operand)
 
 # Below this many free gigabytes the compiler's caches are dropped once the programs stand.
 roomy_gigabytes=15

@@ -31,8 +31,8 @@ mod claim;
 mod definition;
 mod service;
 
+mod leaders;
 mod operators;
-mod patroni;
 
 mod play;
 mod pod;
@@ -43,8 +43,8 @@ mod tests;
 
 pub(crate) use dice::Pace;
 pub use faults::{Fault, Target};
+pub(crate) use leaders::Roles;
 pub(crate) use operators::resource as operated;
-pub(crate) use patroni::{Roles, SCOPE};
 pub(crate) use play::played;
 pub(crate) use stage::Actors;
 pub(crate) use told::{Started, started};

@@ -269,7 +269,7 @@ fn fill_value(scene: &Scene<'_>, text: &str, missing: &str) -> Value {
     }
 }
 
-/// A text with its placeholders filled in.
+/// A text with its placeholders filled in; of a list its texts, one after the other.
 fn fill_text(scene: &Scene<'_>, text: &str, missing: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -278,6 +278,11 @@ fn fill_text(scene: &Scene<'_>, text: &str, missing: &str) -> String {
         match after.split_once('}').and_then(|(name, tail)| Some((placeholder(scene, name, missing)?, tail))) {
             Some((Value::String(value), tail)) => {
                 out.push_str(&value);
+                rest = tail;
+            }
+            Some((Value::Array(items), tail)) => {
+                let texts: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+                out.push_str(&texts.join("; "));
                 rest = tail;
             }
             Some((value, tail)) => {

@@ -13,7 +13,7 @@ use super::faults::{Fault, Target};
 use super::pod::Life;
 use super::scene::{Mind, Moment, Scene, uid};
 use super::{
-    budget, claim, cronjob, daemonset, definition, deployment, job, namespace, node, operators, patroni, replicaset,
+    budget, claim, cronjob, daemonset, definition, deployment, job, leaders, namespace, node, operators, replicaset,
     service, statefulset,
 };
 
@@ -195,7 +195,7 @@ fn act(scene: &mut Scene<'_>, ca: &str) {
         "apps/replicasets" => replicaset::live(scene),
         "apps/statefulsets" => {
             statefulset::live(scene);
-            patroni::live(scene);
+            leaders::live(scene);
         }
         "apps/daemonsets" => daemonset::live(scene),
         "batch/jobs" => job::live(scene),

@@ -212,6 +212,17 @@ fn an_operator_shows_its_phases_and_makes_what_they_are_about() {
 }
 
 #[test]
+fn of_the_instances_of_a_cluster_one_is_its_primary_and_another_once_that_is_gone() {
+    let mut world = cluster(None);
+    let role =
+        |world: &World, name: &str| world.get("/pods", name)["metadata"]["labels"]["cnpg.io/instanceRole"].clone();
+    assert_eq!((role(&world, "x-1"), role(&world, "x-2")), (json!("primary"), json!("replica")));
+    world.delete(&super::super::super::object::Key::new("/pods", "ns", "x-1"));
+    world.run(LONG);
+    assert_eq!((role(&world, "x-1"), role(&world, "x-2")), (json!("replica"), json!("primary")));
+}
+
+#[test]
 fn an_operator_can_be_silent_or_refuse_or_wait_for_pods_that_never_are_ready() {
     let status = |fault| cluster(Some(fault)).get("postgresql.cnpg.io/clusters", "x")["status"].clone();
     assert_eq!(status(Fault::OperatorSilent), Value::Null);

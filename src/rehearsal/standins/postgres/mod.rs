@@ -155,6 +155,11 @@ impl Server {
         self.committed(database).into_keys().collect()
     }
 
+    /// Makes an empty database, unless it is there.
+    pub(crate) fn create(&self, database: &str) {
+        self.lock().entry(database.to_owned()).or_default();
+    }
+
     /// Takes over what has been committed to another one.
     pub(crate) fn inherit(&self, other: &Self) {
         let inherited = other.lock().clone();

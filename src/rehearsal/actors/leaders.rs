@@ -1,7 +1,8 @@
-//! Patroni: of the pods of a set that run it one leads, and each says with a label what it is.
+//! Of the pods of a set that run Patroni one leads, and each says with a label what it is; so it is with those that CloudNativePG runs.
 //!
-//! Where it keeps its state in Kubernetes, a member writes its role into a label of its pod
-//! (<https://patroni.readthedocs.io/en/latest/kubernetes.html>), by which Services find the leader and its replicas.
+//! Where Patroni keeps its state in Kubernetes, a member writes its role into a label of its pod
+//! (<https://patroni.readthedocs.io/en/latest/kubernetes.html>), by which Services find the leader and its replicas. CloudNativePG's
+//! operator labels the pods itself (`pkg/utils/labels_annotations.go`).
 
 use std::time::Duration;
 
@@ -12,40 +13,51 @@ use super::faults::Fault;
 use super::offspring::{PODS, pods_of, ready};
 use super::scene::{Scene, leaving, list, name, text, uid};
 
-/// The variable that names the cluster that a member belongs to.
-pub(crate) const SCOPE: &str = "PATRONI_SCOPE";
+/// The variable that names the cluster that a member of Patroni's belongs to.
+const SCOPE: &str = "PATRONI_SCOPE";
+
+/// The same in a pod of CloudNativePG's, where the other variable has this value (`pkg/specs/pods.go`).
+const CLUSTER: &str = "CLUSTER_NAME";
+const SOCKETS: (&str, &str) = ("PGHOST", "/controller/run");
 
 /// How long a set is without a leader, until another takes over.
 const ELECTION: Duration = Duration::from_millis(20);
 /// The same under [`Fault::ElectsLate`].
 const LATE: Duration = Duration::from_millis(2_700);
 
-/// How the members of a cluster name what they are.
+/// Which cluster a member is of, and how those of it name what they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Roles {
+    cluster: String,
     label: String,
     leader: String,
 }
 
 impl Roles {
-    /// As Patroni is told in its environment, by names and defaults of Patroni 3.
-    pub(crate) fn told(said: impl Fn(&str) -> Option<String>) -> Self {
-        let or = |name: &str, usual: &str| said(name).unwrap_or_else(|| usual.to_owned());
-        Self {
-            label: or("PATRONI_KUBERNETES_ROLE_LABEL", "role"),
-            leader: or("PATRONI_KUBERNETES_LEADER_LABEL_VALUE", "master"),
+    /// As a member is told in its environment, with names and defaults of Patroni 3; `None` where it is a member of nothing.
+    pub(crate) fn told(said: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        if let Some(cluster) = said(SCOPE) {
+            let or = |name: &str, usual: &str| said(name).unwrap_or_else(|| usual.to_owned());
+            let label = or("PATRONI_KUBERNETES_ROLE_LABEL", "role");
+            return Some(Self { cluster, label, leader: or("PATRONI_KUBERNETES_LEADER_LABEL_VALUE", "master") });
         }
+        let cluster = said(CLUSTER).filter(|_| said(SOCKETS.0).is_some_and(|folder| folder == SOCKETS.1))?;
+        Some(Self { cluster, label: "cnpg.io/instanceRole".to_owned(), leader: "primary".to_owned() })
     }
 
-    /// As the set's template tells it; `None` where nothing in it runs it.
+    /// As the set's template tells it; `None` where nothing in it is a member.
     fn of(set: &Value) -> Option<Self> {
         let said = |container: &Value, name: &str| {
             let found = list(container, "/env").iter().find(|one| text(one, "/name") == name);
             found.map(|one| text(one, "/value").to_owned())
         };
         let mut containers = list(set, "/spec/template/spec/containers").iter();
-        let container = containers.find(|container| said(container, SCOPE).is_some())?;
-        Some(Self::told(|name| said(container, name)))
+        containers.find_map(|container| Self::told(|name| said(container, name)))
+    }
+
+    /// The cluster.
+    pub(crate) fn cluster(&self) -> &str {
+        &self.cluster
     }
 
     /// Whether a pod says that it leads.
