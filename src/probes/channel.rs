@@ -50,6 +50,11 @@ impl Tls {
         Ok(Self(Some(Encryption { config, name: trust.name().map(str::to_owned), patience })))
     }
 
+    /// Whether anything is encrypted.
+    pub(super) const fn is_claimed(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Goes on over a stream. The certificate must be for this name unless the claim has another; `who` is at the other end, in the
     /// words of whoever tells of it.
     pub(super) async fn over(&self, stream: Stream, who: &str, name: &str) -> Result<Channel, Unmet> {

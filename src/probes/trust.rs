@@ -83,34 +83,15 @@ impl ServerCertVerifier for AnyCertificate {
 
 #[cfg(test)]
 mod tests {
-    use rustls::ServerConfig;
     use rustls::pki_types::PrivateKeyDer;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio_rustls::TlsAcceptor;
 
-    use super::*;
     use crate::checks::Verdict;
-    use crate::probes::stand::{actual, look, serve, silent};
+    use crate::probes::stand::{CA, acceptor, actual, for_web_test, look, serve, silent};
 
-    // Made with openssl for `web.test` alone, valid until the year 2500; the key guards nothing.
-    const CA: &str = include_str!("certificates/ca.pem");
-    const CERTIFICATE: &str = include_str!("certificates/server.pem");
-    const KEY: &str = include_str!("certificates/server.key");
-
-    /// What a server says with the certificate; its port.
-    async fn server() -> u16 {
-        let chain = CertificateDer::pem_slice_iter(CERTIFICATE.as_bytes()).map(Result::unwrap).collect();
-        serve_over_tls(chain, PrivateKeyDer::from_pem_slice(KEY.as_bytes()).unwrap()).await
-    }
-
-    async fn serve_over_tls(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> u16 {
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+    /// A server that speaks TLS with this; its port.
+    async fn server(acceptor: TlsAcceptor) -> u16 {
         serve(move |stream| {
             let acceptor = acceptor.clone();
             async move {
@@ -135,11 +116,11 @@ mod tests {
         let own = key();
         let certificate = params.signed_by(&own, &ca).unwrap().der().clone();
         let own = PrivateKeyDer::try_from(own.serialize_der()).unwrap();
-        (serve_over_tls(vec![certificate], own).await, ca.pem())
+        (server(acceptor(vec![certificate], own)).await, ca.pem())
     }
 
     async fn looked(host: &str, tls: &str) -> Verdict {
-        looked_at(server().await, host, tls).await
+        looked_at(server(for_web_test()).await, host, tls).await
     }
 
     async fn looked_at(port: u16, host: &str, tls: &str) -> Verdict {
