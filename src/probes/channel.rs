@@ -55,6 +55,11 @@ impl Tls {
         self.0.is_some()
     }
 
+    /// The same for those who are known by names of their own.
+    pub(super) fn by_own_names(self) -> Self {
+        Self(self.0.map(|encryption| Encryption { name: None, ..encryption }))
+    }
+
     /// Goes on over a stream. The certificate must be for this name unless the claim has another; `who` is at the other end, in the
     /// words of whoever tells of it.
     pub(super) async fn over(&self, stream: Stream, who: &str, name: &str) -> Result<Channel, Unmet> {
