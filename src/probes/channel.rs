@@ -26,6 +26,14 @@ use crate::tunnel::{Fate, Stream};
 const HANDSHAKE: Duration = Duration::from_secs(3);
 const LEAST: Duration = Duration::from_millis(600);
 
+/// What it comes to that a server ends a connection.
+const ENDS: [io::ErrorKind; 4] = [
+    io::ErrorKind::UnexpectedEof,
+    io::ErrorKind::BrokenPipe,
+    io::ErrorKind::ConnectionReset,
+    io::ErrorKind::ConnectionAborted,
+];
+
 /// How a claim wants servers to be talked to. What it takes is read once, for all of a look and for what outlives it.
 #[derive(Clone)]
 pub(super) struct Tls(Option<Encryption>);
@@ -72,7 +80,7 @@ impl Tls {
             Ok(Ok(stream)) => Ok(Channel::Encrypted(Box::new(stream), fate)),
             Ok(Err(error)) => Err(Unmet::broke(&fate, format!("{who} {}", cause(&error, name)))),
             Err(_) => {
-                Err(Unmet::broke(&fate, format!("{who} does not answer the beginning of TLS; it may speak none")))
+                Err(Unmet::broke(&fate, format!("{who} does not answer a TLS handshake; perhaps it speaks no TLS")))
             }
         }
     }
@@ -85,8 +93,8 @@ fn cause(error: &io::Error, name: &str) -> String {
         Some(Error::InvalidCertificate(why)) => flaw(why, name),
         Some(Error::InvalidMessage(_)) => "speaks no TLS".to_owned(),
         Some(_) => format!("gave no answer over TLS: {}", chain(error)),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "closed the connection at the beginning of TLS; it may speak none".to_owned()
+        None if ENDS.contains(&error.kind()) => {
+            "closed the connection within the TLS handshake; perhaps it speaks no TLS".to_owned()
         }
         None => format!("gave no answer over TLS: {}", chain(error)),
     }
@@ -103,6 +111,10 @@ fn flaw(why: &CertificateError, name: &str) -> String {
         }
         CertificateError::NotValidForName => format!("has a certificate, but not for {name}"),
         CertificateError::UnknownIssuer => "has a certificate signed by a CA that is not trusted".to_owned(),
+        // Of two CAs with one name: it was made anew, and not everywhere.
+        CertificateError::BadSignature => {
+            "has a certificate signed by a CA that is not trusted, though one of its name is".to_owned()
+        }
         CertificateError::ExpiredContext { not_after, .. } => {
             format!("has a certificate that is expired since {}", date(*not_after))
         }

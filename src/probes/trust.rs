@@ -151,6 +151,9 @@ mod tests {
         let (_, other) = server_in(1990..2200).await;
         let verdict = looked("web.test", &trusting(&other)).await;
         assert!(actual(&verdict).ends_with(" has a certificate signed by a CA that is not trusted"), "{verdict:?}");
+        let (port, _) = server_in(1990..2200).await;
+        let verdict = looked_at(port, "web.test", &trusting(&other)).await;
+        assert!(actual(&verdict).ends_with(" that is not trusted, though one of its name is"), "{verdict:?}");
         let verdict = looked("other.test", "any").await;
         assert!(matches!(verdict, Verdict::Held { .. }), "{verdict:?}");
     }
@@ -173,8 +176,11 @@ mod tests {
     #[tokio::test]
     async fn who_does_not_answer_the_beginning_of_tls_may_speak_none() {
         let verdict = looked_at(silent().await, "web.test", "any").await;
-        assert!(actual(&verdict).ends_with(" does not answer the beginning of TLS; it may speak none"), "{verdict:?}");
+        assert!(
+            actual(&verdict).ends_with(" does not answer a TLS handshake; perhaps it speaks no TLS"),
+            "{verdict:?}"
+        );
         let verdict = looked_at(serve(async |mut stream| stream.shutdown().await).await, "web.test", "any").await;
-        assert!(actual(&verdict).contains(" at the beginning of TLS; it may speak none"), "{verdict:?}");
+        assert!(actual(&verdict).contains(" closed the connection within the TLS handshake"), "{verdict:?}");
     }
 }
