@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::reach::Faults;
-use super::{Access, Address, Claim, Credential, Guard, Obstacle, Verdict, VersionRange, Written};
+use super::{Access, Address, Claim, Credential, Guard, Obstacle, Trust, Verdict, VersionRange, Written};
 use crate::number::count;
 use crate::span::Span;
 
@@ -15,7 +15,7 @@ use crate::span::Span;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Clickhouse {
-    /// Its HTTP port, 8123 as a rule. Each look talks to one of the servers behind a Service, the next look to the next one.
+    /// Its HTTP port, 8123 as a rule, or 8443 with `tls`. Each look talks to one of the servers behind a Service, the next look to the next one.
     pub at: Address,
     /// User.
     pub user: String,
@@ -25,6 +25,10 @@ pub struct Clickhouse {
     /// Database; the user's own default where it is left out.
     #[serde(default)]
     pub database: Option<String>,
+    /// Speak TLS, and trust this: `any`, or `ca` with the place of a certificate in PEM. Its `name` is for
+    /// `at`: the certificate of each replica must be for the name by which the cluster lists it.
+    #[serde(default)]
+    pub tls: Option<Trust>,
     /// Its version.
     #[serde(default)]
     pub version: Option<VersionRange>,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::migration::{Migration, key, place};
 use super::reach::Faults;
-use super::{Access, Address, Claim, Credential, Obstacle, Outlook, Ran, Verdict};
+use super::{Access, Address, Claim, Credential, Obstacle, Outlook, Ran, Trust, Verdict};
 use crate::number::count;
 
 /// A claim about the migrations that Flyway has made in one PostgreSQL database.
@@ -28,6 +28,10 @@ pub struct Flyway {
     /// Database; the user's name where it is left out.
     #[serde(default)]
     pub database: Option<String>,
+    /// Speak TLS, as with `sslmode=verify-full`, and trust this: `any`, or `ca` with the place of a certificate in PEM. What the Job
+    /// speaks is its own affair.
+    #[serde(default)]
+    pub tls: Option<Trust>,
     /// The schema that the history is in.
     #[serde(default = "public")]
     pub schema: String,

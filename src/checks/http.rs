@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::expect::excerpt;
 use super::reach::Faults;
-use super::{Access, Address, Claim, Credential, Obstacle, Text, Verdict};
+use super::{Access, Address, Claim, Credential, Obstacle, Text, Trust, Verdict};
 
 /// A claim about the answer to one HTTP request. Redirects are answers, not followed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,13 +21,13 @@ pub struct Http {
     /// The request's method.
     #[serde(default = "get", deserialize_with = "method")]
     pub method: String,
-    /// Request headers. `Host` is the address's name unless given, and is the name that a certificate must be for.
+    /// Request headers. `Host` is the address's name unless given, and is the name that a certificate must be for unless `tls` has one.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// Sent as `Authorization: Bearer …`.
     #[serde(default)]
     pub bearer: Option<Credential>,
-    /// Speak TLS, and trust this: `any`, or `ca` with the place of a certificate in PEM.
+    /// Speak TLS, and trust this: `any`, or `ca` with the place of a certificate in PEM; its `name`, if not what is dialled.
     #[serde(default)]
     pub tls: Option<Trust>,
     /// Body sent with the request.
@@ -45,16 +45,6 @@ pub struct Http {
     /// Let in, or kept out.
     #[serde(default)]
     pub expect: Access,
-}
-
-/// Which certificates are trusted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Trust {
-    /// Any certificate at all.
-    Any,
-    /// Certificates signed by this one, in PEM.
-    Ca(Credential),
 }
 
 fn root() -> String {

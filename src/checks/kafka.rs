@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::reach::Faults;
-use super::{Access, Address, Claim, Credential, Obstacle, Verdict, Written};
+use super::{Access, Address, Claim, Credential, Obstacle, Trust, Verdict, Written};
 use crate::number::count;
 use crate::span::Span;
 
@@ -26,6 +26,10 @@ pub struct Kafka {
     /// How it is proven (`sasl.mechanism`).
     #[serde(default)]
     pub mechanism: Mechanism,
+    /// Speak TLS, and trust this: `any`, or `ca` with the place of a certificate in PEM. Its `name` is for where a client begins: the
+    /// certificate of each broker must be for the name or address that it advertises.
+    #[serde(default)]
+    pub tls: Option<Trust>,
     /// How many brokers are registered, exactly.
     #[serde(default)]
     pub brokers: Option<u32>,

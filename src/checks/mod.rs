@@ -31,6 +31,7 @@ mod redis;
 mod s3;
 mod sentinel;
 mod tcp;
+mod trust;
 mod verdict;
 mod version;
 mod workload;
@@ -55,7 +56,7 @@ pub use self::expect::{Absence, Access, Text};
 pub use self::failover::{Committed, Failover, FailoverAnswer, Passage, System};
 pub use self::flyway::{Again, Applied, Flyway, FlywayAnswer, FlywayFacts};
 pub use self::helm_test::{HelmTest, HelmTestAnswer};
-pub use self::http::{BodyEnd, BodyNeed, Http, HttpAnswer, HttpResponse, Trust};
+pub use self::http::{BodyEnd, BodyNeed, Http, HttpAnswer, HttpResponse};
 pub use self::job::{Job, JobAnswer, Launch, Ran};
 pub use self::kafka::{
     Broker, Kafka, KafkaAnswer, KafkaFacts, Mechanism, Partition, Produced, Quorum, Topic, TopicState, Voter,
@@ -70,6 +71,7 @@ pub use self::redis::{Redis, RedisAnswer, RedisFacts, RedisInfo, RedisRole, Repl
 pub use self::s3::{Given, S3, S3Answer, S3Facts, S3Object, S3Put};
 pub use self::sentinel::{Follower, Group, Leader, Opinion, Replica, Sentinel, SentinelAnswer, Watch};
 pub use self::tcp::{Tcp, TcpAnswer};
+pub use self::trust::{Signed, Trust};
 pub use self::verdict::{Outlook, Verdict};
 pub use self::version::VersionRange;
 pub use self::workload::{Workload, WorkloadAnswer};

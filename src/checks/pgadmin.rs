@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::reach::Faults;
-use super::{Access, Address, Claim, Credential, Obstacle, Verdict, VersionRange};
+use super::{Access, Address, Claim, Credential, Obstacle, Trust, Verdict, VersionRange};
 
 /// A claim about one pgAdmin 4 that asks for a login, over HTTP. Its `/misc/ping` answers as long as the process does; that its
 /// login page comes, that the login opens its pages and that they are shut again after the logout is always part of it.
@@ -21,6 +21,9 @@ pub struct Pgadmin {
     /// an administrator unlocks it.
     #[serde(default)]
     pub password: Option<Credential>,
+    /// Speak TLS, and trust this: `any`, or `ca` with the place of a certificate in PEM.
+    #[serde(default)]
+    pub tls: Option<Trust>,
     /// Its version.
     #[serde(default)]
     pub version: Option<VersionRange>,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::reach::Faults;
-use super::{Access, Address, Claim, Credential, Obstacle, Replicated, Verdict, VersionRange, Written};
+use super::{Access, Address, Claim, Credential, Obstacle, Replicated, Trust, Verdict, VersionRange, Written};
 use crate::number::count;
 use crate::span::Span;
 
@@ -23,6 +23,10 @@ pub struct Postgres {
     /// Database; the user's name where it is left out.
     #[serde(default)]
     pub database: Option<String>,
+    /// Speak TLS, as with `sslmode=verify-full`, and trust this: `any`, or `ca` with the place of a certificate in PEM. A server
+    /// that offers none breaks the claim. A replica is talked to alike.
+    #[serde(default)]
+    pub tls: Option<Trust>,
     /// Its role.
     #[serde(default)]
     pub role: Option<PostgresRole>,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::reach::Faults;
-use super::{Access, Address, Claim, Credential, Obstacle, Verdict, VersionRange, Written};
+use super::{Access, Address, Claim, Credential, Obstacle, Trust, Verdict, VersionRange, Written};
 use crate::number::count;
 
 /// A claim about one Redis server.
@@ -19,6 +19,10 @@ pub struct Redis {
     /// User of the password (ACL); the default user where it is left out.
     #[serde(default)]
     pub user: Option<String>,
+    /// Speak TLS, and trust this: `any`, or `ca` with the place of a certificate in PEM. A replica is talked to alike. The server must
+    /// not ask for a certificate of ours (`tls-auth-clients no` or `optional`).
+    #[serde(default)]
+    pub tls: Option<Trust>,
     /// Its role.
     #[serde(default)]
     pub role: Option<RedisRole>,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::reach::Faults;
-use super::{Access, Address, Claim, Credential, Obstacle, Verdict};
+use super::{Access, Address, Claim, Credential, Obstacle, Trust, Verdict};
 
 /// A claim about an S3 server (MinIO, Ceph, AWS), over HTTP. That it takes a request that is signed with the key is always
 /// part of it: a list of the first bucket that is named, or of all buckets.
@@ -20,6 +20,9 @@ pub struct S3 {
     /// The region that is signed for.
     #[serde(default = "region")]
     pub region: String,
+    /// Speak TLS, and trust this: `any`, or `ca` with the place of a certificate in PEM.
+    #[serde(default)]
+    pub tls: Option<Trust>,
     /// Buckets that are there and that the key may list.
     #[serde(default)]
     pub buckets: Vec<String>,

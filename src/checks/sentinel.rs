@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::reach::Faults;
-use super::{Access, Address, Claim, Credential, Obstacle, RedisRole, Verdict, Written};
+use super::{Access, Address, Claim, Credential, Obstacle, RedisRole, Trust, Verdict, Written};
 use crate::number::count;
 use crate::span::Span;
 
@@ -25,6 +25,10 @@ pub struct Sentinel {
     /// Password of the Redis servers, if they want one.
     #[serde(default)]
     pub password: Option<Credential>,
+    /// Speak TLS, with the Sentinels and with the servers, and trust this: `any`, or `ca` with the place of a certificate in PEM. A
+    /// server's certificate must be for the name or address by which it is announced, unless a `name` is given.
+    #[serde(default)]
+    pub tls: Option<Trust>,
     /// How many Sentinels there must be, at least. Each of them must know of so many.
     #[serde(default = "sentinels")]
     pub sentinels: u32,

@@ -12,7 +12,8 @@ use serde_json::Value;
 use tokio::fs;
 use tokio::time::timeout;
 
-use super::postgres::{Server, login};
+use super::channel::Tls;
+use super::postgres::{Login, Server};
 use super::reach::{Failure, Unmet, silent};
 use super::running::Running;
 use super::{Site, Unseen, credential};
@@ -83,9 +84,8 @@ async fn look(claim: &Flyway, migrations: &[Migration], site: &Site<'_>) -> Resu
 
 async fn visit(claim: &Flyway, migrations: &[Migration], site: &Site<'_>) -> Result<FlywayAnswer, Unmet> {
     let password = credential::resolve_any(claim.password.as_ref(), site).await?;
-    let mut login = login(&claim.user, claim.database.as_deref());
-    // Without any, the client gives up when it is asked for one; an empty one lets the server say no.
-    login.password(password.unwrap_or_default());
+    let tls = Tls::of(claim.tls.as_ref(), site).await?;
+    let login = Login::new(&claim.user, claim.database.as_deref(), password, tls, site);
     let server = match Server::enter(&claim.at, &login, site.dial(&claim.at).await?).await {
         Ok(server) => server,
         Err(Failure::Said(error)) => return Ok(FlywayAnswer::Refused(error)),

@@ -1,7 +1,6 @@
 //! Twin of `checks/http.rs`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
@@ -9,15 +8,12 @@ use hyper::Request;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap};
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::channel::{Channel, Tls};
 use super::reach::{SILENCE, Unmet, silent};
-use super::{Site, Unseen, credential, trust};
+use super::{Site, Unseen, credential};
 use crate::checks::{Address, BodyEnd, BodyNeed, Claim, Host, Http, HttpAnswer, HttpResponse};
 use crate::complaint::chain;
 use crate::tunnel::Fate;
@@ -50,21 +46,11 @@ struct Met {
 async fn visit(claim: &Http, site: &Site<'_>) -> Result<Met, Unmet> {
     let bearer = credential::resolve_any(claim.bearer.as_ref(), site).await?;
     let request = request(claim, bearer.as_deref(), site.namespace())?;
-    let tls = match &claim.tls {
-        Some(trust) => Some(trust::config(trust, site).await?),
-        None => None,
-    };
+    let tls = Tls::of(claim.tls.as_ref(), site).await?;
     let stream = site.dial(&claim.at).await?;
-    let fate = stream.fate();
-    let met = match tls {
-        Some(config) => {
-            let name = server_name(&request)?;
-            let encrypted = TlsConnector::from(Arc::<ClientConfig>::new(config)).connect(name, stream).await;
-            exchange(encrypted.map_err(|error| broke(claim, &fate, "TLS", &error))?, request, &fate).await
-        }
-        None => exchange(stream, request, &fate).await,
-    };
-    met.map_err(|error| broke(claim, &fate, "HTTP", &error))
+    let channel = tls.over(stream, &format!("http {}", claim.at), server_name(&request)).await?;
+    let fate = channel.fate();
+    exchange(channel, request, &fate).await.map_err(|error| broke(claim, &fate, &error))
 }
 
 /// What could not be sent at all is the claim's fault, and says nothing of the platform.
@@ -104,21 +90,16 @@ fn host(claim: &Http, namespace: &str) -> String {
 }
 
 /// The name that the certificate must be for: the request's `Host` without its port.
-fn server_name(request: &Request<Full<Bytes>>) -> Result<ServerName<'static>, Unseen> {
+fn server_name(request: &Request<Full<Bytes>>) -> &str {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = match host.rsplit_once(':') {
+    match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|c| c.is_ascii_digit()) => name,
         _ => host,
-    };
-    ServerName::try_from(name.trim_matches(['[', ']']).to_owned())
-        .map_err(|_| Unseen(format!("`{host}` is no name that a certificate can be for")))
+    }
 }
 
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>, fate: &Fate) -> Result<Met, hyper::Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+async fn exchange(channel: Channel, request: Request<Full<Bytes>>, fate: &Fate) -> Result<Met, hyper::Error> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(channel)).await?;
     let _driver = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
     let sent = Instant::now();
     let (parts, body) = sender.send_request(request).await?.into_parts();
@@ -158,7 +139,7 @@ async fn read(met: Met, claim: &Http, site: &Site<'_>) -> Result<HttpResponse, U
         )
         .await
         {
-            Ok(end) => return Ok(seen(&bytes, end.map_err(|error| broke(claim, &fate, "HTTP", &error))?)),
+            Ok(end) => return Ok(seen(&bytes, end.map_err(|error| broke(claim, &fate, &error))?)),
             Err(_elapsed) => stands(&bytes),
         }
     }
@@ -207,8 +188,8 @@ fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
     all
 }
 
-fn broke(claim: &Http, fate: &Fate, layer: &str, error: &(dyn std::error::Error + 'static)) -> Unmet {
-    Unmet::broke(fate, format!("http {} gave no answer over {layer}: {}", claim.at, chain(error)))
+fn broke(claim: &Http, fate: &Fate, error: &(dyn std::error::Error + 'static)) -> Unmet {
+    Unmet::broke(fate, format!("http {} gave no answer over HTTP: {}", claim.at, chain(error)))
 }
 
 #[cfg(test)]
@@ -319,7 +300,7 @@ mod tests {
     async fn plain_text_is_no_tls_and_a_certificate_that_is_none_is_not_looked_with() {
         let reply = "HTTP/1.1 400 Bad Request\r\n\r\n";
         let verdict = judged(reply, "tls: any").await;
-        assert!(actual(&verdict).contains("gave no answer over TLS: "), "{verdict:?}");
+        assert!(actual(&verdict).ends_with(" speaks no TLS"), "{verdict:?}");
         let verdict = judged(reply, "tls: {ca: {value: nonsense}}").await;
         assert_eq!(why(&verdict), "the certificate to trust cannot be read: there is none in it");
     }

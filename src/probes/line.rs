@@ -8,9 +8,10 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::channel::Channel;
 use super::reach::Unmet;
 use crate::complaint::chain;
-use crate::tunnel::{Fate, Stream};
+use crate::tunnel::Fate;
 
 /// The most that is kept of an answer, in bytes.
 pub(super) const KEPT: usize = 64 << 10;
@@ -37,7 +38,7 @@ pub(super) struct Reply {
 
 impl Line {
     /// Over this stream.
-    pub(super) async fn open(stream: Stream, who: String) -> Result<Self, Unmet> {
+    pub(super) async fn open(stream: Channel, who: String) -> Result<Self, Unmet> {
         let fate = stream.fate();
         let (sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| broke(&who, &fate, &error))?;
@@ -71,4 +72,34 @@ impl Line {
 
 fn broke(who: &str, fate: &Fate, error: &hyper::Error) -> Unmet {
     Unmet::broke(fate, format!("{who} gave no valid answer: {}", chain(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use crate::probes::stand::{actual, for_web_test, look, serve, trusting};
+
+    #[tokio::test]
+    async fn whoever_speaks_http_is_talked_to_over_tls_where_that_is_claimed() {
+        for (system, more) in [
+            ("clickhouse", "user: app"),
+            ("s3", "access-key: app, secret-key: {value: hunter22}"),
+            ("pgadmin", "email: me@example.com, password: {value: hunter22}"),
+        ] {
+            let port = serve(async |stream| {
+                let mut stream = for_web_test().accept(stream).await?;
+                stream.read(&mut [0; 64]).await.map(drop)
+            })
+            .await;
+            let check = |tls: &str| format!("{system}: {{at: 'host/127.0.0.1:{port}', {more}, {tls}}}");
+            let verdict = look(&check(&trusting("events.data.svc"))).await;
+            let said =
+                format!("{system} host/127.0.0.1:{port} has a certificate for web.test, and not for events.data.svc");
+            assert_eq!(actual(&verdict), said);
+            // Who passes is asked something, and closes without an answer.
+            let verdict = look(&check(&trusting("web.test"))).await;
+            assert!(actual(&verdict).contains("gave no valid answer"), "{verdict:?}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! - Never: judge. Whether an answer is good is `checks`' business; only "could not look" is said here.
 
 mod aid;
+mod channel;
 mod clickhouse;
 mod crd;
 mod credential;

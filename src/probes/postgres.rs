@@ -3,13 +3,18 @@
 //! What is written is a table of our own, in the user's default schema, named after the run: it holds one row, and is
 //! removed by a task that outlives a look that is dropped.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::channel::{Channel, Tls};
+use super::http::host_name;
 use super::reach::{Failure, Unmet, silent};
 use super::replica::{ASK_EVERY, Follower, whole_millis};
 use super::{Made, Site, Unseen, credential, token};
@@ -54,10 +59,7 @@ async fn visit(
     site: &Site<'_>,
     follower: &Arc<Follower<PostgresFacts>>,
 ) -> Result<PostgresAnswer, Unmet> {
-    let password = credential::resolve_any(claim.password.as_ref(), site).await?;
-    let mut login = login(&claim.user, claim.database.as_deref());
-    // Without any, the client gives up when it is asked for one; an empty one lets the server say no.
-    login.password(password.unwrap_or_default());
+    let login = Login::of(claim, site).await?;
     match show(claim, &login, site, follower).await {
         Ok(facts) => Ok(PostgresAnswer::Open(facts)),
         Err(Failure::Said(error)) => Ok(PostgresAnswer::Refused(error)),
@@ -67,7 +69,7 @@ async fn visit(
 
 async fn show(
     claim: &Postgres,
-    login: &Config,
+    login: &Login,
     site: &Site<'_>,
     follower: &Arc<Follower<PostgresFacts>>,
 ) -> Result<PostgresFacts, Failure> {
@@ -83,7 +85,7 @@ async fn show(
     let facts = PostgresFacts {
         version,
         role,
-        guard: site.heard(guard(claim, &at, site).await?),
+        guard: site.heard(guard(claim, &at, login, site).await?),
         receives: receives(&server, role).await?,
         standbys: site.heard(standbys(claim, &server).await?),
         catalog: site.heard(catalog(claim, &server).await?),
@@ -114,7 +116,7 @@ async fn show(
         facts,
         dialer: site.prober.dialer.clone(),
         place: at,
-        namespace: site.namespace().to_owned(),
+        login: login.clone(),
         made: site.prober.made.clone(),
     };
     // The table is removed even where this look is dropped half-way, and the run does not end before that.
@@ -168,7 +170,7 @@ async fn catalog(claim: &Postgres, server: &Server) -> Result<Catalog, Failure> 
 }
 
 /// The replica, entered before anything is written, so that its lag is its own; or what came in place of that.
-async fn enter_replica(at: &Address, login: &Config, site: &Site<'_>) -> Result<Result<Server, Replicated>, Unmet> {
+async fn enter_replica(at: &Address, login: &Login, site: &Site<'_>) -> Result<Result<Server, Replicated>, Unmet> {
     let met = async { Server::enter(at, login, site.dial(at).await?).await };
     match met.await {
         Ok(server) => Ok(Ok(server)),
@@ -180,13 +182,13 @@ async fn enter_replica(at: &Address, login: &Config, site: &Site<'_>) -> Result<
 const WITHHELD: &str = "password missing";
 
 /// Whether a login without any password is let in as well.
-async fn guard(claim: &Postgres, at: &Address, site: &Site<'_>) -> Result<Guard, Failure> {
+async fn guard(claim: &Postgres, at: &Address, login: &Login, site: &Site<'_>) -> Result<Guard, Failure> {
     if claim.password.is_none() && claim.expect == Access::Allowed {
         return Ok(Guard::Open);
     }
     let stream = site.dial(at).await?;
     let is_forwarded = stream.is_forwarded();
-    Ok(match Server::enter(&claim.at, &login(&claim.user, claim.database.as_deref()), stream).await {
+    Ok(match Server::enter(&claim.at, &login.without_password(), stream).await {
         Ok(_) if is_forwarded => Guard::OpenToLoopback,
         Ok(_) => Guard::Open,
         Err(Failure::Said(error)) if Postgres::keeps_out(&error) => Guard::Asks,
@@ -196,11 +198,76 @@ async fn guard(claim: &Postgres, at: &Address, site: &Site<'_>) -> Result<Guard,
     })
 }
 
-/// Who logs in, without a password, and to which database: that of the user's name where none is named.
-pub(super) fn login(user: &str, database: Option<&str>) -> Config {
-    let mut login = Config::new();
-    login.user(user).dbname(database.unwrap_or(user)).application_name("seaworthy");
-    login
+/// Who logs in, to which database, and how it is talked to.
+#[derive(Clone)]
+pub(super) struct Login {
+    user: String,
+    /// That of the user's name where none is named.
+    database: String,
+    /// Without any, the client gives up when it is asked for one; an empty one lets the server say no.
+    password: Option<String>,
+    tls: Tls,
+    /// Where names without a namespace are.
+    namespace: String,
+}
+
+impl Login {
+    /// As a claim names it.
+    pub(super) async fn of(claim: &Postgres, site: &Site<'_>) -> Result<Self, Unseen> {
+        let password = credential::resolve_any(claim.password.as_ref(), site).await?;
+        let tls = Tls::of(claim.tls.as_ref(), site).await?;
+        Ok(Self::new(&claim.user, claim.database.as_deref(), password, tls, site))
+    }
+
+    pub(super) fn new(user: &str, database: Option<&str>, password: Option<String>, tls: Tls, site: &Site<'_>) -> Self {
+        Self {
+            user: user.to_owned(),
+            database: database.unwrap_or(user).to_owned(),
+            password: Some(password.unwrap_or_default()),
+            tls,
+            namespace: site.namespace().to_owned(),
+        }
+    }
+
+    fn without_password(&self) -> Self {
+        Self { password: None, ..self.clone() }
+    }
+
+    /// What the client is told. That it is over TLS it is not: that has been seen to before.
+    fn config(&self) -> Config {
+        let mut config = Config::new();
+        config.user(&self.user).dbname(&self.database).application_name("seaworthy").ssl_mode(SslMode::Disable);
+        if let Some(password) = &self.password {
+            config.password(password);
+        }
+        config
+    }
+
+    /// A stream as it is to be, before anything else is said on it.
+    async fn channel(&self, at: &Address, mut stream: Stream) -> Result<Channel, Unmet> {
+        let who = format!("postgres {at}");
+        if self.tls.is_claimed() {
+            let fate = stream.fate();
+            let broke = |words: &str| Unmet::broke(&fate, format!("{who} {words}"));
+            match ask_for_tls(&mut stream).await {
+                Ok(b'S') => {}
+                Ok(b'N') => return Err(broke("offers no TLS")),
+                // A server that has no process left for it says so in the clear, and one that is none says anything.
+                Ok(_) => return Err(broke("broke off: it answered neither yes nor no when it was asked for TLS")),
+                Err(error) => return Err(broke(&format!("broke off when it was asked for TLS: {}", chain(&error)))),
+            }
+        }
+        self.tls.over(stream, &who, &host_name(at, &self.namespace)).await
+    }
+}
+
+/// Asks whether a server speaks TLS (PostgreSQL's manual, "SSL Session Encryption"). Nothing behind its answer is read: that would
+/// have been said in the clear.
+async fn ask_for_tls(stream: &mut Stream) -> io::Result<u8> {
+    const REQUEST: u32 = 80_877_103;
+    stream.write_all(&[8_u32.to_be_bytes(), REQUEST.to_be_bytes()].concat()).await?;
+    stream.flush().await?;
+    stream.read_u8().await
 }
 
 /// One row, committed by one connection, read by another, and waited for on a replica.
@@ -216,7 +283,7 @@ struct Proof {
     /// The way to the server that is written to.
     dialer: Dialer,
     place: Address,
-    namespace: String,
+    login: Login,
     made: Made,
 }
 
@@ -258,8 +325,9 @@ impl Proof {
     /// Lets the server give up what it has not finished: a commit that waits for a replica would keep its connection for ever.
     async fn cancel(&self) {
         let cancelling = async {
-            let stream = self.dialer.dial(&self.place, &self.namespace).await.ok()?;
-            self.writer.client.cancel_token().cancel_query_raw(stream, NoTls).await.ok()
+            let stream = self.dialer.dial(&self.place, &self.login.namespace).await.ok()?;
+            let channel = self.login.channel(&self.writer.at, stream).await.ok()?;
+            self.writer.client.cancel_token().cancel_query_raw(channel, NoTls).await.ok()
         };
         timeout(ANSWER, cancelling).await.ok();
     }
@@ -352,9 +420,10 @@ impl Failure {
 }
 
 impl Server {
-    pub(super) async fn enter(at: &Address, login: &Config, stream: Stream) -> Result<Self, Failure> {
-        let fate = stream.fate();
-        match login.connect_raw(stream, NoTls).await {
+    pub(super) async fn enter(at: &Address, login: &Login, stream: Stream) -> Result<Self, Failure> {
+        let channel = login.channel(at, stream).await?;
+        let fate = channel.fate();
+        match login.config().connect_raw(channel, NoTls).await {
             Ok((client, connection)) => {
                 // What ends the connection reaches the client as well, and the fate knows the way's part in it.
                 let driver = tokio::spawn(async move { drop(connection.await) });
@@ -389,12 +458,13 @@ impl Server {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
+    use tokio::io::{AsyncRead, AsyncWrite};
 
     use super::*;
     use crate::checks::Verdict;
-    use crate::probes::stand::{Heard, actual, closed_port, look, message, refusal, serve, stands_when_dropped};
+    use crate::probes::stand::{
+        Heard, actual, closed_port, for_web_test, look, message, refusal, serve, stands_when_dropped, trusting,
+    };
 
     /// What a misbehaving server does instead of what it should.
     #[derive(Clone, Copy, Debug, PartialEq)]
@@ -420,7 +490,25 @@ mod tests {
         [message(b'T', &column), message(b'D', &cell), message(b'C', b"SELECT 1\0")].concat()
     }
 
-    async fn talk(mut stream: TcpStream, fault: Fault, heard: Heard) -> std::io::Result<()> {
+    /// A server that is asked for TLS first, and answers with this letter.
+    async fn secured(letter: u8, heard: Heard) -> u16 {
+        serve(move |mut stream| {
+            let heard = heard.clone();
+            async move {
+                let mut request = [0; 8];
+                stream.read_exact(&mut request).await?;
+                assert_eq!(request, [0, 0, 0, 8, 4, 210, 22, 47]);
+                stream.write_all(&[letter]).await?;
+                talk(for_web_test().accept(stream).await?, Fault::None, heard).await
+            }
+        })
+        .await
+    }
+
+    async fn talk<S>(mut stream: S, fault: Fault, heard: Heard) -> std::io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let mut startup = vec![0; usize::try_from(stream.read_u32().await?).unwrap() - 4];
         stream.read_exact(&mut startup).await?;
         match fault {
@@ -502,6 +590,31 @@ mod tests {
             let actual = actual(&verdict);
             assert!(actual.contains(said) && !actual.contains("hunter22"), "{actual}");
         }
+    }
+
+    #[tokio::test]
+    async fn all_that_is_said_is_said_over_tls_where_that_is_claimed() {
+        let heard = Heard::default();
+        let port = secured(b'S', heard.clone()).await;
+        let verdict = look(&check(port, &trusting("web.test"))).await;
+        assert!(matches!(verdict, Verdict::Held { .. }), "{verdict:?}");
+        assert!(heard.all().iter().any(|sql| sql.contains("DROP TABLE")));
+        let verdict = look(&check(port, &trusting("pg.data.svc"))).await;
+        let said = format!("postgres host/127.0.0.1:{port} has a certificate for web.test, and not for pg.data.svc");
+        assert_eq!(actual(&verdict), said);
+    }
+
+    #[tokio::test]
+    async fn a_server_without_tls_is_told_no_password_where_it_is_claimed() {
+        for (letter, said) in
+            [(b'N', "offers no TLS"), (b'H', "broke off: it answered neither yes nor no when it was asked for TLS")]
+        {
+            let port = secured(letter, Heard::default()).await;
+            let verdict = look(&check(port, "tls: any")).await;
+            assert_eq!(actual(&verdict), format!("postgres host/127.0.0.1:{port} {said}"));
+        }
+        let denied = check(secured(b'N', Heard::default()).await, "tls: any, expect: denied");
+        assert!(matches!(look(&denied).await, Verdict::Unclear { .. }));
     }
 
     #[tokio::test]

@@ -8,6 +8,8 @@ use redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisConnecti
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::channel::Tls;
+use super::http::host_name;
 use super::reach::{Unmet, silent};
 use super::replica::{ASK_EVERY, Follower, whole_millis};
 use super::{Site, Unseen, credential, token};
@@ -35,8 +37,10 @@ pub(super) async fn observe(claim: &Redis, site: &Site<'_>) -> Result<RedisAnswe
 
 async fn visit(claim: &Redis, site: &Site<'_>, follower: &Follower<RedisFacts>) -> Result<RedisAnswer, Unmet> {
     let password = credential::resolve_any(claim.password.as_ref(), site).await?;
-    let login = Login { user: claim.user.as_deref(), password: password.as_deref() };
-    let mut server = match Server::enter(&claim.at, &login, site).await? {
+    let tls = Tls::of(claim.tls.as_ref(), site).await?;
+    let login = Login { user: claim.user.as_deref(), password: password.as_deref(), tls };
+    let name = host_name(&claim.at, site.namespace());
+    let mut server = match Server::enter(&claim.at, &name, &login, site).await? {
         Ok(server) => server,
         Err(Refusal { command, error }) => return Ok(RedisAnswer::Refused { command, error }),
     };
@@ -66,6 +70,7 @@ async fn visit(claim: &Redis, site: &Site<'_>, follower: &Follower<RedisFacts>) 
 pub(super) struct Login<'a> {
     pub(super) user: Option<&'a str>,
     pub(super) password: Option<&'a str>,
+    pub(super) tls: Tls,
 }
 
 /// A command that got an error, in the server's words.
@@ -89,19 +94,20 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Logs in where there is a password, and asks for a PONG.
+    /// Logs in where there is a password, and asks for a PONG. Its clients know it by this name.
     pub(super) async fn enter(
         at: &Address,
+        name: &str,
         login: &Login<'_>,
         site: &Site<'_>,
     ) -> Result<Result<Self, Refusal>, Unmet> {
-        let stream = site.dial(at).await?;
-        let fate = stream.fate();
+        let channel = login.tls.over(site.dial(at).await?, &format!("redis {at}"), name).await?;
+        let fate = channel.fate();
         // Nothing is asked while connecting, so that each refusal arrives in the server's own words. The look is
         // bounded as a whole.
         let bare = RedisConnectionInfo::default().set_skip_set_lib_name();
         let unbounded = AsyncConnectionConfig::new().set_response_timeout(None);
-        let (connection, driver) = MultiplexedConnection::new_with_config(&bare, stream, unbounded)
+        let (connection, driver) = MultiplexedConnection::new_with_config(&bare, channel, unbounded)
             .await
             .map_err(|error| broke(at, &fate, &error))?;
         let mut server =
@@ -179,7 +185,7 @@ async fn awaits(
     login: &Login<'_>,
     site: &Site<'_>,
 ) -> Result<Replicated, Unmet> {
-    let mut server = match Server::enter(at, login, site).await {
+    let mut server = match Server::enter(at, &host_name(at, site.namespace()), login, site).await {
         Ok(Ok(server)) => server,
         Ok(Err(Refusal { error, .. })) => return Ok(Replicated::Refused(error)),
         Err(Unmet::Obstacle(obstacle)) => return Ok(Replicated::Unmet(obstacle)),
@@ -258,12 +264,13 @@ fn broke(at: &Address, fate: &Fate, error: &RedisError) -> Unmet {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
-    use tokio::net::TcpStream;
+    use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream};
 
     use super::*;
     use crate::checks::Verdict;
-    use crate::probes::stand::{Heard, Stand, actual, closed_port, look, serve, stands_when_dropped};
+    use crate::probes::stand::{
+        Heard, Stand, actual, closed_port, for_web_test, look, serve, stands_when_dropped, trusting,
+    };
 
     const MASTER: &str = "redis_version:7.4.1\r\nrole:master\r\nconnected_slaves:2\r\nslaves_waiting_psync:0\r\n\
         slave0:ip=10.0.0.2,port=6379,state=online,offset=42,lag=0\r\nslave1:ip=10.0.0.3,port=6379,state=wait_bgsave,offset=0,lag=9\r\n";
@@ -291,13 +298,16 @@ mod tests {
         serve(move |stream| talk(BufStream::new(stream), fault, info, heard.clone(), Arc::clone(&keys))).await
     }
 
-    async fn talk(
-        mut stream: BufStream<TcpStream>,
+    async fn talk<S>(
+        mut stream: BufStream<S>,
         fault: Fault,
         info: &'static str,
         heard: Heard,
         keys: Keys,
-    ) -> std::io::Result<()> {
+    ) -> std::io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         loop {
             let command = command(&mut stream).await?;
             heard.note(command.join(" "));
@@ -336,7 +346,7 @@ mod tests {
         format!("${}\r\n{text}\r\n", text.len())
     }
 
-    async fn command(stream: &mut BufStream<TcpStream>) -> std::io::Result<Vec<String>> {
+    async fn command(stream: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Vec<String>> {
         let mut words = Vec::new();
         for _ in 0..number(stream).await? {
             let mut word = vec![0; number(stream).await? + 2];
@@ -346,7 +356,7 @@ mod tests {
         Ok(words)
     }
 
-    async fn number(stream: &mut BufStream<TcpStream>) -> std::io::Result<usize> {
+    async fn number(stream: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<usize> {
         let mut line = String::new();
         stream.read_line(&mut line).await?;
         line.trim_end().get(1..).and_then(|n| n.parse().ok()).ok_or_else(|| std::io::Error::other("no number"))
@@ -391,6 +401,30 @@ mod tests {
             assert!(actual.starts_with(&format!("redis {at} {said}")), "{actual}");
             assert!(!actual.contains("hunter22"), "{actual}");
         }
+    }
+
+    #[tokio::test]
+    async fn all_that_is_said_is_said_over_tls_where_that_is_claimed() {
+        let heard = Heard::default();
+        let noted = heard.clone();
+        let port = serve(move |stream| {
+            let heard = noted.clone();
+            async move {
+                let stream = BufStream::new(for_web_test().accept(stream).await?);
+                talk(stream, Fault::None, MASTER, heard, Keys::default()).await
+            }
+        })
+        .await;
+        let check = |name| format!("redis: {{at: 'host/127.0.0.1:{port}', role: master, {}}}", trusting(name));
+        let verdict = look(&check("web.test")).await;
+        assert!(matches!(verdict, Verdict::Held { .. }), "{verdict:?}");
+        assert_eq!(heard.all()[..2], ["PING", "INFO"]);
+        let verdict = look(&check("redis.data.svc")).await;
+        let said = format!("redis host/127.0.0.1:{port} has a certificate for web.test, and not for redis.data.svc");
+        assert_eq!(actual(&verdict), said);
+        let port = server(Fault::SpeaksHttp, MASTER, Heard::default()).await;
+        let denied = format!("redis: {{at: 'host/127.0.0.1:{port}', tls: any, expect: denied}}");
+        assert!(matches!(look(&denied).await, Verdict::Unclear { .. }));
     }
 
     #[tokio::test]

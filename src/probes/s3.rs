@@ -17,6 +17,7 @@ use md5::{Digest as _, Md5};
 use roxmltree::Document;
 use tokio::time::timeout;
 
+use super::channel::Tls;
 use super::http::host_name;
 use super::line::{Line, Reply};
 use super::reach::{Failure, Heard, Unmet, heard, silent};
@@ -60,6 +61,7 @@ async fn visit(claim: &S3, site: &Site<'_>) -> Result<S3Answer, Unmet> {
         heard: site.heard.clone(),
         namespace: site.namespace().to_owned(),
         host,
+        tls: Tls::of(claim.tls.as_ref(), site).await?,
         access_key: claim.access_key.clone(),
         secret_key: credential::resolve(&claim.secret_key, site).await?,
         region: claim.region.clone(),
@@ -248,6 +250,7 @@ struct Server {
     access_key: String,
     secret_key: String,
     region: String,
+    tls: Tls,
 }
 
 /// A conversation with a server, over one connection as long as that lasts, and then over another.
@@ -387,7 +390,8 @@ impl Server {
     }
 
     async fn open(&self, stream: Stream) -> Result<Line, Unmet> {
-        Line::open(stream, format!("s3 {}", self.at)).await
+        let who = format!("s3 {}", self.at);
+        Line::open(self.tls.over(stream, &who, &host_name(&self.at, &self.namespace)).await?, who).await
     }
 
     fn signer(&self) -> Signer<'_> {

@@ -12,6 +12,8 @@ use futures::future::try_join_all;
 use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout};
 
+use super::channel::Tls;
+use super::http::host_name;
 use super::reach::Unmet;
 use super::redis::{self, Appearance, Login, Refusal, Server, read_info};
 use super::{Site, Unseen, credential, replica, token};
@@ -51,7 +53,8 @@ async fn heard<T>(
 
 async fn visit(claim: &Sentinel, site: &Site<'_>) -> Result<SentinelAnswer, Unmet> {
     let password = credential::resolve_any(claim.sentinel_password.as_ref(), site).await?;
-    let login = Login { user: None, password: password.as_deref() };
+    let tls = Tls::of(claim.tls.as_ref(), site).await?;
+    let login = Login { user: None, password: password.as_deref(), tls };
     let places = site.prober.dialer.each(&claim.at, site.namespace()).await?;
     let sentinels = try_join_all(places.iter().map(|at| opinion(claim, at, &login, site))).await?;
     let mut named = sentinels.iter().filter_map(|opinion| opinion.said.as_ref().ok());
@@ -65,7 +68,8 @@ async fn visit(claim: &Sentinel, site: &Site<'_>) -> Result<SentinelAnswer, Unme
 /// How a Sentinel sees the master that sees it: the first that answers; else the words of one that does not name any.
 pub(super) async fn named(claim: &Sentinel, site: &Site<'_>) -> Result<Result<Watch, String>, Unmet> {
     let password = credential::resolve_any(claim.sentinel_password.as_ref(), site).await?;
-    let login = Login { user: None, password: password.as_deref() };
+    let tls = Tls::of(claim.tls.as_ref(), site).await?;
+    let login = Login { user: None, password: password.as_deref(), tls };
     let places = site.prober.dialer.each(&claim.at, site.namespace()).await?;
     let mut asked: FuturesUnordered<_> = places.iter().map(|at| opinion(claim, at, &login, site)).collect();
     let mut words = "no sentinel is there".to_owned();
@@ -83,13 +87,14 @@ async fn opinion(claim: &Sentinel, at: &Address, login: &Login<'_>, site: &Site<
     let pod = match &at.host {
         Host::Pod { name, .. } | Host::Service { name, .. } | Host::Outside(name) => name.clone(),
     };
-    let said = heard("it", ANSWER, site, watch(&claim.master, at, login, site)).await?.and_then(|said| said);
+    let said = heard("it", ANSWER, site, watch(claim, at, login, site)).await?.and_then(|said| said);
     Ok(Opinion { pod, said })
 }
 
 /// How a Sentinel sees the master, or its words where it does not.
-async fn watch(master: &str, at: &Address, login: &Login<'_>, site: &Site<'_>) -> Heard<Result<Watch, String>> {
-    let mut server = match Server::enter(at, login, site).await? {
+async fn watch(claim: &Sentinel, at: &Address, login: &Login<'_>, site: &Site<'_>) -> Heard<Result<Watch, String>> {
+    let master = &claim.master;
+    let mut server = match Server::enter(at, &host_name(&claim.at, site.namespace()), login, site).await? {
         Ok(server) => server,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -127,7 +132,8 @@ fn may_lead(replica: &HashMap<String, String>) -> bool {
 /// The master, and what follows it. Whoever is to have a key is there before it is written, so that its lag is its own.
 async fn group(claim: &Sentinel, named: &Watch, site: &Site<'_>) -> Result<Group, Unmet> {
     let password = credential::resolve_any(claim.password.as_ref(), site).await?;
-    let login = Login { user: None, password: password.as_deref() };
+    let tls = Tls::of(claim.tls.as_ref(), site).await?;
+    let login = Login { user: None, password: password.as_deref(), tls };
     let place = named.place();
     let lead = async {
         let mut server = match enter(claim, &named.host, named.port, &login, site).await? {
@@ -164,7 +170,7 @@ async fn group(claim: &Sentinel, named: &Watch, site: &Site<'_>) -> Result<Group
 /// A server, where it makes itself known.
 async fn enter(claim: &Sentinel, host: &str, port: u16, login: &Login<'_>, site: &Site<'_>) -> Heard<Server> {
     let at = site.prober.dialer.known_as(host, port, claim.at.home(site.namespace())).await?;
-    Server::enter(&at, login, site).await
+    Server::enter(&at, host, login, site).await
 }
 
 /// What a server says of itself, and where the replicas are that it lists, each once.

@@ -4,8 +4,13 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use super::{Made, Prober};
@@ -18,6 +23,33 @@ use crate::secrets::Secrets;
 use crate::suite::{CheckSpec, Patience};
 use crate::tunnel::Dialer;
 use crate::watch::Hub;
+
+// Made with openssl for `web.test` alone, valid until the year 2500; the key guards nothing.
+pub(super) const CA: &str = include_str!("certificates/ca.pem");
+const CERTIFICATE: &str = include_str!("certificates/server.pem");
+const KEY: &str = include_str!("certificates/server.key");
+
+/// The server's side of TLS with the certificate.
+pub(super) fn for_web_test() -> TlsAcceptor {
+    let chain = CertificateDer::pem_slice_iter(CERTIFICATE.as_bytes()).map(Result::unwrap).collect();
+    acceptor(chain, PrivateKeyDer::from_pem_slice(KEY.as_bytes()).unwrap())
+}
+
+/// The server's side of TLS with this chain.
+pub(super) fn acceptor(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> TlsAcceptor {
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// How a claim says that it trusts who has signed that certificate, and that it is for this name.
+pub(super) fn trusting(name: &str) -> String {
+    format!("tls: {{ca: {{value: {CA:?}}}, name: {name}}}")
+}
 
 /// A server on loopback that treats every connection alike; its port.
 pub(super) async fn serve<F, Served>(handle: F) -> u16

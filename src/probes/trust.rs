@@ -20,8 +20,8 @@ pub(super) async fn config(trust: &Trust, site: &Site<'_>) -> Result<ClientConfi
     let provider = Arc::new(ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
         Trust::Any => Arc::new(AnyCertificate(Arc::clone(&provider))),
-        Trust::Ca(place) => {
-            let roots = roots(&credential::read(place, site).await?)?;
+        Trust::Signed(signed) => {
+            let roots = roots(&credential::read(&signed.ca, site).await?)?;
             WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
                 .build()
                 .map_err(|error| Unseen(format!("cannot trust the certificate given: {error}")))?
@@ -83,31 +83,15 @@ impl ServerCertVerifier for AnyCertificate {
 
 #[cfg(test)]
 mod tests {
-    use rustls::ServerConfig;
     use rustls::pki_types::PrivateKeyDer;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio_rustls::TlsAcceptor;
 
-    use super::*;
     use crate::checks::Verdict;
-    use crate::probes::stand::{actual, look, serve};
+    use crate::probes::stand::{CA, acceptor, actual, for_web_test, look, serve, silent};
 
-    // Made with openssl for `web.test` alone, valid until the year 2500; the key guards nothing.
-    const CA: &str = include_str!("certificates/ca.pem");
-    const CERTIFICATE: &str = include_str!("certificates/server.pem");
-    const KEY: &str = include_str!("certificates/server.key");
-
-    /// A server with the certificate; its port.
-    async fn server() -> u16 {
-        let chain = CertificateDer::pem_slice_iter(CERTIFICATE.as_bytes()).map(Result::unwrap).collect();
-        let key = PrivateKeyDer::from_pem_slice(KEY.as_bytes()).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+    /// A server that speaks TLS with this; its port.
+    async fn server(acceptor: TlsAcceptor) -> u16 {
         serve(move |stream| {
             let acceptor = acceptor.clone();
             async move {
@@ -120,9 +104,27 @@ mod tests {
         .await
     }
 
+    /// A server with a certificate for `web.test` that was valid in these years; its port, and the CA that has signed it.
+    async fn server_in(years: std::ops::Range<i32>) -> (u16, String) {
+        let key = || rcgen::KeyPair::generate().unwrap();
+        let mut ca = rcgen::CertificateParams::default();
+        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let ca = rcgen::CertifiedIssuer::self_signed(ca, key()).unwrap();
+        let mut params = rcgen::CertificateParams::new(["web.test".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(years.start, 1, 1);
+        params.not_after = rcgen::date_time_ymd(years.end, 1, 1);
+        let own = key();
+        let certificate = params.signed_by(&own, &ca).unwrap().der().clone();
+        let own = PrivateKeyDer::try_from(own.serialize_der()).unwrap();
+        (server(acceptor(vec![certificate], own)).await, ca.pem())
+    }
+
     async fn looked(host: &str, tls: &str) -> Verdict {
-        let at = format!("host/127.0.0.1:{}", server().await);
-        look(&format!("http: {{at: '{at}', headers: {{Host: '{host}'}}, tls: {tls}}}")).await
+        looked_at(server(for_web_test()).await, host, tls).await
+    }
+
+    async fn looked_at(port: u16, host: &str, tls: &str) -> Verdict {
+        look(&format!("http: {{at: 'host/127.0.0.1:{port}', headers: {{Host: '{host}'}}, tls: {tls}}}")).await
     }
 
     fn trusting(pem: &str) -> String {
@@ -131,19 +133,54 @@ mod tests {
 
     #[tokio::test]
     async fn a_certificate_that_the_trusted_one_signed_for_the_name_passes() {
-        let verdict = looked("web.test", &trusting(CA)).await;
-        assert!(matches!(verdict, Verdict::Held { .. }), "{verdict:?}");
-        let verdict = looked("web.test:8443", &trusting(CA)).await;
-        assert!(matches!(verdict, Verdict::Held { .. }), "{verdict:?}");
+        let named = format!("{{ca: {{value: {CA:?}}}, name: web.test}}");
+        for (host, tls) in
+            [("web.test", &trusting(CA)), ("web.test:8443", &trusting(CA)), ("other.test", &named), ("[::1]:1", &named)]
+        {
+            let verdict = looked(host, tls).await;
+            assert!(matches!(verdict, Verdict::Held { .. }), "{host}: {verdict:?}");
+        }
     }
 
     #[tokio::test]
     async fn a_certificate_for_another_name_or_of_another_signer_does_not_pass() {
         let verdict = looked("other.test", &trusting(CA)).await;
-        assert!(actual(&verdict).contains("not valid for name \"other.test\""), "{verdict:?}");
-        let verdict = looked("web.test", &trusting(CERTIFICATE)).await;
-        assert!(actual(&verdict).contains("gave no answer over TLS: "), "{verdict:?}");
+        assert!(actual(&verdict).ends_with(" has a certificate for web.test, and not for other.test"), "{verdict:?}");
+        let verdict = looked("[::1]:8443", &trusting(CA)).await;
+        assert!(actual(&verdict).ends_with(" has a certificate for web.test, and not for ::1"), "{verdict:?}");
+        let (_, other) = server_in(1990..2200).await;
+        let verdict = looked("web.test", &trusting(&other)).await;
+        assert!(actual(&verdict).ends_with(" has a certificate signed by a CA that is not trusted"), "{verdict:?}");
+        let (port, _) = server_in(1990..2200).await;
+        let verdict = looked_at(port, "web.test", &trusting(&other)).await;
+        assert!(actual(&verdict).ends_with(" that is not trusted, though one of its name is"), "{verdict:?}");
         let verdict = looked("other.test", "any").await;
         assert!(matches!(verdict, Verdict::Held { .. }), "{verdict:?}");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_passes_in_its_time_alone() {
+        let (port, ca) = server_in(1990..2200).await;
+        let verdict = looked_at(port, "web.test", &trusting(&ca)).await;
+        assert!(matches!(verdict, Verdict::Held { .. }), "{verdict:?}");
+        for (years, said) in [
+            (1990..2000, " has a certificate that is expired since 2000-01-01T00:00:00Z"),
+            (2190..2200, " has a certificate that is not valid before 2190-01-01T00:00:00Z"),
+        ] {
+            let (port, ca) = server_in(years).await;
+            let verdict = looked_at(port, "web.test", &trusting(&ca)).await;
+            assert!(actual(&verdict).ends_with(said), "{verdict:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_does_not_answer_the_beginning_of_tls_may_speak_none() {
+        let verdict = looked_at(silent().await, "web.test", "any").await;
+        assert!(
+            actual(&verdict).ends_with(" does not answer a TLS handshake; perhaps it speaks no TLS"),
+            "{verdict:?}"
+        );
+        let verdict = looked_at(serve(async |mut stream| stream.shutdown().await).await, "web.test", "any").await;
+        assert!(actual(&verdict).contains(" closed the connection within the TLS handshake"), "{verdict:?}");
     }
 }

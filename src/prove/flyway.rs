@@ -1,7 +1,7 @@
 //! Twin of `checks/flyway.rs`.
 
 use super::pods::DOOMS;
-use super::{Cases, Deed, Object, Whose, postgres, reach};
+use super::{Cases, Deed, Object, Whose, postgres, reach, tls};
 use crate::checks::{Access, Flyway};
 use crate::rehearsal::Fault;
 
@@ -9,6 +9,7 @@ pub(super) fn cases(claim: &Flyway, in_a_row: u32) -> Cases {
     let mut cases = history(claim);
     cases.0.extend(server(claim).0);
     cases.0.extend(second_run(claim).0);
+    cases.0.extend(tls::cases(&claim.at, claim.tls.as_ref(), Access::Allowed).0);
     cases.0.extend(reach::cases(&claim.at, Access::Allowed, claim.password.as_ref()).0);
     // Before a second run one look is repeated until it holds, so that none of them needs to hold twice.
     let in_a_row = if claim.again.is_some() { 1 } else { in_a_row };

@@ -29,6 +29,7 @@ mod redis;
 mod s3;
 mod sentinel;
 mod tcp;
+mod tls;
 mod weather;
 mod workload;
 
@@ -370,10 +371,11 @@ mod tests {
             "exec: { pod: { app: web }, command: ['true'], prints: { contains: x } }",
             "exec: { pod: { app: web }, command: ['true'], prints: { lacks: x } }",
             "redis: { at: 'r:1', password: { secret: { name: auth, key: k } }, role: master, replica: 's:1' }",
-            "redis: { at: 'r:1', role: replica }",
+            "redis: { at: 'r:1', role: replica, tls: any }",
+            "redis: { at: 'r:1', tls: { ca: { env: CA } }, expect: denied }",
             "redis: { at: 'r:1', password: { value: wrong }, expect: denied }",
             "postgres: { at: 'p:1', user: app, role: primary }",
-            "postgres: { at: 'p:1', user: app, role: replica }",
+            "postgres: { at: 'p:1', user: app, role: replica, tls: { ca: { secret: { name: tls, key: ca.crt } } } }",
             "postgres: { at: 'p:1', user: app, expect: denied }",
             "clickhouse: { at: 'c:1', user: app, password: { secret: { name: auth, key: k } }, version: '>=18' }",
             "clickhouse: { at: 'c:1', user: app, writes: false }",

@@ -1,6 +1,6 @@
 //! Twin of `checks/postgres.rs`.
 
-use super::{Cases, Deed, Expected, reach};
+use super::{Cases, Deed, Expected, reach, tls};
 use crate::checks::{Access, Address, Postgres, PostgresRole};
 
 pub(super) fn cases(claim: &Postgres, in_a_row: u32) -> Cases {
@@ -8,6 +8,7 @@ pub(super) fn cases(claim: &Postgres, in_a_row: u32) -> Cases {
         Access::Allowed => let_in(claim),
         Access::Denied => kept_out(claim),
     };
+    cases.0.extend(tls::cases(&claim.at, claim.tls.as_ref(), claim.expect).0);
     cases.0.extend(reach::server(&claim.at, claim.expect, claim.password.as_ref(), in_a_row, "broke off").0);
     cases
 }

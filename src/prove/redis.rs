@@ -1,6 +1,6 @@
 //! Twin of `checks/redis.rs`.
 
-use super::{Cases, Deed, reach};
+use super::{Cases, Deed, reach, tls};
 use crate::checks::{Access, Redis, RedisRole};
 
 pub(super) fn cases(claim: &Redis, in_a_row: u32) -> Cases {
@@ -8,7 +8,10 @@ pub(super) fn cases(claim: &Redis, in_a_row: u32) -> Cases {
         Access::Allowed => let_in(claim),
         Access::Denied => kept_out(claim),
     };
-    cases.0.extend(reach::server(&claim.at, claim.expect, claim.password.as_ref(), in_a_row, "gave no valid reply").0);
+    cases.0.extend(tls::cases(&claim.at, claim.tls.as_ref(), claim.expect).0);
+    let broken_off =
+        if claim.tls.is_some() { "closed the connection within the TLS handshake" } else { "gave no valid reply" };
+    cases.0.extend(reach::server(&claim.at, claim.expect, claim.password.as_ref(), in_a_row, broken_off).0);
     cases
 }
 

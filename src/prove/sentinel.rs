@@ -1,10 +1,10 @@
 //! Twin of `checks/sentinel.rs`. Who leads and who follows is known to the Sentinels alone: of servers all are struck.
 
-use super::{Cases, Deed, reach};
+use super::{Cases, Deed, reach, tls};
 use crate::checks::{Access, Sentinel};
 
 pub(super) fn cases(claim: &Sentinel, in_a_row: u32) -> Cases {
-    let mut cases = Cases::default();
+    let mut cases = tls::cases(&claim.at, claim.tls.as_ref(), Access::Allowed);
     let at = |fault| Deed::Server { at: claim.at.clone(), fault };
     let all = |fault| Deed::Servers { fault };
     cases.broken("names-another", at("names-another"), ["sentinel", "names", "and sentinel"]);

@@ -15,7 +15,7 @@ use super::cluster::{Cluster, State};
 use super::names;
 use super::object::{Key, View as _};
 use super::standins::words::Words;
-use super::standins::{StandIn, clickhouse, dns, echo, http, kafka, pgadmin, postgres, redis, s3};
+use super::standins::{StandIn, clickhouse, dns, echo, http, kafka, pgadmin, postgres, redis, s3, tls};
 use super::store::Store;
 
 /// What a connection inside this process holds before its reader has taken it.
@@ -51,6 +51,9 @@ struct Part {
     master: Option<String>,
     /// Of a Sentinel: under which name it watches it.
     watches: Option<String>,
+    /// What it speaks TLS with, and the port on which it speaks nothing else.
+    tls: Option<Arc<tls::Identity>>,
+    tls_port: Option<u16>,
     /// Of a member of Patroni's or CloudNativePG's cluster: which, and how its pod says that it leads.
     member: Option<Roles>,
 }
@@ -190,6 +193,7 @@ impl Cast {
         };
         let (stand_in, ended) = (part.stand_in.clone(), part.ended.clone());
         let words = (part.door == Door::Babbling).then(|| self.words.text());
+        let tls = part.tls.clone().filter(|tls| part.tls_port == Some(port) && tls.is_on());
         let is_native = matches!(stand_in, StandIn::Clickhouse(_)) && port == clickhouse::NATIVE;
         let (ours, theirs) = tokio::io::duplex(BUFFER);
         if part.door == Door::Flapping && self.turns.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
@@ -201,10 +205,11 @@ impl Cast {
             let talk = async {
                 // The sender is the rehearsal's: with it all of this is over.
                 held.wait_for(|is_held| !is_held).await.ok()?;
-                match words {
-                    Some(words) => babble(theirs, &words).await.ok(),
-                    None if is_native => clickhouse::serve_native(theirs).await.ok(),
-                    None => stand_in.serve(theirs).await.ok(),
+                match (words, tls) {
+                    (Some(words), _) => babble(theirs, &words).await.ok(),
+                    (None, _) if is_native => clickhouse::serve_native(theirs).await.ok(),
+                    (None, Some(tls)) => stand_in.serve(tls.accept(theirs).await.ok()?).await.ok(),
+                    (None, None) => stand_in.serve(theirs).await.ok(),
                 }
             };
             ended.run_until_cancelled(talk).await
@@ -229,7 +234,7 @@ impl Cast {
     pub(super) fn faults(&self, namespace: &str, pod: &str) -> Vec<&'static str> {
         let parts = self.parts();
         let of_pod = parts.values().filter(|part| &*part.pod.namespace == namespace && &*part.pod.name == pod);
-        of_pod.flat_map(|part| part.stand_in.faults().into_iter().chain(Door::FAULTS.map(|(name, _)| name))).collect()
+        of_pod.flat_map(Part::faults).collect()
     }
 
     /// Switches a fault of the servers of a pod on by its name, or off what is on. Says how many know it.
@@ -244,13 +249,11 @@ impl Cast {
         let mut ports = ports(container);
         let address = object["status"]["podIP"].as_str().unwrap_or_default();
         let (mut master, mut watches, mut member) = (None, None, None);
+        let (tls, tls_port) = identity(told);
         let stand_in = match Trade::of(container["image"].as_str().unwrap_or_default(), told, &ports) {
             Trade::Redis => {
                 let config = redis_config(told, address);
-                master = option(&told.words, "--replicaof").or_else(|| option(&told.words, "--slaveof"));
-                if let Some((name, host)) = monitored(&told.words).filter(|_| config.sentinel) {
-                    (watches, master) = (Some(name), Some(host));
-                }
+                (watches, master) = followed(&told.words, config.sentinel);
                 ports.push(config.port);
                 StandIn::Redis(Arc::new(redis::Server::new(config)))
             }
@@ -258,7 +261,7 @@ impl Cast {
                 ports.push(5432);
                 (master, member) = (primary(told), Roles::told(|name| told.environment.get(name).cloned()));
                 let follows = master.is_some() || member.is_some();
-                StandIn::Postgres(Arc::new(postgres::Server::new(postgres_config(pod, told, follows))))
+                StandIn::Postgres(Arc::new(postgres::Server::new(postgres_config(pod, told, follows, tls.clone()))))
             }
             Trade::Clickhouse => {
                 ports.push(clickhouse::HTTP);
@@ -299,6 +302,8 @@ impl Cast {
             ended: CancellationToken::new(),
             master,
             watches,
+            tls,
+            tls_port,
             member,
         }
     }
@@ -420,20 +425,25 @@ impl Part {
 
     /// Whether a connection to this port is let in.
     fn lets_in(&self, port: u16) -> bool {
-        self.door == Door::Wide || (self.door != Door::Shut && self.ports.contains(&port))
+        self.door == Door::Wide
+            || (self.door != Door::Shut && (self.ports.contains(&port) || self.tls_port == Some(port)))
+    }
+
+    /// The names of all that can be wrong with it.
+    fn faults(&self) -> Vec<&'static str> {
+        let of_tls = self.tls.iter().flat_map(|_| tls::Fault::ALL).map(|fault| fault.name());
+        self.stand_in.faults().into_iter().chain(Door::FAULTS.map(|(name, _)| name)).chain(of_tls).collect()
     }
 
     /// Lets the fault of this name be so, or none. Whether there is one.
     fn inject(&mut self, fault: Option<&str>) -> bool {
-        match fault.and_then(Door::of) {
-            Some(door) => {
-                self.door = door;
-                true
-            }
-            None => {
-                self.door = Door::default();
-                self.stand_in.inject(fault).is_ok()
-            }
+        let of_tls = tls::Fault::ALL.iter().copied().find(|of_tls| fault == Some(of_tls.name()));
+        self.tls.iter().for_each(|tls| tls.inject(of_tls));
+        self.door = fault.and_then(Door::of).unwrap_or_default();
+        match of_tls {
+            Some(_) => self.tls.is_some(),
+            None if self.door != Door::default() => true,
+            None => self.stand_in.inject(fault).is_ok(),
         }
     }
 
@@ -555,6 +565,22 @@ fn option(words: &[String], name: &str) -> Option<String> {
     })
 }
 
+/// What a server is to speak TLS with, and the port on which it is to speak nothing else.
+fn identity(told: &Started) -> (Option<Arc<tls::Identity>>, Option<u16>) {
+    let papers = told.papers.as_ref();
+    let identity = papers.and_then(|papers| tls::Identity::read(&papers.chain, &papers.key)).map(Arc::new);
+    let port = told_port(&told.words, "--tls-port").filter(|_| identity.is_some());
+    (identity, port)
+}
+
+/// Whom a Redis is to follow; of a Sentinel under which name it is to watch whom.
+fn followed(words: &[String], is_sentinel: bool) -> (Option<String>, Option<String>) {
+    match monitored(words).filter(|_| is_sentinel) {
+        Some((name, host)) => (Some(name), Some(host)),
+        None => (None, option(words, "--replicaof").or_else(|| option(words, "--slaveof"))),
+    }
+}
+
 /// Name and host of the master that a Sentinel is told to watch: `--sentinel monitor NAME HOST PORT QUORUM`.
 fn monitored(words: &[String]) -> Option<(String, String)> {
     let at = words.iter().position(|word| word == "monitor")?;
@@ -583,10 +609,24 @@ fn redis_config(told: &Started, address: &str) -> redis::Config {
     redis::Config {
         password: option(&told.words, "--requirepass").or_else(|| environment("REDIS_PASSWORD")),
         ip: option(&told.words, "--replica-announce-ip").unwrap_or_else(|| address.to_owned()),
-        port: option(&told.words, "--port").and_then(|port| port.parse().ok()).unwrap_or(6379),
+        port: announced(&told.words),
         sentinel: told.words.iter().any(|word| word.contains("sentinel")),
         ..redis::Config::default()
     }
+}
+
+/// The port at which a Redis makes itself known: that of TLS where it replicates over that, or has no other.
+fn announced(words: &[String]) -> u16 {
+    let replicates_over_tls = option(words, "--tls-replication").is_some_and(|answer| answer == "yes");
+    let plain = option(words, "--port").map_or(Some(6379), |port| port.parse().ok()).filter(|port| *port > 0);
+    let tls = told_port(words, "--tls-port");
+    let first = if replicates_over_tls { tls.or(plain) } else { plain.or(tls) };
+    first.unwrap_or(6379)
+}
+
+/// A port by its option; none where it is zero.
+fn told_port(words: &[String], name: &str) -> Option<u16> {
+    option(words, name)?.parse().ok().filter(|port| *port > 0)
 }
 
 /// The host of the primary that a PostgreSQL is to follow: `primary_conninfo`, or as Bitnami's image is told.
@@ -597,7 +637,7 @@ fn primary(told: &Started) -> Option<String> {
     host.map(str::to_owned).or_else(|| told.environment.get("POSTGRESQL_MASTER_HOST").cloned())
 }
 
-fn postgres_config(pod: &Key, told: &Started, follows: bool) -> postgres::Config {
+fn postgres_config(pod: &Key, told: &Started, follows: bool, tls: Option<Arc<tls::Identity>>) -> postgres::Config {
     let environment = |names: [&str; 2]| names.iter().find_map(|name| told.environment.get(*name).cloned());
     let user = environment(["POSTGRES_USER", "POSTGRESQL_USERNAME"]).unwrap_or_else(|| "postgres".to_owned());
     let database = environment(["POSTGRES_DB", "POSTGRESQL_DATABASE"]).unwrap_or_else(|| user.clone());
@@ -613,6 +653,7 @@ fn postgres_config(pod: &Key, told: &Started, follows: bool) -> postgres::Config
         asks_password: password.is_some(),
         users: vec![postgres::User { name: user, password: password.unwrap_or_default() }],
         databases: vec![database, "postgres".to_owned()],
+        tls,
         ..postgres::Config::default()
     }
 }

@@ -304,6 +304,13 @@ pub fn is_operated(api_version: &str, kind: &str) -> bool {
     actors::operated(api_version, kind).is_some()
 }
 
+/// The authority that has signed what servers show in place of their own certificates, in PEM; the same for all rehearsals of this
+/// process. `None` where no certificate can be made.
+#[must_use]
+pub fn other_authority() -> Option<&'static str> {
+    standins::tls::authority()
+}
+
 impl Drop for Rehearsal {
     fn drop(&mut self) {
         self.stage.ended.cancel();

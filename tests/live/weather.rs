@@ -33,6 +33,8 @@ const WEATHER: &[Weather] = &[
     broken("paused-server", &["redis redis:6379 does not answer"]),
     broken("port-where-nobody-listens", &["nothing listens", "6380"]),
     broken("replica-not-streaming", &["receives from no primary"]),
+    broken("tls-name-mismatch", &["has a certificate for postgres,", "and not for database.tls-name-mismatch.svc"]),
+    broken("kafka-broker-down", &["has 2 brokers", "has never caught up with the one that leads"]),
     broken("disk-full", &["53100", "No space left on device"]),
     broken("migration-fails", &["exited with code 1", "syntax error at or near \"TABEL\""]),
     broken("service-without-endpoints", &["it", "app=misspelt"]),

@@ -29,9 +29,15 @@ spec:
   containers:
     - name: postgres
       {{- include "postgres.container" .root | nindent 6 }}
-      {{- if eq .role "replica" }}
       args:
         - postgres
+        - -c
+        - ssl=on
+        - -c
+        - ssl_cert_file=/tls/tls.crt
+        - -c
+        - ssl_key_file=/tls/tls.key
+      {{- if eq .role "replica" }}
         - -c
         - primary_conninfo=host={{ $name }} user=replicator application_name=$(POD_NAME)
       env:
@@ -57,12 +63,15 @@ spec:
       volumeMounts:
         - { name: data, mountPath: /var/lib/postgresql/data }
         - { name: run, mountPath: /var/run/postgresql }
+        - { name: tls, mountPath: /tls, readOnly: true }
         {{- if eq .role "primary" }}
         - { name: scripts, mountPath: /docker-entrypoint-initdb.d }
         {{- end }}
   volumes:
     - { name: data, emptyDir: {} }
     - { name: run, emptyDir: {} }
+    # 0440: PostgreSQL refuses a key that others than its group may read.
+    - { name: tls, secret: { secretName: {{ $name }}-tls, defaultMode: 288 } }
     - name: scripts
       configMap: { name: {{ $name }}-{{ ternary "scripts" "copy" (eq .role "primary") }} }
 {{- end }}

@@ -29,6 +29,23 @@ spec:
         - $(REDISCLI_AUTH)
         - --masterauth
         - $(REDISCLI_AUTH)
+        {{- if .root.Values.tls }}
+        - --port
+        - "0"
+        - --tls-port
+        - "6379"
+        - --tls-cert-file
+        - /tls/tls.crt
+        - --tls-key-file
+        - /tls/tls.key
+        - --tls-ca-cert-file
+        - /tls/ca.crt
+        # By default a server asks its clients for certificates.
+        - --tls-auth-clients
+        - "no"
+        - --tls-replication
+        - "yes"
+        {{- end }}
         {{- range .args }}
         - {{ . | quote }}
         {{- end }}
@@ -38,7 +55,7 @@ spec:
       ports:
         - { name: redis, containerPort: 6379 }
       readinessProbe:
-        exec: { command: [sh, -c, "redis-cli ping | grep -q PONG"] }
+        exec: { command: [sh, -c, "redis-cli {{ if .root.Values.tls }}--tls --cacert /tls/ca.crt {{ end }}ping | grep -q PONG"] }
         periodSeconds: 1
       resources:
         {{- toYaml .root.Values.resources | nindent 8 }}
@@ -48,6 +65,12 @@ spec:
         capabilities: { drop: [ALL] }
       volumeMounts:
         - { name: data, mountPath: /data }
+        {{- if .root.Values.tls }}
+        - { name: tls, mountPath: /tls, readOnly: true }
+        {{- end }}
   volumes:
     - { name: data, emptyDir: {} }
+    {{- if .root.Values.tls }}
+    - { name: tls, secret: { secretName: {{ .root.Release.Name }}-tls } }
+    {{- end }}
 {{- end }}

@@ -13,6 +13,8 @@ mod tests;
 use self::proof::{prove, see_through, table_name};
 use self::replicas::Waiting;
 use self::server::{Server, Talk};
+use super::channel::Tls;
+use super::http::host_name;
 use super::reach::{Failure, Unmet, silent};
 use super::{Site, Unseen, credential};
 use crate::checks::{Access, Clickhouse, ClickhouseAnswer, ClickhouseFacts};
@@ -38,6 +40,8 @@ async fn visit(claim: &Clickhouse, site: &Site<'_>, waiting: &Waiting) -> Result
         place: site.prober.dialer.one(&claim.at, site.namespace()).await?,
         dialer: site.prober.dialer.clone(),
         namespace: site.namespace().to_owned(),
+        tls: Tls::of(claim.tls.as_ref(), site).await?,
+        name: host_name(&claim.at, site.namespace()),
         user: claim.user.clone(),
         password: password.unwrap_or_default(),
         database: claim.database.clone(),

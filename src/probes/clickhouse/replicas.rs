@@ -115,7 +115,8 @@ async fn enter(
             }
         };
         let place = dialer.one(&at, site.namespace()).await.map_err(Unmet::from)?;
-        let mut talk = Server { at, place, ..server.clone() }.meet(site).await?;
+        let (tls, name) = (server.tls.clone().by_own_names(), host.name.clone());
+        let mut talk = Server { at, place, tls, name, ..server.clone() }.meet(site).await?;
         // What is wrong with any question is not laid to its Keeper.
         if let Err(error) = heard(talk.ask("SELECT 1").await)? {
             return Ok(Err(match Clickhouse::keeps_out(&error) {

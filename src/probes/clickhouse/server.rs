@@ -8,6 +8,7 @@ use reqwest::Url;
 
 use crate::checks::{Address, Clickhouse, Guard, Obstacle};
 use crate::complaint::chain;
+use crate::probes::channel::Tls;
 use crate::probes::http::host_name;
 use crate::probes::line::{self, Line};
 use crate::probes::reach::{Failure, Heard, Unmet};
@@ -26,6 +27,9 @@ pub(super) struct Server {
     pub(super) place: Address,
     pub(super) dialer: Dialer,
     pub(super) namespace: String,
+    pub(super) tls: Tls,
+    /// The name by which clients in the cluster know it.
+    pub(super) name: String,
     pub(super) user: String,
     pub(super) password: String,
     pub(super) database: Option<String>,
@@ -132,7 +136,8 @@ impl Server {
     }
 
     async fn open(&self, stream: Stream) -> Result<Line, Unmet> {
-        Line::open(stream, format!("clickhouse {}", self.at)).await
+        let who = format!("clickhouse {}", self.at);
+        Line::open(self.tls.over(stream, &who, &self.name).await?, who).await
     }
 
     /// One answer, and the connection where another request may follow on it.

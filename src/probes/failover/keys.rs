@@ -5,6 +5,7 @@ use std::time::Duration;
 use redis::cmd;
 use tokio::time::timeout;
 
+use super::super::channel::Tls;
 use super::super::reach::Unmet;
 use super::super::redis::{Login, Refusal, Server, field};
 use super::super::{Site, Unseen, credential, sentinel, token};
@@ -22,6 +23,7 @@ pub(super) struct Keys<'a> {
     system: &'a Sentinel,
     site: &'a Site<'a>,
     password: Option<String>,
+    tls: Tls,
     /// What the keys begin with.
     prefix: String,
     master: Option<Master<Server>>,
@@ -30,7 +32,9 @@ pub(super) struct Keys<'a> {
 impl<'a> Keys<'a> {
     pub(super) async fn of(system: &'a Sentinel, site: &'a Site<'a>) -> Result<Self, Unseen> {
         let password = credential::resolve_any(system.password.as_ref(), site).await?;
-        Ok(Self { system, site, password, prefix: format!("seaworthy:{}:{}", site.prober.run, token()), master: None })
+        let tls = Tls::of(system.tls.as_ref(), site).await?;
+        let prefix = format!("seaworthy:{}:{}", site.prober.run, token());
+        Ok(Self { system, site, password, tls, prefix, master: None })
     }
 
     fn key(&self, number: usize) -> String {
@@ -49,8 +53,8 @@ impl<'a> Keys<'a> {
         let Some((pod, at)) = one_pod(&announced, self.site).await? else {
             return Ok(Err(format!("{} is not one pod", named.place())));
         };
-        let login = Login { user: None, password: self.password.as_deref() };
-        let mut server = match Server::enter(&at, &login, self.site).await? {
+        let login = Login { user: None, password: self.password.as_deref(), tls: self.tls.clone() };
+        let mut server = match Server::enter(&at, &named.host, &login, self.site).await? {
             Ok(server) => server,
             Err(Refusal { command, error }) => return Ok(Err(format!("{command}: {error}"))),
         };

@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
-use tokio_postgres::Config;
 use tokio_util::task::TaskTracker;
 
-use super::super::postgres::{REMOVE, Server, login, table_name};
+use super::super::postgres::{Login, REMOVE, Server, table_name};
 use super::super::reach::{Failure, Unmet, heard};
-use super::super::{Made, Site, Unseen, credential};
+use super::super::{Made, Site, Unseen};
 use super::{AGAIN, Ledger, Master, Said, one_pod};
 use crate::checks::{Address, Postgres};
 use crate::tunnel::Dialer;
@@ -19,7 +18,7 @@ use crate::tunnel::Dialer;
 pub(super) struct Rows<'a> {
     system: &'a Postgres,
     site: &'a Site<'a>,
-    login: Config,
+    login: Login,
     table: String,
     master: Option<Master<Server>>,
     /// Removes the table also where this is dropped half-way.
@@ -28,9 +27,7 @@ pub(super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     pub(super) async fn of(system: &'a Postgres, site: &'a Site<'a>) -> Result<Self, Unseen> {
-        let password = credential::resolve_any(system.password.as_ref(), site).await?;
-        let mut login = login(&system.user, system.database.as_deref());
-        login.password(password.unwrap_or_default());
+        let login = Login::of(system, site).await?;
         let table = table_name(&site.prober.run);
         let sweep = Sweep {
             dialer: site.prober.dialer.clone(),
@@ -122,7 +119,7 @@ struct Sweep {
     dialer: Dialer,
     at: Address,
     namespace: String,
-    login: Config,
+    login: Login,
     table: String,
     made: Made,
 }

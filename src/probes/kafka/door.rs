@@ -6,6 +6,8 @@ use super::login::Login;
 use super::wire::Line;
 use crate::checks::{Address, Host, Kafka, Obstacle};
 use crate::probes::Site;
+use crate::probes::channel::{Channel, Tls};
+use crate::probes::http::host_name;
 use crate::probes::reach::Unmet;
 use crate::tunnel::{Dialer, Stream};
 
@@ -14,6 +16,7 @@ use crate::tunnel::{Dialer, Stream};
 pub(super) struct Door {
     dialer: Dialer,
     login: Option<Login>,
+    tls: Tls,
     /// The namespace of the component, and that of the brokers: names that they advertise are looked for there.
     namespace: String,
     home: String,
@@ -46,7 +49,7 @@ pub(super) fn registered(metadata: &MetadataResponse) -> Vec<Registered> {
 }
 
 impl Door {
-    pub(super) fn new(claim: &Kafka, login: Option<Login>, site: &Site<'_>) -> Self {
+    pub(super) fn new(claim: &Kafka, login: Option<Login>, tls: Tls, site: &Site<'_>) -> Self {
         let (is_outside, home) = match &claim.at.host {
             Host::Service { namespace, .. } | Host::Pod { namespace, .. } => (false, namespace.as_deref()),
             Host::Outside(_) => (true, None),
@@ -54,15 +57,23 @@ impl Door {
         Self {
             dialer: site.prober.dialer.clone(),
             login,
+            tls,
             namespace: site.namespace().to_owned(),
             home: home.unwrap_or(site.namespace()).to_owned(),
             is_outside,
         }
     }
 
+    /// Enters where a client begins, over a stream that leads there.
+    pub(super) async fn begin(&self, at: &Address, stream: Stream) -> Result<Result<Line, String>, Unmet> {
+        let who = format!("kafka {at}");
+        let channel = self.tls.over(stream, &who, &host_name(at, &self.namespace)).await?;
+        self.enter_by(channel, who).await
+    }
+
     /// Begins a conversation, and logs in where there is a login. The inner error is the broker's: its name, then its words.
-    pub(super) async fn enter_by(&self, stream: Stream, who: String) -> Result<Result<Line, String>, Unmet> {
-        let mut line = Line::open(who, stream).await?;
+    async fn enter_by(&self, channel: Channel, who: String) -> Result<Result<Line, String>, Unmet> {
+        let mut line = Line::open(who, channel).await?;
         match &self.login {
             Some(login) => Ok(login.prove(&mut line).await?.map(|()| line)),
             None => Ok(Ok(line)),
@@ -99,6 +110,8 @@ impl Door {
     pub(super) async fn enter(&self, broker: &Registered) -> Result<Result<Line, String>, Unmet> {
         let at = self.place(broker).await?;
         let stream = self.dialer.dial(&at, &self.namespace).await?;
-        self.enter_by(stream, format!("broker {} at {}", broker.id, broker.advertised())).await
+        let who = format!("broker {} at {}", broker.id, broker.advertised());
+        let channel = self.tls.clone().by_own_names().over(stream, &who, &broker.host).await?;
+        self.enter_by(channel, who).await
     }
 }

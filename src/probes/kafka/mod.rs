@@ -32,6 +32,7 @@ use self::ours::Ours;
 pub(super) use self::producer::Producer;
 use self::proof::Proof;
 use self::wire::{Line, error};
+use super::channel::Tls;
 use super::reach::{Unmet, silent};
 use super::{Site, Unseen, credential};
 use crate::checks::{
@@ -65,7 +66,7 @@ pub(super) async fn look(claim: &Kafka, site: &Site<'_>) -> Result<KafkaAnswer, 
 async fn visit(claim: &Kafka, site: &Site<'_>, progress: &Progress) -> Result<KafkaAnswer, Unmet> {
     let door = door(claim, site).await?;
     let stream = site.dial(&claim.at).await?;
-    let mut line = match door.enter_by(stream, format!("kafka {}", claim.at)).await? {
+    let mut line = match door.begin(&claim.at, stream).await? {
         Ok(line) => site.heard(line),
         Err(error) => return Ok(KafkaAnswer::Refused(error)),
     };
@@ -101,7 +102,7 @@ async fn door(claim: &Kafka, site: &Site<'_>) -> Result<Door, Unseen> {
     let password = credential::resolve_any(claim.password.as_ref(), site).await?;
     let login = claim.user.clone().zip(password);
     let login = login.map(|(user, password)| Login { user, password, mechanism: claim.mechanism });
-    Ok(Door::new(claim, login, site))
+    Ok(Door::new(claim, login, Tls::of(claim.tls.as_ref(), site).await?, site))
 }
 
 /// Everything that the cluster says of itself.

@@ -76,7 +76,7 @@ impl<'a> Producer<'a> {
     /// A connection to whichever broker is behind the claim's address.
     async fn begin(&mut self) -> Result<Line, Failure> {
         let stream = self.site.dial(&self.at).await?;
-        self.door.enter_by(stream, format!("kafka {}", self.at)).await?.map_err(Failure::Said)
+        self.door.begin(&self.at, stream).await?.map_err(Failure::Said)
     }
 
     /// Whoever leads the partition, of a topic that is made where it is not there yet.

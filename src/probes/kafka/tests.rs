@@ -29,13 +29,14 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{
     Decodable, Encodable, HeaderVersion, StrBytes, decode_request_header_from_buffer as header_of,
 };
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::ours::REMOVE;
 use super::proof::WRITE;
 use crate::checks::Verdict;
-use crate::probes::stand::{Heard, Stand, actual, closed_port, look, serve, stands_when_dropped};
+use crate::probes::stand::{
+    Heard, Stand, actual, closed_port, for_web_test, look, serve, stands_when_dropped, trusting,
+};
 
 const PASSWORD: &str = "not-to-be-seen";
 
@@ -83,7 +84,19 @@ impl Broker {
     async fn start(fault: Fault) -> Self {
         let broker = Self { fault, heard: Heard::default(), port: Arc::default(), kept: Arc::default() };
         let served = broker.clone();
-        let port = serve(move |stream| served.clone().talk(stream)).await;
+        broker.at(serve(move |stream| served.clone().talk(stream)).await).await
+    }
+
+    /// One in order that speaks TLS.
+    async fn start_over_tls() -> Self {
+        let broker = Self { fault: Fault::None, heard: Heard::default(), port: Arc::default(), kept: Arc::default() };
+        let served = broker.clone();
+        let talk = async |served: Self, stream| served.talk(for_web_test().accept(stream).await?).await;
+        broker.at(serve(move |stream| talk(served.clone(), stream)).await).await
+    }
+
+    async fn at(self, port: u16) -> Self {
+        let (broker, fault) = (&self, self.fault);
         let mut advertised = i32::from(port);
         if fault == Fault::ElsewherePort {
             advertised = i32::from(closed_port().await);
@@ -92,7 +105,7 @@ impl Broker {
         }
         *broker.port.lock().unwrap() = advertised;
         broker.heard.note(port.to_string());
-        broker
+        self
     }
 
     fn check(&self, more: &str) -> String {
@@ -102,7 +115,7 @@ impl Broker {
         )
     }
 
-    async fn talk(self, mut stream: TcpStream) -> std::io::Result<()> {
+    async fn talk<S: AsyncRead + AsyncWrite + Unpin>(self, mut stream: S) -> std::io::Result<()> {
         let questions = self.heard.all().len();
         if self.fault == Fault::HangsForOthers && questions > 3 {
             std::future::pending::<()>().await;
@@ -369,6 +382,22 @@ async fn each_fault_breaks_with_its_own_words() {
         let actual = actual(&verdict);
         assert!(actual.contains(said) && !actual.contains(PASSWORD), "{fault:?}: {actual}");
     }
+}
+
+#[tokio::test]
+async fn every_broker_is_talked_to_over_tls_where_that_is_claimed_and_each_by_its_own_name() {
+    let verdict = look(&Broker::start_over_tls().await.check("brokers: 1, tls: any")).await;
+    assert!(matches!(&verdict, Verdict::Held { warnings, .. } if warnings.is_empty()), "{verdict:?}");
+    // Who is behind the claim's address passes as who the claim says; as whom it advertises it does not.
+    let broker = Broker::start_over_tls().await;
+    let verdict = look(&broker.check(&trusting("web.test"))).await;
+    let said = format!(
+        "broker 0 at 127.0.0.1:{0} has a certificate for web.test, and not for 127.0.0.1",
+        broker.heard.all()[0]
+    );
+    assert!(actual(&verdict).contains(&said), "{verdict:?}");
+    let verdict = look(&Broker::start_over_tls().await.check(&trusting("kafka.data.svc"))).await;
+    assert!(actual(&verdict).ends_with(" has a certificate for web.test, and not for kafka.data.svc"), "{verdict:?}");
 }
 
 #[tokio::test]

@@ -13,8 +13,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::complaint::chain;
 use crate::probes::Unseen;
+use crate::probes::channel::Channel;
 use crate::probes::reach::Unmet;
-use crate::tunnel::{Fate, Stream};
+use crate::tunnel::Fate;
 
 /// The largest answer that is read, in bytes: the metadata of ten thousands of partitions are a few of them.
 const LARGEST: usize = 64 << 20;
@@ -24,7 +25,7 @@ const CLIENT: &str = "seaworthy";
 
 /// An open connection to a broker.
 pub(super) struct Line {
-    stream: Stream,
+    stream: Channel,
     fate: Fate,
     /// Whom it leads to, in words.
     who: String,
@@ -35,7 +36,7 @@ pub(super) struct Line {
 
 impl Line {
     /// Begins with the question that every broker answers to whoever comes: what it understands.
-    pub(super) async fn open(who: String, stream: Stream) -> Result<Self, Unmet> {
+    pub(super) async fn open(who: String, stream: Channel) -> Result<Self, Unmet> {
         let fate = stream.fate();
         // Nobody else's first answer has this number by chance, and nothing is read of an answer that has another.
         let number = 0x5ea1_0000;

@@ -26,6 +26,7 @@ use reqwest::Url;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use super::channel::Tls;
 use super::http::host_name;
 use super::line::{Line, Reply};
 use super::reach::{Heard, Unmet, silent};
@@ -67,6 +68,7 @@ async fn visit(claim: &Pgadmin, site: &Site<'_>) -> Result<PgadminAnswer, Unmet>
         dialer: site.prober.dialer.clone(),
         heard: site.heard.clone(),
         namespace: site.namespace().to_owned(),
+        tls: Tls::of(claim.tls.as_ref(), site).await?,
     };
     let line = server.open(site.dial(&server.place).await?).await?;
     let mut talk = Talk { server, line: Some(line), cookies: BTreeMap::new(), csrf: String::new() };
@@ -141,6 +143,7 @@ struct Server {
     /// What it says is noted: all that is asked of it may take longer than it may be silent.
     heard: Heard,
     namespace: String,
+    tls: Tls,
 }
 
 impl Server {
@@ -151,7 +154,8 @@ impl Server {
     }
 
     async fn open(&self, stream: Stream) -> Result<Line, Unmet> {
-        Line::open(stream, format!("pgadmin {}", self.at)).await
+        let who = format!("pgadmin {}", self.at);
+        Line::open(self.tls.over(stream, &who, &host_name(&self.at, &self.namespace)).await?, who).await
     }
 
     fn host(&self) -> String {

@@ -24,6 +24,8 @@ pub(crate) struct Started {
     pub(crate) servers: Option<String>,
     /// The files that a ClickHouse reads beside its own (`/etc/clickhouse-server/config.d`), by their names.
     pub(crate) settings: Vec<String>,
+    /// The certificate and the key that a Redis or a PostgreSQL is to speak TLS with, as it reads them.
+    pub(crate) papers: Option<Papers>,
     /// Whether its script still waits for what does not answer: it serves nobody yet.
     pub(crate) waits: bool,
 }
@@ -46,5 +48,26 @@ pub(crate) fn started(pod: &Value, container: &str, view: &dyn View) -> Option<S
     let servers = around.file(listed);
     let files = around.files("/etc/clickhouse-server/config.d").into_iter();
     let settings = files.filter(|(name, _)| name.ends_with(".xml")).map(|(_, file)| file).collect();
-    Some(Started { words, environment, setup, servers, settings, waits: plot.waits })
+    let papers = papers(&words, &around);
+    Some(Started { words, environment, setup, servers, settings, papers, waits: plot.waits })
+}
+
+/// A certificate, with those that lead up to it, and its key, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Papers {
+    pub(crate) chain: String,
+    pub(crate) key: String,
+}
+
+/// As Redis is told (`--tls-cert-file`, `--tls-key-file`), or PostgreSQL (`ssl = on`, `ssl_cert_file`, `ssl_key_file`).
+fn papers(words: &[String], around: &Surroundings<'_>) -> Option<Papers> {
+    let redis = |name: &str| words.iter().skip_while(|word| **word != name).nth(1);
+    let postgres =
+        |name: &str| words.iter().find_map(|word| word.strip_prefix("--").unwrap_or(word).strip_prefix(name));
+    let (chain, key) = match (redis("--tls-cert-file"), postgres("ssl=")) {
+        (Some(chain), _) => (chain.as_str(), redis("--tls-key-file")?.as_str()),
+        (None, Some("on" | "true" | "yes" | "1")) => (postgres("ssl_cert_file=")?, postgres("ssl_key_file=")?),
+        (None, _) => return None,
+    };
+    Some(Papers { chain: around.file(chain)?, key: around.file(key)? })
 }

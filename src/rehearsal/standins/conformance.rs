@@ -2,14 +2,22 @@
 //!
 //! Each claim is a function that is given a way to connect. Here that leads to a stand-in; nothing in a claim knows.
 
+use std::sync::Arc;
+
 use hickory_resolver::proto::op::{Message, Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RecordType};
 use jiff::{SignedDuration, Timestamp};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, RedisConnectionInfo, Value, cmd};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::{StandIn, hmac};
 
@@ -341,6 +349,40 @@ fn words(error: &tokio_postgres::Error) -> String {
         Some(said) => format!("{} {} {}", said.severity(), said.code().code(), said.message()),
         None => error.to_string(),
     }
+}
+
+/// What goes on over TLS where a server's certificate is for this name, and signed by this one, in PEM; else the client's words.
+pub(crate) async fn over_tls<S: Stream>(stream: S, trusted: &str, name: &str) -> Result<TlsStream<S>, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(trusted.as_bytes()).unwrap()).unwrap();
+    let versions = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config = versions.with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| error.to_string())
+}
+
+/// A PostgreSQL with a certificate goes on over TLS where it is asked to, and lets the same users in as without.
+pub(crate) async fn postgres_speaks_tls(
+    connect: impl AsyncFn() -> Connection,
+    login: Login<'_>,
+    trusted: &str,
+    name: &str,
+) {
+    let asked = async || {
+        let mut stream = connect().await;
+        stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), b'S');
+        stream
+    };
+    let encrypted = async || Box::new(over_tls(asked().await, trusted, name).await.unwrap()) as Connection;
+    let client = postgres_client(encrypted().await, login).await.unwrap();
+    assert_eq!(shown(&client, "SELECT 1").await, [[Some("1".to_owned())]]);
+    let refused = postgres_client(encrypted().await, Login { password: "wrong", ..login }).await.err();
+    assert!(refused.unwrap().contains("28P01"));
+    let other = over_tls(asked().await, trusted, "somebody.else.example").await.err();
+    assert!(other.unwrap().contains("not valid for name"));
+    assert!(postgres_client(connect().await, login).await.is_ok(), "plain text is taken as before");
 }
 
 /// Runs a text of statements.

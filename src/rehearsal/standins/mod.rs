@@ -13,6 +13,7 @@
 //! - [`dns`]: names over TCP.
 //! - [`echo`]: any other port.
 //! - [`switch`]: the fault that is on.
+//! - [`tls`]: what is spoken over TLS, and with which certificate.
 //! - [`words`]: what is said instead of what should be.
 //!
 //! What is true of a stand-in is held against the real server's client by `conformance`, whose claims hold of the real
@@ -35,6 +36,7 @@ pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod s3;
 pub(crate) mod switch;
+pub(crate) mod tls;
 pub(crate) mod words;
 
 #[cfg(test)]

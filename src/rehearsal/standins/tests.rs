@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::conformance::{self, Connection, Login, dial};
-use super::{StandIn, UnknownFault, clickhouse, dns, echo, http, kafka, pgadmin, postgres, redis, s3};
+use super::tls::tests::papers;
+use super::{StandIn, UnknownFault, clickhouse, dns, echo, http, kafka, pgadmin, postgres, redis, s3, tls};
 
 const PASSWORD: &str = "secret";
 const LOGIN: Login<'static> = Login { user: "app", password: PASSWORD, database: "app" };
@@ -101,6 +102,16 @@ async fn postgres_is_as_the_real_one() {
     conformance::postgres_refuses(to(&server), LOGIN).await;
     conformance::postgres_takes_parameters(to(&server), LOGIN).await;
     conformance::postgres_meets_strangers(to(&server)).await;
+}
+
+#[tokio::test]
+async fn postgres_speaks_tls_as_the_real_one() {
+    let (chain, key, authority) = papers("postgres.data.svc");
+    let users = vec![postgres::User { name: "app".to_owned(), password: PASSWORD.to_owned() }];
+    let tls = tls::Identity::read(&chain, &key).map(Arc::new);
+    let config = postgres::Config { users, databases: vec!["app".to_owned()], tls, ..Default::default() };
+    let server = StandIn::Postgres(Arc::new(postgres::Server::new(config)));
+    conformance::postgres_speaks_tls(to(&server), LOGIN, &authority, "postgres.data.svc").await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -17,6 +17,7 @@ use self::session::Session;
 use self::store::{Change, Tables, apply};
 use self::wire::{Complaint, Fields, Out, Severity, body};
 use super::switch::Switch;
+use super::tls::Identity;
 
 mod catalog;
 mod fault;
@@ -80,6 +81,8 @@ pub(crate) struct Config {
     pub(crate) is_in_recovery: bool,
     /// What is there beside that.
     pub(crate) setup: Setup,
+    /// Its certificate, where it offers TLS.
+    pub(crate) tls: Option<Arc<Identity>>,
 }
 
 impl Default for Config {
@@ -92,6 +95,7 @@ impl Default for Config {
             asks_password: true,
             is_in_recovery: false,
             setup: Setup::default(),
+            tls: None,
         }
     }
 }
@@ -117,6 +121,10 @@ pub(crate) struct Server {
     /// When it was started.
     born: Timestamp,
 }
+
+/// A connection, whatever it is made of.
+trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
 /// Who wants in, and to what.
 #[derive(Debug)]
@@ -170,14 +178,15 @@ impl Server {
     ///
     /// # Errors
     /// The stream's own, and messages that are none.
-    pub(crate) async fn serve<S>(&self, mut stream: S) -> io::Result<()>
+    pub(crate) async fn serve<S>(&self, stream: S) -> io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         if self.faults.is(Fault::NotPostgres) {
             return super::speak_http(stream).await;
         }
-        let Some(login) = self.startup(&mut stream).await? else { return stream.shutdown().await };
+        let (mut stream, login) = self.startup(Box::new(stream)).await?;
+        let Some(login) = login else { return stream.shutdown().await };
         if let Err(refusal) = self.let_in(&mut stream, &login).await? {
             return refuse(&mut stream, &refusal).await;
         }
@@ -210,48 +219,33 @@ impl Server {
         }
     }
 
-    /// Reads who wants in; `None` where nobody does.
-    async fn startup<S>(&self, stream: &mut S) -> io::Result<Option<Login>>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    /// Reads who wants in, over TLS where it is asked for and offered; `None` where nobody does.
+    async fn startup<'s>(&self, mut stream: Box<dyn Duplex + 's>) -> io::Result<(Box<dyn Duplex + 's>, Option<Login>)> {
         loop {
-            let packet = match body(stream).await {
+            let packet = match body(&mut stream).await {
                 Ok(packet) => packet,
                 // A look whether the port is open, or nonsense: neither gets a word.
                 Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) => {
-                    return Ok(None);
+                    return Ok((stream, None));
                 }
                 Err(error) => return Err(error),
             };
             self.faults.outlast(Fault::Hangs).await;
             let mut fields = Fields(&packet);
-            match fields.long() {
-                Ok(SSL | GSS) => {
+            match (fields.long(), self.config.tls.as_deref().filter(|tls| tls.is_on())) {
+                (Ok(SSL), Some(tls)) => {
+                    stream.write_all(b"S").await?;
+                    stream.flush().await?;
+                    stream = Box::new(tls.accept(stream).await?);
+                }
+                (Ok(SSL | GSS), _) => {
                     stream.write_all(b"N").await?;
                     stream.flush().await?;
                 }
-                Ok(CANCEL) | Err(_) => return Ok(None),
-                Ok(version) if version >> 16 == 3 => match read_login(&mut fields) {
-                    Ok(login) if version & 0xffff == 0 => return Ok(Some(login)),
-                    Ok(login) => {
-                        // A newer client is told to speak as of 3.0, and that nothing else was not understood.
-                        let mut out = Out::default();
-                        out.message(b'v', &[0, 3, 0, 0, 0, 0, 0, 0]);
-                        stream.write_all(&out.0).await?;
-                        return Ok(Some(login));
-                    }
-                    Err(refusal) => {
-                        refuse(stream, &refusal).await?;
-                        return Ok(None);
-                    }
-                },
-                Ok(version) => {
-                    let (major, minor) = (version >> 16, version & 0xffff);
-                    let words = format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.0");
-                    // In the form that clients of the versions before 3 understand: a text without fields.
-                    stream.write_all(format!("EFATAL:  {words}\n\0").as_bytes()).await?;
-                    return Ok(None);
+                (Ok(CANCEL) | Err(_), _) => return Ok((stream, None)),
+                (Ok(version), _) => {
+                    let login = answer_login(&mut stream, version, &mut fields).await?;
+                    return Ok((stream, login));
                 }
             }
         }
@@ -438,6 +432,34 @@ fn version_number(version: &str) -> String {
     let (first, second, third) = (parts.next(), parts.next(), parts.next());
     let (first, second) = (first.unwrap_or(0), second.unwrap_or(0));
     third.map_or(first * 10_000 + second, |third| first * 10_000 + second * 100 + third).to_string()
+}
+
+/// What is said to who wants to log in in a version of the protocol; `None` where that cannot be.
+async fn answer_login<S>(stream: &mut S, version: u32, fields: &mut Fields<'_>) -> io::Result<Option<Login>>
+where
+    S: AsyncWrite + Unpin,
+{
+    let (major, minor) = (version >> 16, version & 0xffff);
+    if major != 3 {
+        let words = format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.0");
+        // In the form that clients of the versions before 3 understand: a text without fields.
+        stream.write_all(format!("EFATAL:  {words}\n\0").as_bytes()).await?;
+        return Ok(None);
+    }
+    match read_login(fields) {
+        Ok(login) if minor == 0 => Ok(Some(login)),
+        Ok(login) => {
+            // A newer client is told to speak as of 3.0, and that nothing else was not understood.
+            let mut out = Out::default();
+            out.message(b'v', &[0, 3, 0, 0, 0, 0, 0, 0]);
+            stream.write_all(&out.0).await?;
+            Ok(Some(login))
+        }
+        Err(refusal) => {
+            refuse(stream, &refusal).await?;
+            Ok(None)
+        }
+    }
 }
 
 /// The settings of a startup message: names and values, and an empty name at the end.
