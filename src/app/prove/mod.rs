@@ -270,9 +270,9 @@ fn aside(plan: &Plan, memory: &Memory, step: &Step) -> Arc<[Key]> {
         }
     }
     let others = plan.steps.values().filter(|other| !beneath.contains(&other.id));
-    let installed = others.filter_map(|other| match &other.work {
-        Work::Install(work) => Some(memory.installed(&work.key)),
-        _ => None,
+    let installed = others.filter_map(|other| {
+        let Work::Install(work) = &other.work else { return None };
+        Some(memory.installed(&work.key))
     });
     let key = |object: ObjectRef| {
         let collection = format!("{}/{}", object.resource.group, object.resource.plural);
