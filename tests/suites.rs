@@ -72,6 +72,7 @@ const PROMISED: &[&str] = &[
     "A-40-pgadmin",
     "A-42-flyway",
     "A-45-minio",
+    "A-45-neo4j",
     "A-m1",
     "A-m2",
     "A-m3",

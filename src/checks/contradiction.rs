@@ -5,8 +5,8 @@
 
 use super::migration::is_version;
 use super::{
-    Absence, Access, Address, Check, Clickhouse, Crd, Dns, Flyway, Host, Http, Kafka, Namespace, Operator, Pgadmin,
-    Postgres, PostgresRole, Redis, RedisRole, S3, Sentinel, System, Tcp, Workload,
+    Absence, Access, Address, Check, Clickhouse, Crd, Dns, Flyway, Host, Http, Kafka, Namespace, Neo4j, Operator,
+    Pgadmin, Postgres, PostgresRole, Redis, RedisRole, S3, Sentinel, System, Tcp, Workload,
 };
 
 /// One part of a claim that cannot be held against anything.
@@ -44,6 +44,7 @@ impl Check {
             Self::Kafka(claim) => kafka(claim),
             Self::S3(claim) => s3(claim),
             Self::Pgadmin(claim) => pgadmin(claim),
+            Self::Neo4j(claim) => neo4j(claim),
             Self::Sentinel(claim) => sentinel(claim),
             Self::Flyway(claim) => flyway(claim),
             Self::Failover(claim) => {
@@ -321,27 +322,46 @@ fn s3(claim: &S3) -> Vec<Contradiction> {
 }
 
 /// Who is kept out is made up: three wrong passwords would lock the account of somebody who is not.
+fn made_up(expect: Access, parts: &[(&'static str, bool)]) -> Vec<Contradiction> {
+    let of = |(key, is_written): &(&'static str, bool)| match (expect, is_written) {
+        (Access::Denied, true) => {
+            let what = format!(
+                "`{key}` means nothing beside `expect: denied`: a stranger is made up, since wrong passwords lock an account"
+            );
+            Some(Contradiction::new(key, what, "remove it"))
+        }
+        (Access::Allowed, false) => {
+            let what = format!("nobody logs in without `{key}`");
+            let remedy = "add it, or claim with `expect: denied` alone that strangers are kept out";
+            Some(Contradiction::new(key, what, remedy))
+        }
+        (Access::Denied, false) | (Access::Allowed, true) => None,
+    };
+    parts.iter().filter_map(of).collect()
+}
+
 fn pgadmin(claim: &Pgadmin) -> Vec<Contradiction> {
     let parts = [("version", claim.version.is_some()), ("servers", !claim.servers.is_empty())];
     let mut found = beside_denial(claim.expect, &parts);
-    for (key, is_written) in [("email", claim.email.is_some()), ("password", claim.password.is_some())] {
-        match (claim.expect, is_written) {
-            (Access::Denied, true) => {
-                let what = format!(
-                    "`{key}` means nothing beside `expect: denied`: a stranger is made up, since wrong passwords lock an account"
-                );
-                found.push(Contradiction::new(key, what, "remove it"));
-            }
-            (Access::Allowed, false) => {
-                let what = format!("nobody logs in without `{key}`");
-                let remedy = "add it, or claim with `expect: denied` alone that strangers are kept out";
-                found.push(Contradiction::new(key, what, remedy));
-            }
-            (Access::Denied, false) | (Access::Allowed, true) => {}
-        }
-    }
+    found.extend(made_up(claim.expect, &[("email", claim.email.is_some()), ("password", claim.password.is_some())]));
     found.extend(claim.email.iter().find_map(|email| nameless("email", email)));
     found.extend(claim.servers.iter().find_map(|server| nameless("servers", &server.name)));
+    found
+}
+
+/// What logs in over HTTP ends a name at its first colon (RFC 7617).
+fn neo4j(claim: &Neo4j) -> Vec<Contradiction> {
+    let mut found = beside_denial(claim.expect, &[("version", claim.version.is_some())]);
+    found.extend(made_up(claim.expect, &[("user", claim.user.is_some()), ("password", claim.password.is_some())]));
+    found.extend(claim.user.iter().find_map(|user| nameless("user", user)));
+    if claim.user.as_ref().is_some_and(|user| user.contains(':')) {
+        found.push(Contradiction::new("user", "no name with a colon can log in over HTTP", "name another user"));
+    }
+    found.extend(nameless("database", &claim.database));
+    if claim.bolt.as_ref() == Some(&claim.at) {
+        let what = "`bolt` is where HTTP is spoken already";
+        found.push(Contradiction::new("bolt", what, "name the port of Bolt, 7687 as a rule, or remove it"));
+    }
     found
 }
 
@@ -442,6 +462,16 @@ mod tests {
             ),
             ("pgadmin: {at: 'p:1'}", &["email", "password"]),
             ("pgadmin: {at: 'p:1', email: '', password: {value: x}, servers: [{name: ''}]}", &["email", "servers"]),
+            (
+                "neo4j: {at: 'n:1', user: a, password: {value: x}, version: ^5, expect: denied}",
+                &["version", "user", "password"],
+            ),
+            ("neo4j: {at: 'n:1'}", &["user", "password"]),
+            (
+                "neo4j: {at: 'n:1', bolt: 'n:1', user: '', password: {value: x}, database: ''}",
+                &["user", "database", "bolt"],
+            ),
+            ("neo4j: {at: 'n:1', user: 'a:b', password: {value: x}}", &["user"]),
         ] {
             assert_eq!(refused(yaml), keys, "{yaml}");
         }
@@ -472,6 +502,8 @@ mod tests {
             "s3: {at: 's:1', access-key: a, secret-key: {value: x}, bucket: b, expect: denied}",
             "pgadmin: {at: 'p:1', email: a, password: {value: x}, version: ^9, servers: [{name: s, group: g, host: h}]}",
             "pgadmin: {at: 'p:1', expect: denied}",
+            "neo4j: {at: 'n:1', bolt: 'n:2', user: a, password: {value: x}, version: ^5, database: orders}",
+            "neo4j: {at: 'n:1', bolt: 'n:2', expect: denied}",
         ] {
             assert_eq!(refused(yaml), [""; 0], "{yaml}");
         }

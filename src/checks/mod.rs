@@ -23,6 +23,7 @@ mod job;
 mod kafka;
 mod migration;
 mod namespace;
+mod neo4j;
 mod operator;
 mod pgadmin;
 mod postgres;
@@ -63,6 +64,7 @@ pub use self::kafka::{
 };
 pub use self::migration::Migration;
 pub use self::namespace::{Namespace, NamespaceAnswer, NamespaceFound};
+pub use self::neo4j::{Found, Neo4j, Neo4jAnswer, Neo4jDoor, Neo4jFacts, Neo4jMade, Neo4jNode};
 pub use self::operator::{Operator, OperatorAnswer};
 pub use self::pgadmin::{DatabaseServer, Logout, Pgadmin, PgadminAnswer, PgadminFacts, Registered};
 pub use self::postgres::{Catalog, Guard, Postgres, PostgresAnswer, PostgresFacts, PostgresRole, Standby};
@@ -127,6 +129,8 @@ pub enum Check {
     Kafka(Kafka),
     /// pgAdmin lets its user in through its login page, and lists the servers that it was told of.
     Pgadmin(Pgadmin),
+    /// Neo4j lets its user in over HTTP and over Bolt, and keeps a node for both.
+    Neo4j(Neo4j),
 }
 
 /// How a check is looked at.
@@ -158,7 +162,8 @@ impl Check {
             | Self::Flyway(_)
             | Self::Kafka(_)
             | Self::S3(_)
-            | Self::Pgadmin(_) => Pace::Repeated,
+            | Self::Pgadmin(_)
+            | Self::Neo4j(_) => Pace::Repeated,
         }
     }
 
@@ -182,7 +187,8 @@ impl Check {
             | Self::Clickhouse(_)
             | Self::Kafka(_)
             | Self::S3(_)
-            | Self::Pgadmin(_) => false,
+            | Self::Pgadmin(_)
+            | Self::Neo4j(_) => false,
         }
     }
 
@@ -204,6 +210,7 @@ impl Check {
             Self::Kafka(claim) => claim.expect,
             Self::S3(claim) => claim.expect,
             Self::Pgadmin(claim) => claim.expect,
+            Self::Neo4j(claim) => claim.expect,
             Self::Namespace(_)
             | Self::Crd(_)
             | Self::Workload(_)
@@ -242,6 +249,7 @@ impl Check {
             Self::Flyway(_) => "flyway",
             Self::Kafka(_) => "kafka",
             Self::Pgadmin(_) => "pgadmin",
+            Self::Neo4j(_) => "neo4j",
         }
     }
 }

@@ -19,6 +19,7 @@ mod kafka;
 mod launch;
 mod line;
 mod namespace;
+mod neo4j;
 mod operator;
 mod pgadmin;
 mod postgres;
@@ -205,6 +206,7 @@ impl Prober {
             Check::Flyway(claim) => judged(claim, flyway::observe(claim, site).await),
             Check::Kafka(claim) => judged(claim, kafka::observe(claim, site).await),
             Check::Pgadmin(claim) => judged(claim, pgadmin::observe(claim, site).await),
+            Check::Neo4j(claim) => judged(claim, neo4j::observe(claim, site).await),
         }
     }
 

@@ -19,6 +19,7 @@ mod http;
 mod job;
 mod kafka;
 mod namespace;
+mod neo4j;
 mod operator;
 mod pgadmin;
 mod pods;
@@ -245,6 +246,7 @@ pub fn of_check(check: &Check, setting: Setting<'_>) -> Vec<Case> {
         Check::Flyway(claim) => flyway::cases(claim, setting.in_a_row),
         Check::Kafka(claim) => kafka::cases(claim, setting.in_a_row),
         Check::Pgadmin(claim) => pgadmin::cases(claim, setting.in_a_row),
+        Check::Neo4j(claim) => neo4j::cases(claim, setting.in_a_row),
     };
     cases.0.extend(weather::of_check(check).0);
     cases.0.push(Case::control());
@@ -392,6 +394,10 @@ mod tests {
             "pgadmin: { at: 'a:1', email: me, password: { value: x }, servers: [{ name: s, group: g, host: h }] }",
             "pgadmin: { at: 'a:1', email: me, password: { secret: { name: auth, key: k } }, version: ^9 }",
             "pgadmin: { at: 'a:1', expect: denied }",
+            "neo4j: { at: 'n:1', bolt: 'n:2', user: app, password: { secret: { name: auth, key: k } }, version: ^5 }",
+            "neo4j: { at: 'n:1', user: app, password: { value: x }, writes: false }",
+            "neo4j: { at: 'n:1', bolt: 'n:2', expect: denied }",
+            "neo4j: { at: 'n:1', expect: denied }",
             "flyway: { at: 'p:1', user: app, migrations: sql }",
             "flyway: { at: 'p:1', user: app, password: { value: x }, migrations: sql, again: migrations }",
         ]

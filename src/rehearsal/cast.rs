@@ -15,7 +15,7 @@ use super::cluster::{Cluster, State};
 use super::names;
 use super::object::{Key, View as _};
 use super::standins::words::Words;
-use super::standins::{StandIn, clickhouse, dns, echo, http, kafka, pgadmin, postgres, redis, s3, tls};
+use super::standins::{StandIn, clickhouse, dns, echo, http, kafka, neo4j, pgadmin, postgres, redis, s3, tls};
 use super::store::Store;
 
 /// What a connection inside this process holds before its reader has taken it.
@@ -273,16 +273,13 @@ impl Cast {
                 ports.push(config.port);
                 StandIn::Kafka(Arc::new(kafka::Server::new(config, &cluster)))
             }
-            Trade::S3 => {
-                let (config, port) = s3_config(told);
-                ports.push(port);
-                StandIn::S3(Arc::new(s3::Server::new(config)))
-            }
+            Trade::S3 => store(told, &mut ports),
             Trade::Pgadmin => {
                 let config = pgadmin::Config::told(&told.environment, told.servers.as_deref());
                 ports.push(config.port);
                 StandIn::Pgadmin(Arc::new(pgadmin::Server::new(config)))
             }
+            Trade::Neo4j => graph(told, &mut ports),
             Trade::Dns => {
                 ports.push(53);
                 StandIn::Dns(Arc::new(dns::Server::new(dns::Config { lookup: self.lookup() })))
@@ -500,6 +497,7 @@ enum Trade {
     Kafka,
     S3,
     Pgadmin,
+    Neo4j,
     Dns,
     Http,
     Unknown,
@@ -530,6 +528,8 @@ impl Trade {
             Self::Kafka
         } else if is(&["minio"]) {
             Self::S3
+        } else if is(&["neo4j"]) {
+            Self::Neo4j
         } else if is(&["coredns"]) {
             Self::Dns
         } else if is(&["nginx", "httpd", "http", "caddy", "whoami", "web", "envoy", "gateway", "agnhost"]) {
@@ -671,6 +671,20 @@ fn clickhouse_config(told: &Started, pod: &str) -> clickhouse::Config {
         databases: environment("CLICKHOUSE_DB").into_iter().collect(),
         ..clickhouse::Config::default()
     }
+}
+
+/// A Neo4j, behind both of its ports.
+fn graph(told: &Started, ports: &mut Vec<u16>) -> StandIn {
+    let config = neo4j::Config::told(&told.environment);
+    ports.extend([config.http, config.bolt]);
+    StandIn::Neo4j(Arc::new(neo4j::Server::new(config)))
+}
+
+/// An S3 server, behind the port of its API.
+fn store(told: &Started, ports: &mut Vec<u16>) -> StandIn {
+    let (config, port) = s3_config(told);
+    ports.push(port);
+    StandIn::S3(Arc::new(s3::Server::new(config)))
 }
 
 /// As the official image is told, today's or that of years ago, or Bitnami's; and the port of its API.

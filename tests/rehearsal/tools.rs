@@ -191,3 +191,8 @@ async fn helm_installs_changes_and_removes_pgadmin() {
 async fn helm_installs_changes_and_removes_minio() {
     lives("minio", "accessKey=other", false).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn helm_installs_changes_and_removes_neo4j() {
+    lives("neo4j", "password=another-password", false).await;
+}

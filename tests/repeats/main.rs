@@ -59,6 +59,8 @@ const CHECKS: &[&str] = &[
     "s3: {at: 'store:9000', access-key: app, secret-key: {value: wrong}, expect: denied}",
     "pgadmin: {at: 'pages:80', email: me@example.com, password: {secret: {name: auth, key: password}}, servers: [{name: orders}]}",
     "pgadmin: {at: 'pages:80', expect: denied}",
+    "neo4j: {at: 'graph:7474', bolt: 'graph:7687', user: neo4j, password: {secret: {name: auth, key: password}}}",
+    "neo4j: {at: 'graph:7474', bolt: 'graph:7687', expect: denied}",
     "http: {at: 'web:80', status: 200}",
     "tcp: {at: 'web:80'}",
     "dns: {name: cache}",

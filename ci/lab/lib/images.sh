@@ -204,6 +204,29 @@ image_kafka() {
     'VOLUME /var/lib/kafka/data' 'EXPOSE 9092' 'CMD ["/etc/kafka/docker/run"]'
 }
 
+# Neo4j from Maven, on Debian's Java as well.
+image_neo4j() {
+  local tree
+  tree=$(scratch neo4j)
+  debian_tree "$tree" \
+    'lsb-base|sysvinit-utils|ca-certificates.*|openssl|java-common|libcups2|libavahi.*|fontconfig-config|fonts-.*|libglib2.*|libnss3|libnspr4|libsqlite3-0' \
+    "${userland[@]}" openjdk-17-jre-headless libstdc++6 zlib1g
+  ln -s "$(basename "$tree"/usr/lib/jvm/java-17-openjdk-*)" "$tree/usr/lib/jvm/java"
+  command -v mvn >/dev/null || install_maven
+  mkdir -p "$tree/var/lib/neo4j/lib"
+  mvn --quiet --batch-mode -Dmaven.repo.local="$lab/maven/repository" --file "$files/neo4j/pom.xml" \
+    -Dneo4j.version="$neo4j_version" \
+    "org.apache.maven.plugins:maven-dependency-plugin:$maven_dependency_version:copy-dependencies" \
+    -DincludeScope=runtime -DoutputDirectory="$tree/var/lib/neo4j/lib"
+  rm -rf "$lab/maven"
+  add_user "$tree" neo4j 7474 /var/lib/neo4j
+  install -d -o 7474 -g 7474 "$tree"/{data,logs} "$tree"/var/lib/neo4j/{conf,import,licenses,plugins,run}
+  install -D -m 755 "$files/neo4j/docker-entrypoint.sh" "$tree/startup/docker-entrypoint.sh"
+  chmod -R a+rX "$tree/var/lib/neo4j/lib"
+  import_tree "$tree" "$1" "$2" "${search_path}:/usr/lib/jvm/java/bin" 'ENV LANG=C.UTF-8' 'USER neo4j' \
+    'WORKDIR /var/lib/neo4j' 'VOLUME /data /logs' 'EXPOSE 7474 7687' 'ENTRYPOINT ["/startup/docker-entrypoint.sh"]'
+}
+
 # With nothing beside the program, so that an argument is always one of its own: `server /data`.
 image_minio() {
   local tree

@@ -22,6 +22,7 @@ flyway_version=10.22.0
 # From Maven as well, on Debian's Java.
 kafka_version=4.1.0
 maven_dependency_version=3.8.1
+neo4j_version=5.26.0
 
 # The last state of the sources; its releases are no versions of a module.
 minio_version=0.0.0-20260212201848-7aac2a2c5b7c
@@ -44,10 +45,11 @@ flyway_image=seaworthy-lab/flyway:$flyway_version
 kafka_image=seaworthy-lab/kafka:$kafka_version
 minio_image=seaworthy-lab/minio:2026-02-12
 pgadmin_image=seaworthy-lab/pgadmin:$pgadmin_version
+neo4j_image=seaworthy-lab/neo4j:$neo4j_version
 cnpg_image=seaworthy-lab/cnpg:$cnpg_version
 # The operator reads PostgreSQL's version from the tag.
 operand_image=seaworthy-lab/cnpg-postgresql:15
-services=(busybox redis postgres patroni clickhouse zookeeper flyway kafka minio pgadmin cnpg operand)
+services=(busybox redis postgres patroni clickhouse zookeeper flyway kafka minio pgadmin neo4j cnpg operand)
 
 # Below this many free gigabytes the compiler's caches are dropped once the programs stand.
 roomy_gigabytes=15

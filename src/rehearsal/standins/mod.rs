@@ -9,6 +9,7 @@
 //! - [`kafka`]: a broker of a Kafka 4.1, with topics, groups and a login.
 //! - [`s3`]: a MinIO with a key, buckets and objects.
 //! - [`pgadmin`]: a pgAdmin 9 with its login page, sessions and a list of servers.
+//! - [`neo4j`]: a Neo4j 5 with nodes and a login, over HTTP and Bolt.
 //! - [`http`]: pages by path.
 //! - [`dns`]: names over TCP.
 //! - [`echo`]: any other port.
@@ -31,6 +32,7 @@ pub(crate) mod dns;
 pub(crate) mod echo;
 pub(crate) mod http;
 pub(crate) mod kafka;
+pub(crate) mod neo4j;
 pub(crate) mod pgadmin;
 pub(crate) mod postgres;
 pub(crate) mod redis;
@@ -59,6 +61,8 @@ pub(crate) enum StandIn {
     S3(Arc<s3::Server>),
     /// A pgAdmin.
     Pgadmin(Arc<pgadmin::Server>),
+    /// A Neo4j.
+    Neo4j(Arc<neo4j::Server>),
     /// A web server.
     Http(Arc<http::Server>),
     /// A DNS server, over TCP.
@@ -83,6 +87,7 @@ impl StandIn {
             Self::Kafka(server) => server.serve(stream).await,
             Self::S3(server) => server.serve(stream).await,
             Self::Pgadmin(server) => server.serve(stream).await,
+            Self::Neo4j(server) => server.serve(stream).await,
             Self::Http(server) => server.serve(stream).await,
             Self::Dns(server) => server.serve(stream).await,
             Self::Echo(server) => server.serve(stream).await,
@@ -98,6 +103,7 @@ impl StandIn {
             Self::Kafka(_) => kafka::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::S3(_) => s3::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Pgadmin(_) => pgadmin::Fault::ALL.iter().map(|fault| fault.name()).collect(),
+            Self::Neo4j(_) => neo4j::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Http(_) => http::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Dns(_) => dns::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Echo(_) => echo::Fault::ALL.iter().map(|fault| fault.name()).collect(),
@@ -116,6 +122,7 @@ impl StandIn {
             Self::Kafka(server) => server.inject(find(kafka::Fault::ALL, kafka::Fault::name, name)?),
             Self::S3(server) => server.inject(find(s3::Fault::ALL, s3::Fault::name, name)?),
             Self::Pgadmin(server) => server.inject(find(pgadmin::Fault::ALL, pgadmin::Fault::name, name)?),
+            Self::Neo4j(server) => server.inject(find(neo4j::Fault::ALL, neo4j::Fault::name, name)?),
             Self::Http(server) => server.inject(find(http::Fault::ALL, http::Fault::name, name)?),
             Self::Dns(server) => server.inject(find(dns::Fault::ALL, dns::Fault::name, name)?),
             Self::Echo(server) => server.inject(find(echo::Fault::ALL, echo::Fault::name, name)?),

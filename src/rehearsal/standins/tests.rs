@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::conformance::{self, Connection, Login, dial};
 use super::tls::tests::papers;
-use super::{StandIn, UnknownFault, clickhouse, dns, echo, http, kafka, pgadmin, postgres, redis, s3, tls};
+use super::{StandIn, UnknownFault, clickhouse, dns, echo, http, kafka, neo4j, pgadmin, postgres, redis, s3, tls};
 
 const PASSWORD: &str = "secret";
 const LOGIN: Login<'static> = Login { user: "app", password: PASSWORD, database: "app" };
@@ -49,6 +49,11 @@ fn pgadmin_server() -> StandIn {
     let servers = vec![listed("postgres", "Servers", 5432), listed("other", "More", 5433)];
     let (email, password) = ("app@example.com".to_owned(), PASSWORD.to_owned());
     StandIn::Pgadmin(Arc::new(pgadmin::Server::new(pgadmin::Config { port: 80, email, password, servers })))
+}
+
+fn neo4j_server() -> StandIn {
+    let auth = ("NEO4J_AUTH".to_owned(), format!("neo4j/{PASSWORD}"));
+    StandIn::Neo4j(Arc::new(neo4j::Server::new(neo4j::Config::told(&std::iter::once(auth).collect()))))
 }
 
 fn dns_server() -> StandIn {
@@ -158,6 +163,16 @@ async fn pgadmin_is_as_the_real_one() {
     conformance::pgadmin_locks_accounts(to(&server), login).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn neo4j_is_as_the_real_one() {
+    let login = Login { user: "neo4j", database: "neo4j", ..LOGIN };
+    let server = neo4j_server();
+    conformance::neo4j_tells_of_itself(to(&server), login).await;
+    conformance::neo4j_keeps_nodes(to(&server), to(&server), login).await;
+    conformance::neo4j_refuses(to(&server), to(&server), login).await;
+    conformance::neo4j_guards_itself(to(&server), to(&server), login).await;
+}
+
 #[tokio::test]
 async fn dns_is_as_the_real_one() {
     conformance::dns_answers(to(&dns_server())).await;
@@ -181,6 +196,7 @@ fn every_fault_has_a_name_of_its_own_by_which_it_is_switched_on() {
         kafka_broker(),
         s3_server(),
         pgadmin_server(),
+        neo4j_server(),
         dns_server(),
         http,
         echo,

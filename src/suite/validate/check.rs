@@ -72,7 +72,8 @@ fn with_images(cx: &Cx<'_>, check: Check) -> Check {
         | Check::Flyway(_)
         | Check::Kafka(_)
         | Check::S3(_)
-        | Check::Pgadmin(_) => check,
+        | Check::Pgadmin(_)
+        | Check::Neo4j(_) => check,
     }
 }
 
@@ -101,7 +102,8 @@ fn files(check: &Check) -> Vec<(&'static [&'static str], &Path)> {
         | Check::Clickhouse(_)
         | Check::Kafka(_)
         | Check::S3(_)
-        | Check::Pgadmin(_) => Vec::new(),
+        | Check::Pgadmin(_)
+        | Check::Neo4j(_) => Vec::new(),
     }
 }
 
