@@ -95,10 +95,11 @@ impl LogKeeper {
         }
     }
 
-    /// Waits until every log of this pod that was begun has ended, and says what there is. Bounded by the caller.
-    pub async fn ended(&self, pod: &str, uid: &str) -> Heard {
+    /// Waits until every log of this pod that was begun has ended, and so many have, and says what there is. Bounded by the caller,
+    /// who may know of a container that has run before the keeper does.
+    pub async fn ended(&self, pod: &str, uid: &str, least: usize) -> Heard {
         let of_pod = |instance: &Instance| instance.pod == pod && instance.uid == uid;
-        self.inner.over(of_pod).await;
+        self.inner.over(of_pod, least).await;
         self.so_far(of_pod)
     }
 
@@ -137,7 +138,7 @@ impl Ear for Inner {
         };
         Box::pin(async move {
             // What is still being read then is quoted as far as it is.
-            timeout(OVER, self.over(spoke)).await.ok();
+            timeout(OVER, self.over(spoke, 0)).await.ok();
             let mut last: Option<(SystemTime, LastWords)> = None;
             for (container, file) in self.files(spoke) {
                 let Ok((written, end)) = end_of(&file).await else { continue };
@@ -164,11 +165,15 @@ async fn end_of(file: &Path) -> std::io::Result<(SystemTime, String)> {
 }
 
 impl Inner {
-    /// Waits until every log of these that was begun has ended.
-    async fn over(&self, which: impl Fn(&Instance) -> bool) {
+    /// Waits until every log of these that was begun has ended, and so many have.
+    async fn over(&self, which: impl Fn(&Instance) -> bool, least: usize) {
         let mut heard = self.heard.subscribe();
+        let over = |all: &BTreeMap<Instance, Entry>| {
+            let mut those = all.iter().filter(|(one, _)| which(one));
+            those.clone().count() >= least && those.all(|(_, log)| log.end.is_some())
+        };
         // The sender lives in `self`, so the wait cannot fail.
-        heard.wait_for(|all| all.iter().filter(|(one, _)| which(one)).all(|(_, log)| log.end.is_some())).await.ok();
+        heard.wait_for(over).await.ok();
     }
 
     fn files(&self, which: impl Fn(&Instance) -> bool) -> Vec<(String, PathBuf)> {

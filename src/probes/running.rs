@@ -98,7 +98,7 @@ impl<'a> Running<'a> {
             .notes
             .stands(Verdict::broken(format!("{kind} {name} runs to success"), format!("{kind} {name} has not ended")));
         let (launch, end) = self.watch(&made, begun, launch).await?;
-        let (log, cut) = self.log(&made).await;
+        let (log, cut) = self.log(&made, end.is_ok()).await;
         if end.is_ok() {
             self.delete(&made).await?;
             prober.forget(&self.reference(&made));
@@ -207,18 +207,19 @@ impl<'a> Running<'a> {
         seen.map_err(|error| Unseen(complaint::chain(&error)))
     }
 
-    /// The whole log, and why it is incomplete.
-    async fn log(&self, made: &DynamicObject) -> (Option<String>, Option<String>) {
+    /// The whole log, and why it is incomplete. What has succeeded had a pod, of which the watch of pods may not have heard yet, and
+    /// in it a container that wrote, of which the keeper of logs may not.
+    async fn log(&self, made: &DynamicObject, succeeded: bool) -> (Option<String>, Option<String>) {
         let prober = self.site.prober;
         let here = |pods: &[Arc<DynamicObject>]| {
-            Some(
-                pods.iter().filter(|pod| belongs(pod, made)).map(|pod| (pod.name_any(), pod.uid())).collect::<Vec<_>>(),
-            )
+            let own = pods.iter().filter(|pod| belongs(pod, made));
+            let own: Vec<_> = own.map(|pod| (pod.name_any(), pod.uid())).collect();
+            (!succeeded || !own.is_empty()).then_some(own)
         };
-        let pods = prober.hub.until(&pods(), Some(self.site.namespace()), here).await.unwrap_or_default();
+        let pods = timeout(LOG_TAIL, prober.hub.until(&pods(), Some(self.site.namespace()), here)).await;
         let mut heard = Vec::new();
-        for (name, uid) in pods {
-            let ended = prober.logs.ended(&name, uid.as_deref().unwrap_or_default());
+        for (name, uid) in pods.ok().and_then(Result::ok).unwrap_or_default() {
+            let ended = prober.logs.ended(&name, uid.as_deref().unwrap_or_default(), usize::from(succeeded));
             heard.push(timeout(LOG_TAIL, ended).await.unwrap_or_else(|_elapsed| {
                 let mut so_far = prober.logs.of_pod(&name);
                 so_far.cut.entry(name).or_insert_with(|| format!("no end of it after {}", Span::from(LOG_TAIL)));

@@ -153,11 +153,12 @@ impl Rehearsal {
     /// and from now on goes its own way; at once, however long it took to fill this one. Faults that are on in servers stay
     /// behind, and so does what clients have left in them, but for what databases hold.
     ///
-    /// It is reached without TLS, which would take a fifth of all the time of a fork that lasts for a few looks.
+    /// TLS would take a fifth of all the time of a fork that lasts for a few looks, and can be left out; but helm tells nobody its token
+    /// then.
     ///
     /// # Errors
     /// As [`Rehearsal::begin`].
-    pub(crate) async fn fork(&self, without: &[Key]) -> Result<Self, RehearsalError> {
+    pub(crate) async fn fork(&self, without: &[Key], encrypted: bool) -> Result<Self, RehearsalError> {
         let (cluster, stage) = self.cluster.step(|state| {
             let cluster = Cluster::fork(state, without);
             let cast = Arc::new(Cast::new(&cluster));
@@ -165,7 +166,8 @@ impl Rehearsal {
             let stage = self.stage.fork(cast);
             (cluster, stage)
         });
-        Self::open(cluster, stage, Papers { tls: None, ..self.papers.clone() }).await
+        let tls = self.papers.tls.clone().filter(|_| encrypted);
+        Self::open(cluster, stage, Papers { tls, ..self.papers.clone() }).await
     }
 
     /// Lets a cluster live, and its clients in.

@@ -123,7 +123,7 @@ async fn a_fork_has_everything_answers_as_before_and_goes_its_own_way() {
     first.create(&PostParams::default(), &pod("cache", "redis")).await.unwrap();
     assert!(runs(&first, "cache").await);
     rehearsal.rest(PATIENCE).await;
-    let fork = rehearsal.fork(&[]).await.unwrap();
+    let fork = rehearsal.fork(&[], true).await.unwrap();
     let second: Api<Pod> = Api::namespaced(client(&fork).await, "default");
     assert_eq!(second.get("cache").await.unwrap(), first.get("cache").await.unwrap());
     assert_eq!(ping(&second, "cache").await, "+PONG\r\n");
@@ -147,7 +147,7 @@ async fn a_fork_without_an_object_is_without_what_it_owns_and_has_the_rest() {
         sets.create(&PostParams::default(), &from_value(set).unwrap()).await.unwrap();
     }
     rehearsal.rest(PATIENCE).await;
-    let fork = rehearsal.fork(&[Key::new("apps/replicasets", "default", "left")]).await.unwrap();
+    let fork = rehearsal.fork(&[Key::new("apps/replicasets", "default", "left")], false).await.unwrap();
     fork.rest(PATIENCE).await;
     let client = client(&fork).await;
     let sets: Api<ReplicaSet> = Api::namespaced(client.clone(), "default");

@@ -34,7 +34,7 @@ impl Scene {
     async fn heard(&self) -> (Vec<(String, String)>, bool) {
         self.keeper.follow("ns");
         self.fake.asked(1).await;
-        let heard = within(self.keeper.ended("p", "u")).await;
+        let heard = within(self.keeper.ended("p", "u", 0)).await;
         let name = |path: &Path| path.strip_prefix(self.folder.path()).unwrap().display().to_string();
         let file = |path: &PathBuf| (name(path), std::fs::read_to_string(path).unwrap());
         (heard.files.iter().map(file).collect(), heard.cut.is_empty())

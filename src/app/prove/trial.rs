@@ -90,7 +90,7 @@ impl Trial {
     async fn prepare(&self, ground: &Ground, number: usize, ease: u32) -> Result<(Rehearsal, Site), Hindrance> {
         // Whoever stands on more than the suite says gets all of it when tried again.
         let without = if ease == 1 { &*self.without } else { &[] };
-        let forked = ground.rehearsal.fork(without).await;
+        let forked = ground.rehearsal.fork(without, self.is_about_helm()).await;
         let rehearsal = forked.map_err(|error| Hindrance::Cannot(complaint::chain(&error)))?;
         rehearsal.rest(PREPARATION / 10).await;
         let raised = Raised {
@@ -175,6 +175,12 @@ impl Trial {
             None if is_spared => Err(Hindrance::Cannot("it was over before anything could befall it".to_owned())),
             None => endings.pop().ok_or_else(|| Hindrance::Cannot("it did not end".to_owned())),
         }
+    }
+
+    fn is_about_helm(&self) -> bool {
+        let by_helm =
+            |step: &Step| matches!(&step.work, Work::Check(work) if matches!(work.spec.check, Check::HelmTest(_)));
+        self.steps.iter().any(by_helm)
     }
 
     fn is_weather(&self) -> bool {
