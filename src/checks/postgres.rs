@@ -24,7 +24,7 @@ pub struct Postgres {
     #[serde(default)]
     pub database: Option<String>,
     /// Speak TLS, as with `sslmode=verify-full`, and trust this: `any`, or `ca` with the place of a certificate in PEM. A server
-    /// that offers none breaks the claim. A replica is talked to alike.
+    /// that offers none breaks the claim. A replica is talked to alike, and must have a certificate for its own name.
     #[serde(default)]
     pub tls: Option<Trust>,
     /// Its role.

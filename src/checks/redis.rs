@@ -19,7 +19,8 @@ pub struct Redis {
     /// User of the password (ACL); the default user where it is left out.
     #[serde(default)]
     pub user: Option<String>,
-    /// Speak TLS, and trust this: `any`, or `ca` with the place of a certificate in PEM. A replica is talked to alike. The server must
+    /// Speak TLS, and trust this: `any`, or `ca` with the place of a certificate in PEM. A replica is talked to alike, and must
+    /// have a certificate for its own name. The server must
     /// not ask for a certificate of ours (`tls-auth-clients no` or `optional`).
     #[serde(default)]
     pub tls: Option<Trust>,

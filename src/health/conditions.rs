@@ -135,7 +135,7 @@ fn by_phase_of_its_own(object: Object<'_>) -> Option<Health> {
         }
     };
     if phase == wanted {
-        return Some(Health::ready(phase));
+        return Some(short_of(object).unwrap_or_else(|| Health::ready(phase)));
     }
     // CloudNativePG says beside its phase what that is about, and of a Database nothing else.
     let words = ["/status/phaseReason", "/status/message"]
@@ -143,6 +143,18 @@ fn by_phase_of_its_own(object: Object<'_>) -> Option<Health> {
         .find_map(|pointer| object.data.pointer(pointer).and_then(Value::as_str).filter(|words| !words.is_empty()));
     let why = words.map(|words| format!(": {words}")).unwrap_or_default();
     Some(Health::waiting(format!("{} {}: its state is {phase:?}{why}", object.kind, object.name())))
+}
+
+/// CloudNativePG leaves its phase as it was when an instance goes away later (cloudnative-pg/cloudnative-pg#7895): ready are as many
+/// as it counts.
+fn short_of(object: Object<'_>) -> Option<Health> {
+    if object.kind != "Cluster" {
+        return None;
+    }
+    let count = |pointer: &str| object.data.pointer(pointer).and_then(Value::as_i64);
+    let (wanted, ready) = (count("/spec/instances")?, count("/status/readyInstances").unwrap_or_default());
+    let words = || format!("Cluster {}: {ready} of {wanted} instances are ready", object.name());
+    (ready < wanted).then(|| Health::waiting(words()))
 }
 
 /// `Ready` for all where it is there, else every positive condition.
@@ -321,6 +333,9 @@ mod tests {
     fn a_phase_must_be_exactly_the_ready_one() {
         let cluster = |phase: &str| resource("postgresql.cnpg.io/Cluster", &format!("phase: {phase}"));
         ready(&cluster("Cluster in healthy state"), "Cluster in healthy state");
+        let later = format!("{}\nspec: {{ instances: 3 }}", cluster("Cluster in healthy state, readyInstances: 2"));
+        waiting(&later, "Cluster x: 2 of 3 instances are ready");
+        ready(&later.replace("readyInstances: 2", "readyInstances: 3"), "Cluster in healthy state");
         waiting(&cluster("Setting up primary"), "Cluster x: its state is \"Setting up primary\"");
         let begun = "certificates: { serverTLSSecret: x-server }";
         waiting(&resource("postgresql.cnpg.io/Cluster", begun), "Cluster x: its status has no state yet");

@@ -119,7 +119,8 @@ impl Deploy<'_> {
             return Err(InstallError::Nothing(format!("the chart {} was not rendered before", named.chart)));
         };
         let mark = Mark { run: &self.installer.run, digest: &self.rendered.digest };
-        self.admitted().await?;
+        // Where it is waited for in vain helm tells, or mends it: what is installed may be what serves the webhook.
+        self.admitted().await.ok();
         self.applier.notes.waiting(format!("helm installs {} and runs its hooks", named.name));
         let values = helm::values(self.install);
         let release = self.installer.helm.upgrade(&self.cluster.access, &named, chart, values, &mark).await?;

@@ -23,7 +23,7 @@ use crate::complaint::chain;
 use crate::tunnel::{Fate, Stream};
 
 /// Longest time for a handshake, and the shortest time for that: who speaks no TLS may wait for the end of a line.
-const HANDSHAKE: Duration = Duration::from_secs(3);
+const HANDSHAKE: Duration = Duration::from_secs(8);
 const LEAST: Duration = Duration::from_millis(600);
 
 /// What it comes to that a server ends a connection.
@@ -115,14 +115,23 @@ fn flaw(why: &CertificateError, name: &str) -> String {
         CertificateError::BadSignature => {
             "has a certificate signed by a CA that is not trusted, though one of its name is".to_owned()
         }
-        CertificateError::ExpiredContext { not_after, .. } => {
-            format!("has a certificate that is expired since {}", date(*not_after))
-        }
-        CertificateError::Expired => "has a certificate that is expired".to_owned(),
+        other => age(other).map_or_else(
+            || format!("has a certificate that does not pass: {other}"),
+            |age| format!("has a certificate that {age}"),
+        ),
+    }
+}
+
+/// Since when a certificate is valid no more, or from when on, where it is not.
+#[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is about time")]
+pub(super) fn age(why: &CertificateError) -> Option<String> {
+    match why {
+        CertificateError::ExpiredContext { not_after, .. } => Some(format!("is expired since {}", date(*not_after))),
+        CertificateError::Expired => Some("is expired".to_owned()),
         CertificateError::NotValidYetContext { not_before, .. } => {
-            format!("has a certificate that is not valid before {}", date(*not_before))
+            Some(format!("is not valid before {}", date(*not_before)))
         }
-        other => format!("has a certificate that does not pass: {other}"),
+        _ => None,
     }
 }
 

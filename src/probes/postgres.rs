@@ -171,7 +171,7 @@ async fn catalog(claim: &Postgres, server: &Server) -> Result<Catalog, Failure> 
 
 /// The replica, entered before anything is written, so that its lag is its own; or what came in place of that.
 async fn enter_replica(at: &Address, login: &Login, site: &Site<'_>) -> Result<Result<Server, Replicated>, Unmet> {
-    let met = async { Server::enter(at, login, site.dial(at).await?).await };
+    let met = async { Server::enter(at, &login.by_own_name(), site.dial(at).await?).await };
     match met.await {
         Ok(server) => Ok(Ok(server)),
         Err(failure) => Ok(Err(failure.replicated()?)),
@@ -227,6 +227,11 @@ impl Login {
             tls,
             namespace: site.namespace().to_owned(),
         }
+    }
+
+    /// The same for a server that is known by a name of its own.
+    fn by_own_name(&self) -> Self {
+        Self { tls: self.tls.clone().by_own_names(), ..self.clone() }
     }
 
     fn without_password(&self) -> Self {

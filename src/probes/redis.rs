@@ -185,7 +185,8 @@ async fn awaits(
     login: &Login<'_>,
     site: &Site<'_>,
 ) -> Result<Replicated, Unmet> {
-    let mut server = match Server::enter(at, &host_name(at, site.namespace()), login, site).await {
+    let login = Login { tls: login.tls.clone().by_own_names(), ..*login };
+    let mut server = match Server::enter(at, &host_name(at, site.namespace()), &login, site).await {
         Ok(Ok(server)) => server,
         Ok(Err(Refusal { error, .. })) => return Ok(Replicated::Refused(error)),
         Err(Unmet::Obstacle(obstacle)) => return Ok(Replicated::Unmet(obstacle)),

@@ -208,18 +208,19 @@ impl<'a> Running<'a> {
     }
 
     /// The whole log, and why it is incomplete. What has succeeded had a pod, of which the watch of pods may not have heard yet, and
-    /// in it a container that wrote, of which the keeper of logs may not.
+    /// in it containers that have all run, of which the keeper of logs may not.
     async fn log(&self, made: &DynamicObject, succeeded: bool) -> (Option<String>, Option<String>) {
         let prober = self.site.prober;
         let here = |pods: &[Arc<DynamicObject>]| {
             let own = pods.iter().filter(|pod| belongs(pod, made));
-            let own: Vec<_> = own.map(|pod| (pod.name_any(), pod.uid())).collect();
+            let own: Vec<_> = own.map(|pod| (pod.name_any(), pod.uid(), containers(pod))).collect();
             (!succeeded || !own.is_empty()).then_some(own)
         };
         let pods = timeout(LOG_TAIL, prober.hub.until(&pods(), Some(self.site.namespace()), here)).await;
         let mut heard = Vec::new();
-        for (name, uid) in pods.ok().and_then(Result::ok).unwrap_or_default() {
-            let ended = prober.logs.ended(&name, uid.as_deref().unwrap_or_default(), usize::from(succeeded));
+        for (name, uid, containers) in pods.ok().and_then(Result::ok).unwrap_or_default() {
+            let least = if succeeded { containers } else { 0 };
+            let ended = prober.logs.ended(&name, uid.as_deref().unwrap_or_default(), least);
             heard.push(timeout(LOG_TAIL, ended).await.unwrap_or_else(|_elapsed| {
                 let mut so_far = prober.logs.of_pod(&name);
                 so_far.cut.entry(name).or_insert_with(|| format!("no end of it after {}", Span::from(LOG_TAIL)));
@@ -313,6 +314,15 @@ fn pods() -> ApiResource {
 
 fn belongs(pod: &DynamicObject, made: &DynamicObject) -> bool {
     pod.uid() == made.uid() || pod.owner_references().iter().any(|owner| Some(&owner.uid) == made.meta().uid.as_ref())
+}
+
+/// How many containers of a pod have run, if it did not fail: one that was evicted may have run none.
+fn containers(pod: &DynamicObject) -> usize {
+    if pod.data["status"]["phase"] == "Failed" {
+        return 0;
+    }
+    let count = |list: &str| pod.data["spec"][list].as_array().map_or(0, Vec::len);
+    count("initContainers") + count("containers")
 }
 
 /// How a Job or a pod says it ended. A Job's interim conditions (`SuccessCriteriaMet`, `FailureTarget`) are no end.

@@ -7,9 +7,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 
-use super::{Site, Unseen, credential};
+use super::{Site, Unseen, channel, credential};
 use crate::checks::Trust;
 
 /// A client's side of TLS that trusts as claimed.
@@ -18,35 +18,75 @@ use crate::checks::Trust;
 /// Where the certificate to trust cannot be read.
 pub(super) async fn config(trust: &Trust, site: &Site<'_>) -> Result<ClientConfig, Unseen> {
     let provider = Arc::new(ring::default_provider());
+    let alike = |outdated| Arc::new(AllAlike { provider: Arc::clone(&provider), outdated });
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
-        Trust::Any => Arc::new(AnyCertificate(Arc::clone(&provider))),
-        Trust::Signed(signed) => {
-            let roots = roots(&credential::read(&signed.ca, site).await?)?;
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-                .build()
-                .map_err(|error| Unseen(format!("cannot trust the certificate given: {error}")))?
-        }
+        Trust::Any => alike(None),
+        Trust::Signed(signed) => match anchors(&credential::read(&signed.ca, site).await?, &provider)? {
+            Ok(verifier) => verifier,
+            Err(outdated) => alike(Some(Arc::new(outdated))),
+        },
     };
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = versions.map_err(|error| Unseen(format!("cannot speak TLS: {error}")))?;
     Ok(config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
-fn roots(pem: &str) -> Result<RootCertStore, Unseen> {
+/// A CA that is to be trusted, and whose time is over or has not come. Clients of OpenSSL and of Go refuse what it has signed, and so
+/// do we; webpki asks nothing of an anchor but its name and its key.
+#[derive(Debug, thiserror::Error)]
+#[error("the CA that is to be trusted {0}")]
+struct Outdated(String);
+
+/// What passes by those certificates of a PEM whose time it is; or why there is none.
+fn anchors(pem: &str, provider: &Arc<CryptoProvider>) -> Result<Result<Arc<WebPkiServerVerifier>, Outdated>, Unseen> {
     let wrong = |error: String| Unseen(format!("the certificate to trust cannot be read: {error}"));
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+    let read = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let mut all = read.map_err(|error| wrong(error.to_string()))?;
+    let verifier = |certificates: &[CertificateDer<'static>]| {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates {
+            roots.add(certificate.clone()).map_err(|error| wrong(error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(wrong("there is none in it".to_owned()));
+        }
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+            .build()
+            .map_err(|error| Unseen(format!("cannot trust the certificate given: {error}")))
+    };
+    let whoever = verifier(&all)?;
+    let mut outdated = None;
+    all.retain(|certificate| {
+        let age = age_of(certificate, &whoever);
+        let is_in_time = age.is_none();
+        outdated = age.or(outdated.take());
+        is_in_time
+    });
+    match outdated.filter(|_| all.is_empty()) {
+        Some(age) => Ok(Err(Outdated(age))),
+        None => verifier(&all).map(Ok),
     }
-    if roots.is_empty() { Err(wrong("there is none in it".to_owned())) } else { Ok(roots) }
 }
 
-/// Any certificate passes, as the claim says in so many words; only the handshake's own signatures are checked.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
+/// Since when a certificate is valid no more, or from when on; `None` where it is its time. That is the first that webpki asks.
+fn age_of(certificate: &CertificateDer<'_>, verifier: &WebPkiServerVerifier) -> Option<String> {
+    let anybody = ServerName::from(std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST));
+    match verifier.verify_server_cert(certificate, &[], &anybody, &[], UnixTime::now()) {
+        Err(rustls::Error::InvalidCertificate(why)) => channel::age(&why),
+        _ => None,
+    }
+}
 
-impl ServerCertVerifier for AnyCertificate {
+/// Of all certificates the same is said: each passes, as the claim says in so many words, or none does. Only the handshake's own
+/// signatures are checked.
+#[derive(Debug)]
+struct AllAlike {
+    provider: Arc<CryptoProvider>,
+    /// Why none passes.
+    outdated: Option<Arc<Outdated>>,
+}
+
+impl ServerCertVerifier for AllAlike {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
@@ -55,7 +95,8 @@ impl ServerCertVerifier for AnyCertificate {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        let said = |why: &Arc<Outdated>| Err(CertificateError::Other(OtherError(Arc::<Outdated>::clone(why))).into());
+        self.outdated.as_ref().map_or_else(|| Ok(ServerCertVerified::assertion()), said)
     }
 
     fn verify_tls12_signature(
@@ -64,7 +105,7 @@ impl ServerCertVerifier for AnyCertificate {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -73,11 +114,11 @@ impl ServerCertVerifier for AnyCertificate {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -106,8 +147,15 @@ mod tests {
 
     /// A server with a certificate for `web.test` that was valid in these years; its port, and the CA that has signed it.
     async fn server_in(years: std::ops::Range<i32>) -> (u16, String) {
+        server_of(1990..2200, years).await
+    }
+
+    /// The same, with a CA that was valid in its own years.
+    async fn server_of(its_own: std::ops::Range<i32>, years: std::ops::Range<i32>) -> (u16, String) {
         let key = || rcgen::KeyPair::generate().unwrap();
         let mut ca = rcgen::CertificateParams::default();
+        ca.not_before = rcgen::date_time_ymd(its_own.start, 1, 1);
+        ca.not_after = rcgen::date_time_ymd(its_own.end, 1, 1);
         ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let ca = rcgen::CertifiedIssuer::self_signed(ca, key()).unwrap();
         let mut params = rcgen::CertificateParams::new(["web.test".to_owned()]).unwrap();
@@ -171,6 +219,17 @@ mod tests {
             let verdict = looked_at(port, "web.test", &trusting(&ca)).await;
             assert!(actual(&verdict).ends_with(said), "{verdict:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_ca_is_trusted_in_its_time_alone_and_one_that_is_outdated_is_passed_over_beside_another() {
+        let (port, ca) = server_of(1990..2000, 1990..2200).await;
+        let verdict = looked_at(port, "web.test", &trusting(&ca)).await;
+        let said = " does not pass: the CA that is to be trusted is expired since 2000-01-01T00:00:00Z";
+        assert!(actual(&verdict).ends_with(said), "{verdict:?}");
+        let (port, other) = server_in(1990..2200).await;
+        let verdict = looked_at(port, "web.test", &trusting(&format!("{ca}{other}"))).await;
+        assert!(matches!(verdict, Verdict::Held { .. }), "{verdict:?}");
     }
 
     #[tokio::test]

@@ -73,8 +73,11 @@ fn asked(resource: &Resource, object: &Value, what: &str) -> Option<Amount> {
 
 /// How much a namespace uses, of what `asked` tells of one object.
 fn used(state: &State, resource: &Resource, namespace: &str, what: &str) -> Amount {
-    let lives =
-        |stored: &&Arc<Stored>| !matches!(store::value(&stored.fields, "status.phase"), Some("Succeeded" | "Failed"));
+    // `count/pods` counts those too that have ended.
+    let lives = |stored: &&Arc<Stored>| {
+        let phase = store::value(&stored.fields, "status.phase");
+        what.starts_with("count/") || !matches!(phase, Some("Succeeded" | "Failed"))
+    };
     let all = state.store.within(&resource.collection, Some(namespace)).filter(lives);
     if is_amount(what) {
         all.filter_map(|stored| of_pod(&stored.value(), what)).fold(Amount::ZERO, Amount::and)

@@ -149,9 +149,11 @@ impl Store {
     pub(super) fn with_offspring(&self, objects: &[Key]) -> HashSet<Key> {
         let (mut all, mut next) = (HashSet::new(), objects.to_vec());
         while let Some(key) = next.pop() {
-            let uid = self.find(&key).map(|stored| stored.uid.clone());
-            next.extend(uid.iter().flat_map(|uid| self.owned(uid)).cloned());
-            all.insert(key);
+            // They may own each other.
+            if all.insert(key.clone()) {
+                let uid = self.find(&key).map(|stored| stored.uid.clone());
+                next.extend(uid.iter().flat_map(|uid| self.owned(uid)).cloned());
+            }
         }
         all
     }
@@ -395,6 +397,20 @@ mod tests {
         store.forget();
         assert_eq!(store.since("/pods", seen).unwrap_err(), store.revision());
         assert!(store.since("/pods", store.revision()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_left_out_goes_with_all_that_it_owns_also_where_they_own_each_other() {
+        let mut store = Store::default();
+        let first = put(&mut store, "first", Some("uid-third"));
+        let second = put(&mut store, "second", Some("uid-first"));
+        let third = put(&mut store, "third", Some("uid-second"));
+        let other = put(&mut store, "other", None);
+        let left = store.with_offspring(std::slice::from_ref(&first));
+        assert_eq!(left, HashSet::from([first, second.clone(), third]));
+        let fork = store.fork(&left);
+        assert!(fork.find(&other).is_some() && fork.find(&second).is_none() && fork.of_uid("uid-third").is_none());
+        assert_eq!(fork.owned("uid-first").count(), 0);
     }
 
     #[test]

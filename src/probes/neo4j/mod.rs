@@ -48,6 +48,9 @@ use crate::tunnel::{Dialer, Stream};
 const WRITE: Duration = Duration::from_secs(15);
 const REMOVE: Duration = Duration::from_secs(5);
 
+/// Longest time for a farewell.
+const LEAVE: Duration = Duration::from_secs(1);
+
 /// The most that is kept of an error's words, in characters.
 const WORDS: usize = 300;
 
@@ -198,7 +201,7 @@ async fn prove(mut writer: Talk, mut bolt: Option<Bolt>, place: Place, left: Mad
     let mut is_there = true;
     let made = timeout(WRITE, make(&mut writer, &mut reader, bolt.as_mut(), &place, &mut is_there)).await;
     if let Some(bolt) = bolt {
-        bolt.leave().await;
+        timeout(LEAVE, bolt.leave()).await.ok();
     }
     if is_there {
         let node = format!("node :SeaworthyCheck {{token: \"{}\"}} of neo4j {}", place.token, writer.server.at);

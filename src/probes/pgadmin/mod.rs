@@ -119,14 +119,17 @@ async fn session(mut talk: Talk, who: Who, lists: bool, made: Made) -> Result<Pg
         }
     };
     // Whether a login was taken that brought no answer is not known.
-    let logout = match timeout(LEAVE, talk.leave()).await {
-        Ok(Ok(logout)) => logout,
-        Ok(Err(unmet)) => Logout::Refused(unmet.words()),
-        Err(_) => Logout::Refused(format!("no answer to the logout within {} s", LEAVE.as_secs())),
-    };
-    if logout != Logout::Done {
+    let left = timeout(LEAVE, talk.leave()).await;
+    if !matches!(left, Ok(Ok(Logout::Done))) {
         made.leave(format!("a session of {}, for a day as a rule", talk.server.at));
     }
+    let logout = match left {
+        Ok(Ok(logout)) => logout,
+        Ok(Err(Unmet::Obstacle(obstacle))) => Logout::Refused(obstacle.text().to_owned()),
+        // What the way does to us says nothing of the server.
+        Ok(Err(unseen @ Unmet::Unseen(_))) => return stay.and(Err(unseen)),
+        Err(_) => Logout::Refused(format!("no answer to the logout within {} s", LEAVE.as_secs())),
+    };
     match stay? {
         Stay::Refused(words) => Ok(PgadminAnswer::Refused(words)),
         Stay::Seen { version, servers } => Ok(PgadminAnswer::Open(PgadminFacts { version, servers, logout })),

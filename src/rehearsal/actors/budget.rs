@@ -59,7 +59,7 @@ fn used(scene: &Scene<'_>, what: &str) -> String {
         return pods().iter().filter_map(|pod| quota::of_pod(pod, what)).fold(Amount::ZERO, Amount::and).to_string();
     }
     let count = match plural.split_once('.') {
-        None if plural == "pods" => pods().len(),
+        None if what == "pods" => pods().len(),
         None => scene.view.list(&format!("/{plural}"), namespace).len(),
         Some((plural, group)) => scene.view.list(&format!("{group}/{plural}"), namespace).len(),
     };
