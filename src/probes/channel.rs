@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rustls::pki_types::{ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, Error};
+use rustls::{CertificateError, ClientConfig, Error, OtherError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -115,6 +115,8 @@ fn flaw(why: &CertificateError, name: &str) -> String {
         CertificateError::BadSignature => {
             "has a certificate signed by a CA that is not trusted, though one of its name is".to_owned()
         }
+        // In its own words, which the library shows as a programmer would see them.
+        CertificateError::Other(OtherError(why)) => format!("has a certificate that does not pass: {why}"),
         other => age(other).map_or_else(
             || format!("has a certificate that does not pass: {other}"),
             |age| format!("has a certificate that {age}"),
