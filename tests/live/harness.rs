@@ -158,7 +158,8 @@ pub(crate) struct Shared {
 impl Shared {
     /// With the layers that these suites bring.
     pub(crate) fn raise(suites: &[&str]) -> Self {
-        let usage = Use::of("shared", &[&["suite", "--keep"], suites].concat());
+        // Few at a time: what starts up beside a failover makes that late.
+        let usage = Use::of("shared", &[&["suite", "--keep", "--jobs=4"], suites].concat());
         let told = usage.run();
         assert_eq!(told.exit, Some(0), "{}", told.everything());
         let list = clusters(usage.state());

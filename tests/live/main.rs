@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         ("main_job_is_green_and_leaves_reports_and_no_cluster", main_job::is_green as fn()),
         ("a_killed_run_is_found_and_cleaned_up", signals::killed_run_is_cleaned_up),
         ("two_runs_at_once_do_not_collide", main_job::two_at_once),
+        ("what_is_optional_is_green", main_job::optional),
     ];
     if arguments.list {
         let names = own.iter().map(|(name, _)| *name).chain(inside::NAMES).chain(signals::NAMES);
@@ -37,14 +38,8 @@ fn main() -> ExitCode {
     // One after the other: each makes a cluster of its own, and two cores carry two clusters badly.
     arguments.test_threads = Some(1);
     let first = run(&arguments, own.map(|(name, test)| Trial::test(name, move || passed(test))).into());
-    let shared = Arc::new(Shared::raise(&[
-        "data-plane",
-        "data-plane-ext",
-        "db-migrations",
-        "bootstrap",
-        "crds",
-        "core-operators",
-    ]));
+    let suites = ["data-plane", "db-migrations", "bootstrap", "crds", "core-operators"];
+    let shared = Arc::new(Shared::raise(&suites));
     arguments.test_threads = Some(4);
     let second = run(&arguments, weather::trials(&shared).into_iter().chain(promises::trials(&shared)).collect());
     arguments.test_threads = Some(1);

@@ -60,6 +60,12 @@ pub(crate) fn two_at_once() {
     }
 }
 
+/// What platforms may do without, on a cluster of its own: beside all else two cores would be late for what must be in time.
+pub(crate) fn optional() {
+    let told = Use::of("optional", &["suite", "data-plane-ext"]).run();
+    assert_eq!(told.exit, Some(0), "{}", told.everything());
+}
+
 /// The shared cluster has everything; installing it again changes nothing, and every install says so (C-5, D-6).
 pub(crate) fn twice(shared: &Shared) {
     let mut arguments = vec!["suite", "data-plane", "--keep"];
