@@ -253,8 +253,10 @@ fn fill(scene: &Scene<'_>, template: &Value, missing: &str) -> Value {
         Value::String(text) => fill_value(scene, text, missing),
         Value::Array(items) => items.iter().map(|item| fill(scene, item, missing)).collect(),
         Value::Object(map) => {
-            let filled = map.iter().map(|(key, value)| (fill_text(scene, key, missing), fill(scene, value, missing)));
-            Value::Object(filled.collect())
+            let filled = map.iter().map(|(key, value)| (key, value, fill(scene, value, missing)));
+            // What the object does not say is not said of what is made either; a `null` that is written out is meant.
+            let said = filled.filter(|(_, template, value)| template.is_null() || !value.is_null());
+            Value::Object(said.map(|(key, _, value)| (fill_text(scene, key, missing), value)).collect())
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => template.clone(),
     }
@@ -323,6 +325,7 @@ fn placeholder(scene: &Scene<'_>, name: &str, missing: &str) -> Option<Value> {
             };
             let default = || match default? {
                 "name" => Some(json!(&*scene.key.name)),
+                "null" => Some(Value::Null),
                 default => Some(default.parse::<i64>().map_or(json!(default), Value::from)),
             };
             found.filter(|found| !found.is_null()).or_else(default)
