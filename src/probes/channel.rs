@@ -20,7 +20,7 @@ use super::reach::Unmet;
 use super::{Site, Unseen, trust};
 use crate::checks::Trust;
 use crate::complaint::chain;
-use crate::tunnel::{Fate, Stream};
+use crate::tunnel::{Duplex, Fate, Stream};
 
 /// Longest time for a handshake, and the shortest time for that: who speaks no TLS may wait for the end of a line.
 const HANDSHAKE: Duration = Duration::from_secs(8);
@@ -171,9 +171,6 @@ impl Channel {
         }
     }
 }
-
-trait Duplex: AsyncRead + AsyncWrite + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
 
 impl AsyncRead for Channel {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

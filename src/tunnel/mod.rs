@@ -17,4 +17,5 @@ mod target;
 mod tests;
 
 pub use self::dialer::{DialError, Dialer};
+pub(crate) use self::stream::Duplex;
 pub use self::stream::{Fate, Stream};

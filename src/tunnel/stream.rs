@@ -67,7 +67,8 @@ impl Stream {
     }
 }
 
-trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+/// What is read and written at once.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
 
 impl AsyncRead for Stream {
