@@ -78,11 +78,30 @@ impl Tls {
         let fate = stream.fate();
         match timeout(*patience, TlsConnector::from(Arc::clone(config)).connect(server, stream)).await {
             Ok(Ok(stream)) => Ok(Channel::Encrypted(Box::new(stream), fate)),
-            Ok(Err(error)) => Err(Unmet::broke(&fate, format!("{who} {}", cause(&error, name)))),
+            Ok(Err(error)) => Err(match beyond(&error) {
+                Some(why) => Unseen(format!("whether the certificate of {who} is right cannot be told: {why}")).into(),
+                None => Unmet::broke(&fate, format!("{who} {}", cause(&error, name))),
+            }),
             Err(_) => {
                 Err(Unmet::broke(&fate, format!("{who} does not answer a TLS handshake; perhaps it speaks no TLS")))
             }
         }
+    }
+}
+
+/// Why this library cannot tell whether a certificate is right; those of OpenSSL and of Go may well.
+fn beyond(error: &io::Error) -> Option<String> {
+    let Some(Error::InvalidCertificate(why)) = error.get_ref()?.downcast_ref() else { return None };
+    match why {
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            Some("it is signed in a way that is not known here".to_owned())
+        }
+        // An error of webpki, which has no name in this library.
+        CertificateError::Other(OtherError(why)) if why.to_string() == "CaUsedAsEndEntity" => {
+            Some("it is that of a CA itself".to_owned())
+        }
+        _ => None,
     }
 }
 

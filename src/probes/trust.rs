@@ -124,7 +124,8 @@ impl ServerCertVerifier for AllAlike {
 
 #[cfg(test)]
 mod tests {
-    use rustls::pki_types::PrivateKeyDer;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio_rustls::TlsAcceptor;
 
@@ -230,6 +231,32 @@ mod tests {
         let (port, other) = server_in(1990..2200).await;
         let verdict = looked_at(port, "web.test", &trusting(&format!("{ca}{other}"))).await;
         assert!(matches!(verdict, Verdict::Held { .. }), "{verdict:?}");
+    }
+
+    fn why(verdict: &Verdict) -> &str {
+        let Verdict::Unclear { why } = verdict else { panic!("not unclear: {verdict:?}") };
+        why
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_checked_here_is_unclear_not_broken() {
+        // Made with openssl, the CA on the curve P-521.
+        let chain = CertificateDer::pem_slice_iter(include_bytes!("certificates/uncommon.pem")).map(Result::unwrap);
+        let key = PrivateKeyDer::from_pem_slice(include_bytes!("certificates/uncommon.key")).unwrap();
+        let port = server(acceptor(chain.collect(), key)).await;
+        let verdict = looked_at(port, "web.test", &trusting(include_str!("certificates/uncommon-ca.pem"))).await;
+        assert!(
+            why(&verdict).ends_with(" cannot be told: it is signed in a way that is not known here"),
+            "{verdict:?}"
+        );
+
+        let mut own = rcgen::CertificateParams::new(["web.test".to_owned()]).unwrap();
+        own.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let own = rcgen::CertifiedIssuer::self_signed(own, rcgen::KeyPair::generate().unwrap()).unwrap();
+        let key = PrivateKeyDer::try_from(own.key().serialize_der()).unwrap();
+        let port = server(acceptor(vec![own.der().clone()], key)).await;
+        let verdict = looked_at(port, "web.test", &trusting(&own.pem())).await;
+        assert!(why(&verdict).ends_with(" cannot be told: it is that of a CA itself"), "{verdict:?}");
     }
 
     #[tokio::test]
