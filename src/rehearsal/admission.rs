@@ -1,6 +1,8 @@
 //! What built-in kinds get and must have beside their structure: the strategies and admission plugins of the API server
 //! (`pkg/registry/*/strategy.go`, `plugin/pkg/admission`).
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -207,8 +209,9 @@ fn check_address(state: &State, resource: &Resource, object: &Value) -> Result<(
 /// As DefaultStorageClass does.
 fn new_claim(state: &State, object: &mut Value) {
     if object["spec"]["storageClassName"].is_null() {
-        let is_default =
-            |class: &&Value| class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true";
+        let is_default = |class: &&Arc<Value>| {
+            class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true"
+        };
         let classes = state.store.list("storage.k8s.io/storageclasses", None);
         if let Some(class) = classes.iter().find(is_default) {
             object["spec"]["storageClassName"] = class["metadata"]["name"].clone();

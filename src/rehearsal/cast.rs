@@ -719,8 +719,8 @@ fn behind<'p>(
     let namespace = labels.pop()?;
     let service = labels.pop()?;
     let host = labels.pop().map(str::to_owned);
-    let selector = store.get(&Key::new("/services", namespace, service))?["spec"]["selector"].take();
-    let behind: Vec<Value> = store.labelled("/pods", namespace, &selector);
+    let selector = store.get(&Key::new("/services", namespace, service))?["spec"]["selector"].clone();
+    let behind = store.labelled("/pods", namespace, &selector);
     let is_meant = move |part: &&'p Part| {
         host.as_deref().is_none_or(|host| host == &*part.pod.name)
             && behind.iter().any(|pod| pod["metadata"]["name"] == *part.pod.name)

@@ -24,11 +24,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What must be looked at because of a change: what was owned by what has gone, and what waits for it to go.
 pub(super) fn touched(state: &State, change: &Change) -> Vec<Key> {
     let gone = &change.now;
-    let pod = if &*gone.key.resource == "/pods" { gone.value() } else { Value::Null };
-    let mut touched: Vec<Key> = match change.removed || has_ended(&pod) {
-        true => claims(&pod).map(|claim| gone.key.beside("/persistentvolumeclaims", claim)).collect(),
-        false => Vec::new(),
-    };
+    let pod = (&*gone.key.resource == "/pods").then(|| state.store.seen(gone));
+    let pod = pod.as_ref().filter(|pod| change.removed || has_ended(pod));
+    let claims = pod.into_iter().flat_map(|pod| claims(pod));
+    let mut touched: Vec<Key> = claims.map(|claim| gone.key.beside("/persistentvolumeclaims", claim)).collect();
     if !change.removed {
         return touched;
     }
@@ -54,7 +53,7 @@ pub(super) fn look_at(state: &mut State, key: &Key) -> Option<Duration> {
         state.delete(&resource, key, &how).ok();
         return None;
     }
-    let object = stored.value();
+    let object = state.store.seen(&stored);
     if object["metadata"]["deletionTimestamp"].is_null() {
         return None;
     }
@@ -120,7 +119,7 @@ fn foreground(state: &mut State, resource: &Arc<Resource>, owner: &Stored) -> Op
     let mut blocks = false;
     for key in owned {
         let Some(stored) = state.store.find(&key).cloned() else { continue };
-        let object = stored.value();
+        let object = state.store.seen(&stored);
         let references = object["metadata"]["ownerReferences"].as_array();
         blocks |=
             references.into_iter().flatten().any(|one| one["uid"] == *owner.uid && one["blockOwnerDeletion"] == true);
@@ -172,7 +171,7 @@ fn end_namespace(state: &mut State, resource: &Arc<Resource>, key: &Key, namespa
         let how = Deletion { propagation: Some("Background".to_owned()), ..Deletion::default() };
         state.delete(&of, &content, &how).ok();
         if let Some(stored) = state.store.find(&content) {
-            held.push((content, finalizers(&stored.value()).map(str::to_owned).collect()));
+            held.push((content, finalizers(&state.store.seen(stored)).map(str::to_owned).collect()));
         }
     }
     if namespace["status"]["conditions"].is_null() {

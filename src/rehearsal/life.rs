@@ -86,19 +86,19 @@ struct Sight<'a> {
 }
 
 impl View for Sight<'_> {
-    fn get(&self, key: &Key) -> Option<Value> {
+    fn get(&self, key: &Key) -> Option<Arc<Value>> {
         self.store.get(key)
     }
 
-    fn list(&self, resource: &str, namespace: Option<&str>) -> Vec<Value> {
+    fn list(&self, resource: &str, namespace: Option<&str>) -> Vec<Arc<Value>> {
         self.store.list(resource, namespace)
     }
 
-    fn labelled(&self, resource: &str, namespace: &str, labels: &Value) -> Vec<Value> {
+    fn labelled(&self, resource: &str, namespace: &str, labels: &Value) -> Vec<Arc<Value>> {
         self.store.labelled(resource, namespace, labels)
     }
 
-    fn controlled(&self, resource: &str, owner_uid: &str) -> Vec<Value> {
+    fn controlled(&self, resource: &str, owner_uid: &str) -> Vec<Arc<Value>> {
         self.store.controlled(resource, owner_uid)
     }
 
@@ -110,9 +110,9 @@ impl View for Sight<'_> {
 /// What must be looked at because of a change.
 fn touched(state: &State, stage: &Stage, change: &Change) -> Vec<Key> {
     let key = &change.now.key;
-    let now = change.now.value();
-    let before = change.before.as_ref().map(|before| before.value());
-    let mut touched = stage.actors().touched(key, before.as_ref(), (!change.removed).then_some(&now), &state.store);
+    let now = state.store.seen(&change.now);
+    let before = change.before.as_ref().map(|before| state.store.seen(before));
+    let mut touched = stage.actors().touched(key, before.as_deref(), (!change.removed).then_some(&now), &state.store);
     touched.push(key.clone());
     touched.extend(collector::touched(state, change));
     if change.removed && &*key.resource == "/pods" {

@@ -43,13 +43,13 @@ impl fmt::Display for Key {
 /// What can be seen of the cluster at one moment.
 pub(crate) trait View {
     /// An object, whole.
-    fn get(&self, key: &Key) -> Option<Value>;
+    fn get(&self, key: &Key) -> Option<Arc<Value>>;
     /// All objects of a collection, in one namespace or in all, in the order of their names.
-    fn list(&self, resource: &str, namespace: Option<&str>) -> Vec<Value>;
+    fn list(&self, resource: &str, namespace: Option<&str>) -> Vec<Arc<Value>>;
     /// Those of them with all these labels: a map of strings, as `matchLabels` is.
-    fn labelled(&self, resource: &str, namespace: &str, labels: &Value) -> Vec<Value>;
+    fn labelled(&self, resource: &str, namespace: &str, labels: &Value) -> Vec<Arc<Value>>;
     /// The objects of a collection that this one controls (`ownerReferences` with `controller: true`).
-    fn controlled(&self, resource: &str, owner_uid: &str) -> Vec<Value>;
+    fn controlled(&self, resource: &str, owner_uid: &str) -> Vec<Arc<Value>>;
 
     /// The PostgreSQL behind a name, as a pod of this namespace would reach it; `None` where none answers, or where nobody can be
     /// reached from.

@@ -367,7 +367,7 @@ fn evict(desk: &Desk, call: &Call) -> Result<Response<Body>, Failure> {
         let pod = state.found(&call.resource, &key(call))?.value();
         let namespace = call.place.namespace.as_deref().unwrap_or_default();
         let labels = &pod["metadata"]["labels"];
-        let covers = |budget: &&Value| {
+        let covers = |budget: &&Arc<Value>| {
             let wanted = budget["spec"]["selector"]["matchLabels"].as_object();
             wanted.is_some_and(|wanted| wanted.iter().all(|(key, value)| labels[key] == *value))
         };

@@ -80,7 +80,7 @@ fn used(state: &State, resource: &Resource, namespace: &str, what: &str) -> Amou
     };
     let all = state.store.within(&resource.collection, Some(namespace)).filter(lives);
     if is_amount(what) {
-        all.filter_map(|stored| of_pod(&stored.value(), what)).fold(Amount::ZERO, Amount::and)
+        all.filter_map(|stored| of_pod(&state.store.seen(stored), what)).fold(Amount::ZERO, Amount::and)
     } else {
         Amount::count(all.count())
     }

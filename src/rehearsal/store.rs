@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use hyper::body::Bytes;
 use serde_json::Value;
@@ -17,6 +17,9 @@ use super::object::{Key, View};
 /// How much a collection remembers, in changes and in bytes of them; watches of older versions have expired.
 const CHANGES: usize = 4096;
 const BYTES: usize = 8 << 20;
+
+/// How many objects are held as they were read: a few times what a suite installs.
+const RECENT: usize = 1024;
 
 /// One object as it is stored.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub(super) struct Stored {
     pub(super) is_controlled: bool,
     /// The object as JSON.
     pub(super) text: Bytes,
+    /// The same as it was read, as long as anybody holds it.
+    read: Mutex<Weak<Value>>,
 }
 
 /// A few pairs; most objects have less than ten.
@@ -45,9 +50,14 @@ pub(super) fn value<'a>(labels: &'a Labels, key: &str) -> Option<&'a str> {
 }
 
 impl Stored {
-    /// The object.
+    /// The object, to be changed.
     pub(super) fn value(&self) -> Value {
         serde_json::from_slice(&self.text).unwrap_or_default()
+    }
+
+    /// The object as somebody holds it.
+    fn held(&self) -> Option<Arc<Value>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 }
 
@@ -118,6 +128,8 @@ pub(super) struct Store {
     owned: HashMap<Box<str>, BTreeSet<Key>>,
     /// Everything that has happened and that the actors have not been told.
     pub(super) news: Vec<Change>,
+    /// What was read of late, here and in forks: most of it is looked at again and again.
+    recent: Arc<Mutex<VecDeque<Arc<Value>>>>,
 }
 
 impl Store {
@@ -135,6 +147,7 @@ impl Store {
             uids: self.uids.clone(),
             owned: self.owned.clone(),
             news: self.news.clone(),
+            recent: Arc::clone(&self.recent),
         };
         fork.news.retain(|change| !left.contains(&change.now.key));
         fork.uids.retain(|_, key| !left.contains(key));
@@ -168,6 +181,7 @@ impl Store {
         self.revision += 1;
         object["metadata"]["resourceVersion"] = Value::String(self.revision.to_string());
         let stored = Arc::new(stored(key, &object, self.revision, fields));
+        self.hold(&stored, &Arc::new(object));
         self.uids.insert(stored.uid.clone(), key.clone());
         for owner in &stored.owners {
             self.owned.entry(owner.clone()).or_default().insert(key.clone());
@@ -201,6 +215,24 @@ impl Store {
     fn tell(&mut self, change: Change) {
         self.news.push(change.clone());
         collection(&mut self.collections, &change.now.key.resource.clone(), self.revision).record(change);
+    }
+
+    /// An object that was stored, to be looked at.
+    pub(super) fn seen(&self, stored: &Stored) -> Arc<Value> {
+        stored.held().unwrap_or_else(|| {
+            let value = Arc::new(stored.value());
+            self.hold(stored, &value);
+            value
+        })
+    }
+
+    fn hold(&self, stored: &Stored, value: &Arc<Value>) {
+        *stored.read.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(value);
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.push_back(Arc::clone(value));
+        if recent.len() > RECENT {
+            recent.pop_front();
+        }
     }
 
     /// An object.
@@ -287,26 +319,26 @@ impl Store {
 }
 
 impl View for Store {
-    fn get(&self, key: &Key) -> Option<Value> {
-        self.find(key).map(|stored| stored.value())
+    fn get(&self, key: &Key) -> Option<Arc<Value>> {
+        self.find(key).map(|stored| self.seen(stored))
     }
 
-    fn list(&self, resource: &str, namespace: Option<&str>) -> Vec<Value> {
-        self.within(resource, namespace).map(|stored| stored.value()).collect()
+    fn list(&self, resource: &str, namespace: Option<&str>) -> Vec<Arc<Value>> {
+        self.within(resource, namespace).map(|stored| self.seen(stored)).collect()
     }
 
-    fn labelled(&self, resource: &str, namespace: &str, labels: &Value) -> Vec<Value> {
+    fn labelled(&self, resource: &str, namespace: &str, labels: &Value) -> Vec<Arc<Value>> {
         let Some(wanted) = labels.as_object() else { return Vec::new() };
         let holds =
             |stored: &&Arc<Stored>| wanted.iter().all(|(key, wanted)| value(&stored.labels, key) == wanted.as_str());
-        self.within(resource, Some(namespace)).filter(holds).map(|stored| stored.value()).collect()
+        self.within(resource, Some(namespace)).filter(holds).map(|stored| self.seen(stored)).collect()
     }
 
-    fn controlled(&self, resource: &str, owner_uid: &str) -> Vec<Value> {
+    fn controlled(&self, resource: &str, owner_uid: &str) -> Vec<Arc<Value>> {
         let of_kind = self.owned(owner_uid).filter(|key| &*key.resource == resource);
         let stored = of_kind.filter_map(|key| self.find(key));
         let controlled = |stored: &&Arc<Stored>| stored.is_controlled && &*stored.owners[0] == owner_uid;
-        stored.filter(controlled).map(|stored| stored.value()).collect()
+        stored.filter(controlled).map(|stored| self.seen(stored)).collect()
     }
 }
 
@@ -360,6 +392,7 @@ fn stored(key: &Key, object: &Value, revision: u64, fields: &[(&str, &str)]) -> 
         is_controlled: owners.first().is_some_and(|(controls, _)| *controls),
         owners: owners.into_iter().map(|(_, uid)| uid.into()).collect(),
         text: serde_json::to_vec(object).unwrap_or_default().into(),
+        read: Mutex::default(),
     }
 }
 
@@ -411,6 +444,23 @@ mod tests {
         let fork = store.fork(&left);
         assert!(fork.find(&other).is_some() && fork.find(&second).is_none() && fork.of_uid("uid-third").is_none());
         assert_eq!(fork.owned("uid-first").count(), 0);
+    }
+
+    #[test]
+    fn what_is_seen_is_what_was_put_last_whether_it_is_held_or_read_anew() {
+        let mut store = Store::default();
+        let key = put(&mut store, "a", None);
+        let first = store.find(&key).unwrap().clone();
+        let fork = store.fork(&HashSet::new());
+        assert!(Arc::ptr_eq(&store.seen(&first), &fork.seen(&first)));
+        for _ in 0..=RECENT {
+            put(&mut store, "b", None);
+        }
+        assert!(first.held().is_none(), "more is held than its bound");
+        put(&mut store, "a", Some("o"));
+        assert_eq!(*store.get(&key).unwrap(), store.find(&key).unwrap().value());
+        assert_eq!(*fork.get(&key).unwrap(), first.value());
+        assert_ne!(store.get(&key), fork.get(&key));
     }
 
     #[test]

@@ -317,7 +317,7 @@ impl State {
         let Some(namespace) = write.namespace.as_deref().filter(|_| write.resource.namespaced) else { return Ok(()) };
         let namespaces = self.catalog.find("", "v1", "namespaces").ok_or_else(Failure::no_such_path)?;
         let stored = self.found(&namespaces, &Self::key(&namespaces, None, namespace))?;
-        if stored.value()["metadata"]["deletionTimestamp"].is_null() {
+        if self.store.seen(&stored)["metadata"]["deletionTimestamp"].is_null() {
             return Ok(());
         }
         let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
@@ -345,7 +345,7 @@ impl State {
                 };
             }
         };
-        let mut old = stored.value();
+        let mut old = Value::clone(&self.store.seen(&stored));
         convert(&mut old, &write.api_version());
         let (mut new, warnings) = match edit {
             Edit::Replace(object) => self.replaced(write, &old, object)?,
@@ -629,6 +629,6 @@ impl State {
 
     fn own(&self, key: &Key, uid: &str) -> Option<(Arc<Resource>, Value)> {
         let stored = self.store.find(key).filter(|stored| &*stored.uid == uid)?;
-        Some((self.catalog.of_collection(&key.resource)?, stored.value()))
+        Some((self.catalog.of_collection(&key.resource)?, Value::clone(&self.store.seen(stored))))
     }
 }

@@ -1,6 +1,7 @@
 //! Who must look again when something changed: what is kept so that nobody needs to search for it.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -87,7 +88,7 @@ impl Bonds {
         match (resource, new) {
             ("/nodes", _) => {
                 let sets = view.list("apps/daemonsets", None);
-                let key = |set: &Value| {
+                let key = |set: &Arc<Value>| {
                     Key::new("apps/daemonsets", text(set, "/metadata/namespace"), super::scene::name(set))
                 };
                 keys.extend(sets.iter().map(key));

@@ -53,7 +53,7 @@ pub(super) fn quota(scene: &mut Scene<'_>) {
 /// How much of a resource a namespace uses.
 fn used(scene: &Scene<'_>, what: &str) -> String {
     let namespace = Some(&*scene.key.namespace);
-    let pods = || scene.view.list(PODS, namespace).into_iter().filter(active).collect::<Vec<_>>();
+    let pods = || scene.view.list(PODS, namespace).into_iter().filter(|pod| active(pod)).collect::<Vec<_>>();
     let plural = what.strip_prefix("count/").unwrap_or(what);
     if quota::is_amount(what) {
         return pods().iter().filter_map(|pod| quota::of_pod(pod, what)).fold(Amount::ZERO, Amount::and).to_string();

@@ -1,5 +1,6 @@
 //! CronJobs: a Job at each of their times.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -23,7 +24,7 @@ pub(super) fn live(scene: &mut Scene<'_>) {
     }
     let jobs = scene.view.controlled(JOBS, scene.uid());
     let over = |job: &Value| super::scene::holds(job, "Complete") || super::scene::holds(job, "Failed");
-    let mut active: Vec<Value> = jobs.iter().filter(|job| !over(job)).map(reference).collect();
+    let mut active: Vec<Value> = jobs.iter().filter(|job| !over(job)).map(|job| reference(job)).collect();
     saw(scene, &jobs);
     let mut last = text(scene.object, "/status/lastScheduleTime").to_owned();
     match Schedule::parse(text(scene.object, "/spec/schedule")) {
@@ -66,7 +67,7 @@ fn reference(job: &Value) -> Value {
 }
 
 /// Reports each Job that ended since.
-fn saw(scene: &mut Scene<'_>, jobs: &[Value]) {
+fn saw(scene: &mut Scene<'_>, jobs: &[Arc<Value>]) {
     let known: Vec<String> =
         list(scene.object, "/status/active").iter().map(|one| text(one, "/uid").to_owned()).collect();
     for job in jobs.iter().filter(|job| known.iter().any(|known| known == uid(job))) {
@@ -107,11 +108,11 @@ fn start(scene: &mut Scene<'_>, due: Timestamp) {
 }
 
 /// Deletes the oldest Jobs beyond the history limits.
-fn tidy(scene: &mut Scene<'_>, jobs: &[Value]) {
+fn tidy(scene: &mut Scene<'_>, jobs: &[Arc<Value>]) {
     for (kind, field, usual) in [("Complete", "successfulJobsHistoryLimit", 3), ("Failed", "failedJobsHistoryLimit", 1)]
     {
         let limit = number(scene.object, &format!("/spec/{field}")).unwrap_or(usual);
-        let mut ended: Vec<&Value> = jobs.iter().filter(|job| super::scene::holds(job, kind)).collect();
+        let mut ended: Vec<&Arc<Value>> = jobs.iter().filter(|job| super::scene::holds(job, kind)).collect();
         ended.sort_by_key(|job| text(job, "/status/startTime").to_owned());
         let surplus = ended.len().saturating_sub(usize::try_from(limit).unwrap_or_default());
         for job in &ended[..surplus] {

@@ -1,5 +1,7 @@
 //! DaemonSets: one pod on each node that it may run on.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::offspring::{
@@ -26,12 +28,12 @@ pub(super) fn live(scene: &mut Scene<'_>) {
     }
     let full = revision(scene);
     let hash = full.rsplit('-').next().unwrap_or_default().to_owned();
-    let nodes: Vec<Value> =
+    let nodes: Vec<Arc<Value>> =
         scene.view.list("/nodes", None).into_iter().filter(|node| fits(scene.object, node)).collect();
     let pods = pods_of(scene);
     let stem = format!("{}-", scene.key.name);
     for node in &nodes {
-        let on_it: Vec<&Value> = pods.iter().filter(|pod| node_of(pod) == name(node)).collect();
+        let on_it: Vec<&Arc<Value>> = pods.iter().filter(|pod| node_of(pod) == name(node)).collect();
         if on_it.is_empty() {
             let pod = pod(scene, &stem, &hash, name(node));
             if create_or_refuse(scene, SOURCE, pod).is_err() {
@@ -45,7 +47,7 @@ pub(super) fn live(scene: &mut Scene<'_>) {
     for pod in pods.iter().filter(|pod| !nodes.iter().any(|node| name(node) == node_of(pod)) && !leaving(pod)) {
         delete_pod(scene, SOURCE, pod);
     }
-    let updated = |pod: &&Value| text(pod, "/metadata/labels/controller-revision-hash") == hash;
+    let updated = |pod: &&Arc<Value>| text(pod, "/metadata/labels/controller-revision-hash") == hash;
     let rolling = text(scene.object, "/spec/updateStrategy/type") != "OnDelete";
     let all_well = pods.iter().all(|pod| active(pod) && ready(pod));
     let stale = pods.iter().find(|pod| !updated(pod) && !leaving(pod));

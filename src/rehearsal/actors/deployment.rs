@@ -3,6 +3,8 @@
 //! The arithmetic and the order of the conditions are those of `pkg/controller/deployment` (rolling.go, progress.go,
 //! sync.go, util/deployment_util.go) of Kubernetes 1.34.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -25,9 +27,9 @@ struct Rollout {
     surge: i64,
     unavailable: i64,
     /// The ReplicaSet of the present template.
-    new: Option<Value>,
+    new: Option<Arc<Value>>,
     /// All others, the oldest first.
-    old: Vec<Value>,
+    old: Vec<Arc<Value>>,
 }
 
 impl Rollout {
@@ -53,7 +55,7 @@ impl Rollout {
     }
 
     fn all(&self) -> impl Iterator<Item = &Value> {
-        self.old.iter().chain(&self.new)
+        self.old.iter().chain(&self.new).map(|set| &**set)
     }
 }
 
@@ -126,7 +128,7 @@ fn pause_words(scene: &Scene<'_>, conditions: &mut Vec<Value>, paused: bool) {
 }
 
 /// Whether any ReplicaSet still has pods that run.
-fn any_pods(scene: &Scene<'_>, sets: &[Value]) -> bool {
+fn any_pods(scene: &Scene<'_>, sets: &[Arc<Value>]) -> bool {
     sets.iter().any(|set| {
         let pods = scene.view.controlled(super::offspring::PODS, uid(set));
         pods.iter().any(|pod| active(pod) || super::scene::leaving(pod))
@@ -139,7 +141,7 @@ fn make(scene: &mut Scene<'_>, rollout: &Rollout) -> String {
     let hash = hash(&template.to_string());
     put(&mut template, &["metadata", "labels", "pod-template-hash"], json!(hash));
     let full = format!("{}-{hash}", scene.key.name);
-    let revision = rollout.old.iter().map(revision_of).max().unwrap_or_default() + 1;
+    let revision = rollout.old.iter().map(|set| revision_of(set)).max().unwrap_or_default() + 1;
     let count = match recreates(scene.object) {
         true => rollout.wanted,
         false => growth(rollout, 0),
@@ -184,7 +186,7 @@ fn annotations(scene: &Scene<'_>, rollout: &Rollout, revision: i64) -> Value {
 /// Gives an older ReplicaSet that has become the present one again the next revision, and the Deployment its own.
 fn number_revision(scene: &mut Scene<'_>, rollout: &Rollout) {
     let Some(new) = &rollout.new else { return };
-    let newest = rollout.old.iter().map(revision_of).max().unwrap_or_default();
+    let newest = rollout.old.iter().map(|set| revision_of(set)).max().unwrap_or_default();
     let mut revision = revision_of(new);
     if revision <= newest {
         let history = match text(new, "/metadata/annotations/deployment.kubernetes.io~1revision-history") {
@@ -285,7 +287,7 @@ fn recreate(scene: &mut Scene<'_>, rollout: &Rollout) {
 /// Deletes the oldest ReplicaSets beyond the history limit, once the rollout is complete.
 fn tidy(scene: &mut Scene<'_>, rollout: &Rollout) {
     let limit = number(scene.object, "/spec/revisionHistoryLimit").unwrap_or(10);
-    let empty: Vec<&Value> = rollout
+    let empty: Vec<&Arc<Value>> = rollout
         .old
         .iter()
         .filter(|set| replicas(set) == 0 && number(set, "/status/replicas").unwrap_or_default() == 0)

@@ -3,6 +3,7 @@
 //! The order of conditions follows `pkg/controller/job/job_controller.go` of Kubernetes 1.34: `SuccessCriteriaMet` or
 //! `FailureTarget` first, `Complete` or `Failed` once no pod runs any more.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ const SOURCE: &str = "job-controller";
 
 /// What a Job has.
 struct Tally {
-    active: Vec<Value>,
+    active: Vec<Arc<Value>>,
     /// The indexes of good pods, or a number for each where there are no indexes.
     succeeded: Vec<i64>,
     failed: i64,
@@ -246,7 +247,8 @@ fn grow(scene: &mut Scene<'_>, tally: &Tally, indexed: bool) {
     if running >= wanted || pausing(scene, tally.failed) {
         return;
     }
-    let taken: Vec<i64> = tally.active.iter().filter_map(index_of).chain(tally.succeeded.iter().copied()).collect();
+    let taken: Vec<i64> =
+        tally.active.iter().filter_map(|pod| index_of(pod)).chain(tally.succeeded.iter().copied()).collect();
     let mut free = (0..).filter(|index| !taken.contains(index));
     for _ in running..wanted {
         let index = if indexed { free.next() } else { None };

@@ -73,12 +73,12 @@ impl Roles {
 /// Lets the members of a StatefulSet elect a leader where they have none.
 pub(super) fn live(scene: &mut Scene<'_>) {
     let Some(roles) = Roles::of(scene.object) else { return };
-    let (going, staying): (Vec<Value>, Vec<Value>) = pods_of(scene).into_iter().partition(leaving);
+    let (going, staying): (Vec<_>, Vec<_>) = pods_of(scene).into_iter().partition(|pod| leaving(pod));
     // Whoever leads gives that up once it has shut down, and not before.
     if going.iter().any(|pod| roles.leads(pod)) {
         return;
     }
-    let members: Vec<Value> = staying.into_iter().filter(ready).collect();
+    let members: Vec<_> = staying.into_iter().filter(|pod| ready(pod)).collect();
     let leads = members.iter().find(|pod| roles.leads(pod));
     let lasted = scene.lasting("leader", i64::from(leads.is_some()));
     let leader = match leads {

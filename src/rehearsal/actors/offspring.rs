@@ -1,5 +1,6 @@
 //! What the controllers of pods have in common: making pods from a template, and telling the good from the bad.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ pub(super) fn ready(pod: &Value) -> bool {
 }
 
 /// The pods that an object controls.
-pub(super) fn pods_of(scene: &Scene<'_>) -> Vec<Value> {
+pub(super) fn pods_of(scene: &Scene<'_>) -> Vec<Arc<Value>> {
     scene.view.controlled(PODS, scene.uid())
 }
 
@@ -187,7 +188,7 @@ pub(super) fn conditions(object: &Value) -> Vec<Value> {
 }
 
 /// The pods to be deleted first when there are too many: those that are worth least.
-pub(super) fn cheapest_first(pods: &mut [Value]) {
+pub(super) fn cheapest_first(pods: &mut [Arc<Value>]) {
     let since = |pod: &Value| condition(pod, "Ready").map(|ready| text(ready, "/lastTransitionTime").to_owned());
     pods.sort_by_cached_key(|pod| {
         let scheduled = !text(pod, "/spec/nodeName").is_empty();

@@ -1,5 +1,7 @@
 //! ReplicaSets: as many pods as are asked for.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::offspring::{
@@ -13,7 +15,7 @@ const SOURCE: &str = "replicaset-controller";
 
 /// Adds and removes pods, and counts them.
 pub(super) fn live(scene: &mut Scene<'_>) {
-    let pods: Vec<Value> = pods_of(scene).into_iter().filter(active).collect();
+    let pods: Vec<Arc<Value>> = pods_of(scene).into_iter().filter(|pod| active(pod)).collect();
     let mut failed = None;
     if !scene.leaving() {
         failed = settle(scene, &pods);
@@ -44,7 +46,7 @@ pub(super) fn live(scene: &mut Scene<'_>) {
 }
 
 /// Makes the pods as many as they should be; what went wrong, as reason and message.
-fn settle(scene: &mut Scene<'_>, pods: &[Value]) -> Option<(&'static str, String)> {
+fn settle(scene: &mut Scene<'_>, pods: &[Arc<Value>]) -> Option<(&'static str, String)> {
     let wanted = usize::try_from(replicas(scene.object)).unwrap_or_default();
     if pods.len() > wanted {
         let mut pods = pods.to_vec();

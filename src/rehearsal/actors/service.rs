@@ -1,5 +1,7 @@
 //! Services: an EndpointSlice and an Endpoints object with the pods that they select.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::super::object::Act;
@@ -21,8 +23,8 @@ pub(super) fn live(scene: &mut Scene<'_>) {
     if scene.leaving() || text(service, "/spec/type") == "ExternalName" {
         return;
     }
-    let pods: Vec<Value> =
-        scene.view.labelled(PODS, &scene.key.namespace, selector).into_iter().filter(serves).collect();
+    let pods: Vec<Arc<Value>> =
+        scene.view.labelled(PODS, &scene.key.namespace, selector).into_iter().filter(|pod| serves(pod)).collect();
     let good = i64::try_from(pods.iter().filter(|pod| ready(pod)).count()).unwrap_or_default();
     if scene.strikes(Fault::LateEndpoint) && good > 0 {
         let rest = std::time::Duration::from_millis(1_500).saturating_sub(scene.lasting("ready", good));
@@ -40,7 +42,7 @@ fn serves(pod: &Value) -> bool {
 }
 
 /// Writes the slice.
-fn slice(scene: &mut Scene<'_>, pods: &[Value]) {
+fn slice(scene: &mut Scene<'_>, pods: &[Arc<Value>]) {
     let always = is(scene.object, "/spec/publishNotReadyAddresses");
     let shown = pods.iter().map(|pod| {
         let (serving, ending) = (ready(pod), leaving(pod));
@@ -137,7 +139,7 @@ fn named_port(pod: &Value, wanted: &str) -> Option<i64> {
 }
 
 /// Writes the Endpoints object.
-fn endpoints(scene: &mut Scene<'_>, pods: &[Value]) {
+fn endpoints(scene: &mut Scene<'_>, pods: &[Arc<Value>]) {
     let always = is(scene.object, "/spec/publishNotReadyAddresses");
     let shown = |wanted: bool| {
         let some = pods.iter().filter(|pod| !leaving(pod) && (holds(pod, "Ready") || always) == wanted);

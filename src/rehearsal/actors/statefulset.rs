@@ -2,6 +2,8 @@
 //!
 //! The counts and the order of steps follow `pkg/controller/statefulset/stateful_set_control.go` of Kubernetes 1.34.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::offspring::{
@@ -17,7 +19,7 @@ const REVISION: &str = "controller-revision-hash";
 /// What a StatefulSet has and wants.
 struct Crew {
     /// The pods by their ordinals.
-    pods: Vec<(i64, Value)>,
+    pods: Vec<(i64, Arc<Value>)>,
     /// The first ordinal.
     first: i64,
     wanted: i64,
@@ -36,7 +38,7 @@ pub(super) fn live(scene: &mut Scene<'_>) {
     }
     let update = revision(scene);
     let said = text(scene.object, "/status/currentRevision");
-    let mut pods: Vec<(i64, Value)> =
+    let mut pods: Vec<(i64, Arc<Value>)> =
         pods_of(scene).into_iter().filter_map(|pod| Some((ordinal(&pod)?, pod))).collect();
     pods.sort_by_key(|(ordinal, _)| *ordinal);
     let crew = Crew {
@@ -190,7 +192,7 @@ fn claim(scene: &mut Scene<'_>, pod: &mut Value, full: &str) {
 /// Writes the status.
 fn report(scene: &mut Scene<'_>, crew: &Crew) {
     let of = |revision: &str| {
-        let has = |pod: &&Value| text(pod, "/metadata/labels/controller-revision-hash") == revision;
+        let has = |pod: &&Arc<Value>| text(pod, "/metadata/labels/controller-revision-hash") == revision;
         crew.pods.iter().map(|(_, pod)| pod).filter(|pod| active(pod)).filter(has).count()
     };
     let all = crew.pods.iter().filter(|(_, pod)| !leaving(pod) || !text(pod, "/status/phase").is_empty()).count();

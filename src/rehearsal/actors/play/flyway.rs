@@ -342,19 +342,19 @@ mod tests {
     }
 
     impl View for Place {
-        fn get(&self, _: &Key) -> Option<Value> {
-            Some(json!({ "data": self.files }))
+        fn get(&self, _: &Key) -> Option<Arc<Value>> {
+            Some(Arc::new(json!({ "data": self.files })))
         }
 
-        fn list(&self, _: &str, _: Option<&str>) -> Vec<Value> {
+        fn list(&self, _: &str, _: Option<&str>) -> Vec<Arc<Value>> {
             Vec::new()
         }
 
-        fn labelled(&self, _: &str, _: &str, _: &Value) -> Vec<Value> {
+        fn labelled(&self, _: &str, _: &str, _: &Value) -> Vec<Arc<Value>> {
             Vec::new()
         }
 
-        fn controlled(&self, _: &str, _: &str) -> Vec<Value> {
+        fn controlled(&self, _: &str, _: &str) -> Vec<Arc<Value>> {
             Vec::new()
         }
 

@@ -1,6 +1,7 @@
 //! What a container finds around itself: its environment and its files, from ConfigMaps, Secrets and the pod.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use base64::Engine;
 use serde_json::Value;
@@ -174,7 +175,7 @@ impl<'a> Surroundings<'a> {
     }
 
     /// What a volume says of the ConfigMap or the Secret that it is, and that object.
-    fn source<'v>(&self, volume: &'v Value) -> Option<(&'v Value, Value)> {
+    fn source<'v>(&self, volume: &'v Value) -> Option<(&'v Value, Arc<Value>)> {
         Some(match (volume.get("configMap"), volume.get("secret")) {
             (Some(map), _) => (map, self.view.get(&self.key("/configmaps", text(map, "/name")))?),
             (None, Some(secret)) => {

@@ -1,5 +1,7 @@
 //! Which node a pod gets.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::super::super::object::{Act, Key};
@@ -28,7 +30,7 @@ pub(super) fn choose(scene: &mut Scene<'_>) -> Choice {
     }
     let total = nodes.len();
     let mut objections = Objections::default();
-    let fitting: Vec<&Value> = nodes.iter().filter(|node| objections.consider(scene, node)).collect();
+    let fitting: Vec<&Arc<Value>> = nodes.iter().filter(|node| objections.consider(scene, node)).collect();
     if fitting.is_empty() {
         return Choice::Nowhere(objections.words(total));
     }

@@ -34,7 +34,7 @@ fn rollout(fault: Fault) -> (String, String, World) {
     world.create("apps/deployments", deployment());
     world.run(LONG);
     let pods = world.all("/pods");
-    (conditions(&world.get("apps/deployments", "x")), pods.first().map(pod).unwrap_or_default(), world)
+    (conditions(&world.get("apps/deployments", "x")), pods.first().map(|first| pod(first)).unwrap_or_default(), world)
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Pods alone: what they need, what they run, and what goes wrong.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ fn alone(spec: &Value) -> Value {
 }
 
 /// What a pod with this spec has become after a while.
-fn after(spec: &Value) -> (World, Value) {
+fn after(spec: &Value) -> (World, Arc<Value>) {
     let mut world = World::new();
     world.create("/pods", alone(spec));
     world.run(LONG);

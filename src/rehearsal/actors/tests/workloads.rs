@@ -179,7 +179,7 @@ fn a_job_that_lasts_too_long_loses_its_pods() {
     let spec = json!({"completions": 1, "parallelism": 1, "activeDeadlineSeconds": 20});
     world.create("batch/jobs", job(&spec, "sleep infinity"));
     world.run(LONG);
-    assert_eq!(world.all("/pods"), Vec::<Value>::new());
+    assert!(world.all("/pods").is_empty());
     let done = world.get("batch/jobs", "j");
     assert_eq!(conditions(&done), "FailureTarget=True(DeadlineExceeded) Failed=True(DeadlineExceeded)");
     assert_eq!(done["status"]["failed"], 1);

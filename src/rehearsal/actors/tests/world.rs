@@ -1,6 +1,7 @@
 //! A cluster in memory whose clock jumps to whatever is due next.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -15,26 +16,26 @@ use super::super::{Actors, Pace};
 pub(super) struct Objects(pub(super) BTreeMap<Key, Value>);
 
 impl View for Objects {
-    fn get(&self, key: &Key) -> Option<Value> {
-        self.0.get(key).cloned()
+    fn get(&self, key: &Key) -> Option<Arc<Value>> {
+        self.0.get(key).cloned().map(Arc::new)
     }
 
-    fn list(&self, resource: &str, namespace: Option<&str>) -> Vec<Value> {
+    fn list(&self, resource: &str, namespace: Option<&str>) -> Vec<Arc<Value>> {
         let wanted =
             |key: &&Key| &*key.resource == resource && namespace.is_none_or(|wanted| wanted == &*key.namespace);
-        self.0.keys().filter(wanted).map(|key| self.0[key].clone()).collect()
+        self.0.keys().filter(wanted).map(|key| Arc::new(self.0[key].clone())).collect()
     }
 
-    fn labelled(&self, resource: &str, namespace: &str, labels: &Value) -> Vec<Value> {
-        let has = |object: &Value| {
+    fn labelled(&self, resource: &str, namespace: &str, labels: &Value) -> Vec<Arc<Value>> {
+        let has = |object: &Arc<Value>| {
             let own = &object["metadata"]["labels"];
             labels.as_object().is_some_and(|wanted| wanted.iter().all(|(key, value)| own.get(key) == Some(value)))
         };
         self.list(resource, Some(namespace)).into_iter().filter(has).collect()
     }
 
-    fn controlled(&self, resource: &str, owner_uid: &str) -> Vec<Value> {
-        let owned = |object: &Value| {
+    fn controlled(&self, resource: &str, owner_uid: &str) -> Vec<Arc<Value>> {
+        let owned = |object: &Arc<Value>| {
             let owners = object["metadata"]["ownerReferences"].as_array();
             owners.is_some_and(|owners| {
                 owners.iter().any(|owner| owner["uid"] == owner_uid && owner["controller"] == true)
@@ -267,12 +268,12 @@ impl World {
     }
 
     /// One object.
-    pub(super) fn get(&self, resource: &str, name: &str) -> Value {
+    pub(super) fn get(&self, resource: &str, name: &str) -> Arc<Value> {
         self.objects.get(&Key::new(resource, "ns", name)).unwrap_or_default()
     }
 
     /// The objects of a collection in `ns`.
-    pub(super) fn all(&self, resource: &str) -> Vec<Value> {
+    pub(super) fn all(&self, resource: &str) -> Vec<Arc<Value>> {
         self.objects.list(resource, Some("ns"))
     }
 
