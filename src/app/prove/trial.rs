@@ -35,7 +35,8 @@ const WINDOW: (Span, Span) = (Span::secs(3), Span::secs(4));
 const WAIT: Span = Span::secs(8);
 /// The shortest look: what is cut short before it has come to anything says nothing.
 const LOOK: Span = Span::millis(1_500);
-const PAUSE: Span = Span::millis(150);
+/// The shortest pause between two looks: what lasts is seen by a few of them, and each costs.
+const PAUSE: Span = Span::millis(400);
 /// The longest launch of a Job: in a rehearsal it takes a twentieth of it where nothing keeps it, and longer where something does
 /// (the delay of `slow-start`).
 const LAUNCH: Span = Span::millis(1_800);
