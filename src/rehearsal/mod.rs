@@ -88,6 +88,9 @@ pub const NODE: &str = "rehearsal-control-plane";
 /// What comes later than this is not at once.
 const MOMENT: Duration = Duration::from_millis(30);
 
+/// The longest that a new cluster is waited for to have all that it begins with.
+const BEGINNING: Duration = Duration::from_secs(5);
+
 /// A rehearsal that could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum RehearsalError {
@@ -144,9 +147,11 @@ impl Rehearsal {
         let cast = Arc::new(Cast::new(&cluster));
         let stage = Stage::new(seed, certificate.clone(), cast);
         cluster.step(seed::fill).map_err(RehearsalError::Seed)?;
-        // As in a cluster that is older than its clients, nobody can be told how it began.
-        cluster.step(|state| state.store.forget());
-        Self::open(cluster, stage, Papers { certificate, tls: Some(tls), token: token()? }).await
+        let rehearsal = Self::open(cluster, stage, Papers { certificate, tls: Some(tls), token: token()? }).await?;
+        // As in a cluster that is older than its clients, namespaces have their accounts, and nobody can be told how it began.
+        rehearsal.rest(BEGINNING).await;
+        rehearsal.cluster.step(|state| state.store.forget());
+        Ok(rehearsal)
     }
 
     /// Another cluster that has everything this one has but for these objects and what they own, at an address of its own,

@@ -150,6 +150,13 @@ impl Store {
             recent: Arc::clone(&self.recent),
         };
         fork.news.retain(|change| !left.contains(&change.now.key));
+        // To those who stay it is as if these had been removed: Services name them no more, and quotas do not count them.
+        fork.news.extend(left.iter().filter_map(|key| self.find(key)).map(|stored| Change {
+            revision: self.revision,
+            before: Some(stored.clone()),
+            now: stored.clone(),
+            removed: true,
+        }));
         fork.uids.retain(|_, key| !left.contains(key));
         fork.owned.retain(|_, owned| {
             owned.retain(|key| !left.contains(key));

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -142,10 +143,13 @@ async fn a_fork_without_an_object_is_without_what_it_owns_and_has_the_rest() {
     for name in ["left", "kept"] {
         let set = json!({ "metadata": { "name": name }, "spec": {
             "selector": { "matchLabels": { "app": name } },
-            "template": { "metadata": { "labels": { "app": name } }, "spec": pod(name, "redis").spec },
+            "template": { "metadata": { "labels": { "app": name, "of": "both" } }, "spec": pod(name, "redis").spec },
         }});
         sets.create(&PostParams::default(), &from_value(set).unwrap()).await.unwrap();
     }
+    let services: Api<Service> = Api::namespaced(client(&rehearsal).await, "default");
+    let both = json!({ "metadata": { "name": "both" }, "spec": { "selector": { "of": "both" }, "ports": [{ "port": 6379 }] } });
+    services.create(&PostParams::default(), &from_value(both).unwrap()).await.unwrap();
     rehearsal.rest(PATIENCE).await;
     let fork = rehearsal.fork(&[Key::new("apps/replicasets", "default", "left")], false).await.unwrap();
     fork.rest(PATIENCE).await;
@@ -153,9 +157,16 @@ async fn a_fork_without_an_object_is_without_what_it_owns_and_has_the_rest() {
     let sets: Api<ReplicaSet> = Api::namespaced(client.clone(), "default");
     let sets = sets.list(&ListParams::default()).await.unwrap();
     assert_eq!(sets.iter().map(|set| set.name_any()).collect::<Vec<_>>(), ["kept"]);
-    let pods: Api<Pod> = Api::namespaced(client, "default");
+    let pods: Api<Pod> = Api::namespaced(client.clone(), "default");
     let pods = pods.list(&ListParams::default()).await.unwrap();
     assert_eq!(pods.iter().map(|pod| pod.labels()["app"].clone()).collect::<Vec<_>>(), ["kept"]);
+    let slices: Api<EndpointSlice> = Api::namespaced(client, "default");
+    let slices = slices.list(&ListParams::default()).await.unwrap();
+    let named = slices.iter().filter(|slice| slice.metadata.generate_name.as_deref() == Some("both-"));
+    let named: Vec<_> =
+        named.flat_map(|slice| slice.endpoints.iter().flatten()).map(|one| one.target_ref.clone()).collect();
+    let kept = pods.iter().map(|pod| Some(pod.name_any())).collect::<Vec<_>>();
+    assert_eq!(named.into_iter().map(|pod| pod.and_then(|pod| pod.name)).collect::<Vec<_>>(), kept);
 }
 
 #[tokio::test]
