@@ -114,6 +114,16 @@ impl Cluster {
         }
     }
 
+    /// Has a topic that is declared for it; again, where brokers have come to hold replicas that it lacks.
+    pub(crate) fn declare(&self, topic: &NewTopic) {
+        let mut state = self.state();
+        let placed = state.topics.get(&topic.name).and_then(|topic| topic.partitions.first());
+        let lacks = placed.is_none_or(|first| first.replicas.len() < topic.replicas.min(state.brokers.len()));
+        if lacks {
+            state.make(topic);
+        }
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
