@@ -49,6 +49,20 @@ const READ_ONLY: [(&str, &str); 6] = [
     ("monitoring.coreos.com", "AlertmanagerConfig"),
 ];
 
+/// Phases of these after which nothing comes: group, kind, phase (CloudNativePG `api/v1/backup_types.go`, and of a later version).
+const FINAL: [(&str, &str, &str); 2] =
+    [("postgresql.cnpg.io", "Backup", "failed"), ("postgresql.cnpg.io", "Backup", "invalid backup definition")];
+
+/// Kinds whose operator writes nothing of how they are, whatever their status: each is as ready as what is made for it. Group, kind,
+/// the kind of a workload, the JSON pointer to how many pods it is to have, and how many where that is not said. Of a RedisFailover
+/// there is no status at all (spotahome/redis-operator `api/redisfailover/v1/types.go`), of a Pooler how many pods somebody tries to
+/// schedule (CloudNativePG `api/v1/pooler_types.go`).
+const MADE: [(&str, &str, &str, &str, i64); 3] = [
+    ("databases.spotahome.com", "RedisFailover", "StatefulSet", "/spec/redis/replicas", 3),
+    ("databases.spotahome.com", "RedisFailover", "Deployment", "/spec/sentinel/replicas", 3),
+    ("postgresql.cnpg.io", "Pooler", "Deployment", "/spec/instances", 1),
+];
+
 /// Phases by which resources without a convention of their own say that they are ready.
 const READY_PHASES: [&str; 9] =
     ["Ready", "Running", "Active", "Available", "Bound", "Healthy", "Succeeded", "Completed", "Deployed"];
@@ -64,6 +78,9 @@ pub(super) fn assess(object: Object<'_>, around: &Surroundings<'_>) -> Health {
 }
 
 fn by_status(object: Object<'_>, around: &Surroundings<'_>) -> Health {
+    if let Some(health) = by_what_is_made(object, around) {
+        return health;
+    }
     let status = object.data.get("status").filter(|status| status.as_object().is_some_and(says_something));
     let Some(status) = status else { return untouched(object, around) };
     let line = |words: &str| format!("{} {}: {words}", object.kind, object.name());
@@ -114,6 +131,35 @@ fn untouched(object: Object<'_>, around: &Surroundings<'_>) -> Health {
     Health::waiting(format!("{} {}: no controller has written a status", object.kind, object.name()))
 }
 
+/// Of a kind that is as ready as the workloads made for it: those must be there first, and for as many pods as it says by now.
+fn by_what_is_made(object: Object<'_>, around: &Surroundings<'_>) -> Option<Health> {
+    let is_told = |kind: &str| object.kind != "RedisFailover" || kind != "Deployment" || has_sentinels(object);
+    let made = MADE.iter().filter(|(group, kind, ..)| (object.group, object.kind) == (*group, *kind));
+    let mut made = made.filter(|(_, _, kind, ..)| around.sees(kind) && is_told(kind)).peekable();
+    made.peek()?;
+    let short = made.find_map(|(_, _, kind, pointer, usual)| {
+        let has: Vec<_> = around.owned(kind, object).map(|one| one.number("/spec/replicas").unwrap_or(1)).collect();
+        let (has, is_made) = (has.iter().sum::<i64>(), !has.is_empty());
+        let wanted = object.number(pointer).unwrap_or(*usual);
+        match is_made {
+            false => Some(format!("its operator has made no {kind} yet")),
+            // What is less than one has a meaning of the operator's own.
+            true => (wanted > 0 && has != wanted).then(|| format!("its {kind} is for {has} of {wanted} pods")),
+        }
+    });
+    Some(match short {
+        Some(words) => Health::waiting(format!("{} {}: {words}", object.kind, object.name())),
+        None => Health::gravest(owned(object, around))
+            .map_or_else(|| Health::ready("everything that was made for it is ready"), |it| it.below(object)),
+    })
+}
+
+/// Whether a RedisFailover has Sentinels of its own: while it follows a master from elsewhere, only where that is said.
+fn has_sentinels(failover: Object<'_>) -> bool {
+    let node = failover.data.pointer("/spec/bootstrapNode");
+    node.is_none_or(|node| node.is_null() || node["allowSentinels"] == true)
+}
+
 /// How the workloads and pods are that an object owns.
 fn owned<'a>(object: Object<'a>, around: &'a Surroundings<'_>) -> impl Iterator<Item = Health> + 'a {
     let sets = around.owned("StatefulSet", object).map(|set| workloads::stateful_set(set, around));
@@ -137,12 +183,14 @@ fn by_phase_of_its_own(object: Object<'_>) -> Option<Health> {
     if phase == wanted {
         return Some(short_of(object).unwrap_or_else(|| Health::ready(phase)));
     }
-    // CloudNativePG says beside its phase what that is about, and of a Database nothing else.
-    let words = ["/status/phaseReason", "/status/message"]
+    // CloudNativePG says beside its phase what that is about, and of a Database nothing else; Altinity what went wrong.
+    let words = ["/status/phaseReason", "/status/message", "/status/error"]
         .into_iter()
         .find_map(|pointer| object.data.pointer(pointer).and_then(Value::as_str).filter(|words| !words.is_empty()));
     let why = words.map(|words| format!(": {words}")).unwrap_or_default();
-    Some(Health::waiting(format!("{} {}: its state is {phase:?}{why}", object.kind, object.name())))
+    let line = format!("{} {}: its state is {phase:?}{why}", object.kind, object.name());
+    let is_final = FINAL.contains(&(object.group, object.kind, phase.as_str()));
+    Some(if is_final { Health::doomed(line) } else { Health::waiting(line) })
 }
 
 /// CloudNativePG leaves its phase as it was when an instance goes away later (cloudnative-pg/cloudnative-pg#7895): ready are as many
@@ -226,7 +274,8 @@ fn said(condition: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::literal::{doomed, ready, waiting};
+    use super::super::Health;
+    use super::super::literal::{doomed, ready, statusless, waiting};
 
     #[test]
     fn a_certificate_that_could_not_be_issued_says_why_and_not_what_it_lacks() {
@@ -283,6 +332,56 @@ mod tests {
         };
         ready(&set(1), "everything it owns is ready");
         waiting(&set(0), "StatefulSet s: 0 of 1 pods are available");
+    }
+
+    /// A workload that `Thing x` of these tests owns, for so many pods, of which so many are ready.
+    fn owned(kind: &str, pods: u8, ready: u8) -> String {
+        format!(
+            "\n---\napiVersion: apps/v1\nkind: {kind}\nmetadata: {{ name: w, uid: w1, ownerReferences: [{{ apiVersion: a/v1, kind: \
+             Thing, name: x, uid: o1 }}] }}\nspec: {{ replicas: {pods} }}\nstatus: {{ observedGeneration: 0, replicas: {pods}, \
+             updatedReplicas: {pods}, readyReplicas: {ready}, availableReplicas: {ready} }}"
+        )
+    }
+
+    #[test]
+    fn a_redis_failover_is_not_ready_before_its_servers_and_its_sentinels() {
+        let kind = ("databases.spotahome.com".to_owned(), "RedisFailover".to_owned());
+        let failover = |spec: &str, workloads: &str| {
+            let text = "apiVersion: databases.spotahome.com/v1\nkind: RedisFailover\nmetadata: { name: x, uid: o1, generation: 1 }";
+            // As its definition is: nothing could ever be written of it.
+            statusless(&format!("{text}\nspec: {{ {spec} }}{workloads}"), kind.clone())
+        };
+        let (servers, sentinels) = (|ready| owned("StatefulSet", 2, ready), |ready| owned("Deployment", 3, ready));
+        let two = "redis: { replicas: 2 }";
+        let on = |health: Health| if let Health::Waiting { on, .. } = health { on.line } else { panic!("{health:?}") };
+        assert_eq!(on(failover(two, "")), "RedisFailover x: its operator has made no StatefulSet yet");
+        assert_eq!(on(failover(two, &servers(2))), "RedisFailover x: its operator has made no Deployment yet");
+        let begun = format!("{}{}", servers(1), sentinels(3));
+        assert_eq!(on(failover(two, &begun)), "StatefulSet w: 1 of 2 pods are available");
+        let watched = format!("{}{}", servers(2), sentinels(2));
+        assert!(on(failover(two, &watched)).starts_with("Deployment w: "), "{:?}", failover(two, &watched));
+        let both = format!("{}{}", servers(2), sentinels(3));
+        assert_eq!(failover(two, &both), Health::ready("everything that was made for it is ready"));
+        // Three are usual, and what was made before the specification was changed is too little.
+        assert_eq!(on(failover("", &both)), "RedisFailover x: its StatefulSet is for 2 of 3 pods");
+        let follows = format!("{two}, bootstrapNode: {{ host: elsewhere }}");
+        assert_eq!(failover(&follows, &servers(2)), Health::ready("everything that was made for it is ready"));
+    }
+
+    #[test]
+    fn a_pooler_is_as_ready_as_its_deployment_and_not_as_its_status_is_written() {
+        let pooler = format!("{}\nspec: {{ instances: 2 }}", resource("postgresql.cnpg.io/Pooler", "instances: 2"));
+        waiting(&pooler, "Pooler x: its operator has made no Deployment yet");
+        waiting(&format!("{pooler}{}", owned("Deployment", 1, 1)), "Pooler x: its Deployment is for 1 of 2 pods");
+        ready(&format!("{pooler}{}", owned("Deployment", 2, 2)), "everything that was made for it is ready");
+    }
+
+    #[test]
+    fn a_backup_that_has_failed_will_not_be_completed() {
+        let backup = |status: &str| resource("postgresql.cnpg.io/Backup", status);
+        ready(&backup("phase: completed"), "completed");
+        waiting(&backup("phase: walArchivingFailing"), "Backup x: its state is \"walArchivingFailing\"");
+        doomed(&backup("phase: failed, error: no such bucket"), "Backup x: its state is \"failed\": no such bucket");
     }
 
     #[test]

@@ -10,13 +10,26 @@ pub(super) fn health(yaml: &str) -> Health {
     with(yaml, assess)
 }
 
+/// The health of the first document, of which and whose like no status can be written.
+pub(super) fn statusless(yaml: &str, kind: (String, String)) -> Health {
+    among(yaml, |around| around.without_status([kind]), assess)
+}
+
 /// What is said of the first document in the surroundings of the others.
 pub(super) fn with<T>(yaml: &str, said: impl FnOnce(Object<'_>, &Surroundings<'_>) -> T) -> T {
+    among(yaml, |around| around, said)
+}
+
+fn among<T>(
+    yaml: &str,
+    known: impl for<'a> FnOnce(Surroundings<'a>) -> Surroundings<'a>,
+    said: impl FnOnce(Object<'_>, &Surroundings<'_>) -> T,
+) -> T {
     let documents: Vec<Value> = yaml.split("\n---\n").map(|text| serde_saphyr::from_str(text).unwrap()).collect();
     let metadata: Vec<ObjectMeta> =
         documents.iter().map(|document| serde_json::from_value(document["metadata"].clone()).unwrap()).collect();
     let objects: Vec<Object<'_>> = documents.iter().zip(&metadata).map(object).collect();
-    let around = Surroundings::new(objects.iter().copied());
+    let around = known(Surroundings::new(objects.iter().copied()));
     said(objects[0], &around)
 }
 

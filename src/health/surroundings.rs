@@ -41,6 +41,11 @@ impl<'a> Surroundings<'a> {
         !self.unseen.contains(kind) && self.named(kind, name).is_none()
     }
 
+    /// Whether objects of a kind may be looked at.
+    pub(super) fn sees(&self, kind: &str) -> bool {
+        !self.unseen.contains(kind)
+    }
+
     pub(super) fn has_no_status(&self, object: Object<'_>) -> bool {
         self.statusless.contains(&(object.group.to_owned(), object.kind.to_owned()))
     }

@@ -69,12 +69,14 @@ async fn every(claim: &Workload, kind: &ObjectRef, site: &Site<'_>) -> Result<Wo
     }
 }
 
-/// The ready replicas as the kind counts them; built-in kinds leave a count of zero out.
+/// The ready replicas as the kind counts them; built-in kinds leave a count of zero out. Strimzi counts how many pods there are, and
+/// none that are ready (`api/src/main/java/io/strimzi/api/kafka/model/nodepool/KafkaNodePoolStatus.java`).
 fn replicas(object: &ObjectRef, now: &DynamicObject) -> Option<u32> {
     let status = now.data.get("status")?;
     let count = |field: &str| status.get(field).map(|count| count.as_u64().unwrap_or_default());
     let ready = count("readyReplicas").or_else(|| count("numberReady"));
-    let left_out = object.resource.group == "apps" || count("replicas").is_some();
+    let group = object.resource.group.as_str();
+    let left_out = group == "apps" || (group != "kafka.strimzi.io" && count("replicas").is_some());
     u32::try_from(ready.or_else(|| left_out.then_some(0))?).ok()
 }
 
@@ -122,4 +124,30 @@ fn hold(object: &DynamicObject) -> String {
 
 fn unseen(error: &WatchError) -> Unseen {
     Unseen(chain(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::api::{ApiResource, GroupVersionKind};
+    use serde_json::json;
+
+    use super::*;
+
+    fn counted(group: &str, status: &serde_json::Value) -> Option<u32> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", "Thing"));
+        let mut now = DynamicObject::new("x", &resource);
+        now.data = json!({ "status": status });
+        let namespace = Some("data".to_owned());
+        replicas(&ObjectRef { resource, namespace, name: "x".to_owned() }, &now)
+    }
+
+    #[test]
+    fn who_counts_no_ready_replicas_is_not_taken_to_have_none() {
+        let three = json!({ "replicas": 3 });
+        assert_eq!(counted("kafka.strimzi.io", &three), None);
+        assert_eq!((counted("apps", &three), counted("argoproj.io", &three)), (Some(0), Some(0)));
+        let ready = json!({ "replicas": 3, "readyReplicas": 2 });
+        assert_eq!((counted("apps", &ready), counted("kafka.strimzi.io", &ready)), (Some(2), Some(2)));
+        assert_eq!(counted("kafka.strimzi.io", &json!({ "conditions": [] })), None);
+    }
 }

@@ -26,7 +26,16 @@ const SENTINELS: u32 = 3;
 const QUORUM: u32 = 2;
 
 /// The databases that are declared for clusters of CloudNativePG's.
-pub(super) const DATABASES: &str = "postgresql.cnpg.io/databases";
+const DATABASES: &str = "postgresql.cnpg.io/databases";
+
+/// The topics that are declared for clusters of Strimzi's.
+const DECLARED_TOPICS: &str = "kafka.strimzi.io/kafkatopics";
+
+/// What is declared for servers that stand in for others, and is there once its status says so.
+pub(super) const DECLARED: [&str; 2] = [DATABASES, DECLARED_TOPICS];
+
+/// The label by which Strimzi knows of which cluster a pod, a topic or a user is.
+const CLUSTER: &str = "strimzi.io/cluster";
 
 /// All stand-ins that are on.
 pub(super) struct Cast {
@@ -122,6 +131,20 @@ impl Cast {
                 let parts = self.parts();
                 parts.values().filter(is_of_it).filter_map(Part::postgres).for_each(|server| server.create(name));
             }
+        }
+        for declared in state.store.list(DECLARED_TOPICS, Some(namespace)) {
+            let of = |object: &Value| object["metadata"]["labels"][CLUSTER].as_str().map(str::to_owned);
+            let cluster = of(&declared).filter(|_| declared["status"]["topicId"].is_string());
+            let is_of_it = |part: &&Part| {
+                &*part.pod.namespace == namespace
+                    && cluster.is_some()
+                    && state.store.get(&part.pod).is_some_and(|pod| of(&pod) == cluster)
+            };
+            // Brokers of a cluster share what they have: whoever is on says how many there are to place it on.
+            let topic = kafka::NewTopic::declared(&declared);
+            let parts = self.parts();
+            let on = parts.values().filter(is_of_it).filter_map(Part::kafka).next();
+            on.zip(topic).into_iter().for_each(|(server, topic)| server.cluster().declare(&topic));
         }
     }
 
@@ -310,7 +333,15 @@ impl Cast {
     fn rewire(&self, state: &State) {
         let parts = self.parts();
         let told = |part: &Part| {
-            behind(&state.store, &parts, &part.pod.namespace, part.master.as_deref()?)?.find_map(Part::redis).cloned()
+            let (namespace, host) = (&part.pod.namespace, part.master.as_deref()?);
+            match behind(&state.store, &parts, namespace, host) {
+                Some(mut named) => named.find_map(Part::redis).cloned(),
+                // An operator tells its servers the address of a pod, and no name.
+                None => {
+                    let is_meant = |other: &&Part| other.pod.namespace == *namespace && *other.pod.name == *host;
+                    parts.values().filter(is_meant).find_map(Part::redis).cloned()
+                }
+            }
         };
         for part in parts.values() {
             let StandIn::Postgres(server) = &part.stand_in else { continue };

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use super::actors::Fault;
-use super::cast::{Cast, DATABASES};
+use super::cast::{Cast, DECLARED};
 use super::cluster::{Cluster, State, now};
 use super::collector;
 use super::object::{Act, Key, View};
@@ -139,7 +139,7 @@ fn perform(state: &mut State, stage: &Stage, act: Act) -> Result<(), WasRefused>
         }
         Act::Status { key, uid, status } => {
             state.amend(&key, &uid, |object| super::write::set_or_remove(object, "status", status));
-            if &*key.resource == DATABASES {
+            if DECLARED.contains(&&*key.resource) {
                 stage.cast.declare(state, &key.namespace);
             }
         }

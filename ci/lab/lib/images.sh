@@ -284,6 +284,13 @@ image_operand() {
     'CMD ["postgres", "--version"]'
 }
 
+image_redis_operator() {
+  local tree
+  tree=$(scratch redis_operator)
+  install -D "$lab/programs/redis_operator" "$tree/usr/local/bin/redis-operator"
+  import_tree "$tree" "$1" "$2" 'USER 1000:1000' 'ENTRYPOINT ["/usr/local/bin/redis-operator"]'
+}
+
 image_storage() {
   local tree
   tree=$(scratch storage)

@@ -1,7 +1,7 @@
 # The programs, each built from its Go module by its released version.
 # shellcheck shell=bash
 
-programs=(kubernetes kind helm helm3 etcd coredns pause local-path-provisioner minio cnpg)
+programs=(kubernetes kind helm helm3 etcd coredns pause local-path-provisioner minio cnpg redis_operator)
 
 # Go of our own caches, so that they can be measured and dropped; nothing of the caller's settings but where modules come from.
 go_environment() {
@@ -85,6 +85,12 @@ build_minio() { released minio github.com/minio/minio "$minio_version" github.co
 build_cnpg() {
   local module=github.com/cloudnative-pg/cloudnative-pg
   released cnpg "$module" "$cnpg_version" "$module/cmd/manager" "-X $module/pkg/versions.buildVersion=$cnpg_version"
+}
+
+# Spotahome's.
+build_redis_operator() {
+  local module=github.com/spotahome/redis-operator
+  released redis_operator "$module" "$redis_operator_version" "$module/cmd/redisoperator"
 }
 
 # What a person or the product calls; the rest goes into images only.

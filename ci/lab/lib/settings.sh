@@ -28,6 +28,8 @@ neo4j_version=5.26.0
 minio_version=0.0.0-20260212201848-7aac2a2c5b7c
 
 cnpg_version=1.27.0
+# The last that was released.
+redis_operator_version=1.2.4
 
 # From PyPI, on Debian's Python.
 pgadmin_version=9.18
@@ -49,7 +51,8 @@ neo4j_image=seaworthy-lab/neo4j:$neo4j_version
 cnpg_image=seaworthy-lab/cnpg:$cnpg_version
 # The operator reads PostgreSQL's version from the tag.
 operand_image=seaworthy-lab/cnpg-postgresql:15
-services=(busybox redis postgres patroni clickhouse zookeeper flyway kafka minio pgadmin neo4j cnpg operand)
+redis_operator_image=seaworthy-lab/redis-operator:$redis_operator_version
+services=(busybox redis postgres patroni clickhouse zookeeper flyway kafka minio pgadmin neo4j cnpg operand redis_operator)
 
 # Below this many free gigabytes the compiler's caches are dropped once the programs stand.
 roomy_gigabytes=15

@@ -45,6 +45,7 @@ struct Operator {
 #[serde(deny_unknown_fields)]
 struct Need {
     resource: String,
+    /// Nothing is needed where it comes to nothing: the object names none.
     name: String,
     /// `left=right`: needed only where both are the same.
     #[serde(default, rename = "if")]
@@ -169,7 +170,7 @@ fn missing(scene: &Scene<'_>, operator: &Operator) -> Option<String> {
         })
     });
     needed.into_iter().find_map(|need| {
-        let wanted = fill_text(scene, &need.name, "");
+        let wanted = Some(fill_text(scene, &need.name, "")).filter(|name| !name.is_empty())?;
         let own = scene.view.get(&scene.key.beside(&need.resource, &wanted));
         let object = own.or_else(|| scene.view.get(&Key::new(&need.resource, "", &wanted)));
         let there = object.is_some_and(|object| condition(&object, "Ready").is_none() || holds(&object, "Ready"));

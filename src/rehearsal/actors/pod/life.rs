@@ -172,7 +172,9 @@ impl Life {
         if scene.strikes(Fault::Evicted) {
             self.evict = Some(scene.now + scene.dice.delay(150, 250));
         }
-        true
+        // Its address is told before anything runs in it: whoever stands in for a container says where it is.
+        scene.after(Duration::from_millis(1));
+        false
     }
 
     /// Runs the containers whose turn it is.

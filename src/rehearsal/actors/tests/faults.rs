@@ -223,6 +223,55 @@ fn of_the_instances_of_a_cluster_one_is_its_primary_and_another_once_that_is_gon
 }
 
 #[test]
+fn a_pooler_and_a_backup_wait_for_their_cluster() {
+    let mut world = World::new();
+    let of = |kind: &str, more: Value| {
+        let mut object = json!({"apiVersion": "postgresql.cnpg.io/v1", "kind": kind, "metadata": {"name": "p"}});
+        object["spec"] = more;
+        object["spec"]["cluster"] = json!({"name": "x"});
+        object
+    };
+    world.create("postgresql.cnpg.io/poolers", of("Pooler", json!({"instances": 2})));
+    world.create("postgresql.cnpg.io/backups", of("Backup", json!({})));
+    world.run(LONG);
+    assert!(world.all("apps/deployments").is_empty());
+    assert_eq!(world.get("postgresql.cnpg.io/backups", "p")["status"], Value::Null);
+    world.create("postgresql.cnpg.io/clusters", json!({
+        "apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "metadata": {"name": "x"}, "spec": {"instances": 1},
+    }));
+    world.run(LONG);
+    assert_eq!(world.get("apps/deployments", "p")["status"]["readyReplicas"], 2);
+    assert_eq!(world.get("postgresql.cnpg.io/poolers", "p")["status"], json!({"instances": 2}));
+    assert_eq!(world.get("postgresql.cnpg.io/backups", "p")["status"]["phase"], "completed");
+}
+
+#[test]
+fn a_redis_failover_is_made_once_its_password_can_be_read_and_without_one_at_once() {
+    let mut world = World::new();
+    let failover = |name: &str, auth: Value| {
+        json!({
+            "apiVersion": "databases.spotahome.com/v1", "kind": "RedisFailover", "metadata": {"name": name},
+            "spec": {"auth": auth, "redis": {"replicas": 2}},
+        })
+    };
+    world.create("databases.spotahome.com/redisfailovers", failover("closed", json!({"secretPath": "secret"})));
+    world.create("databases.spotahome.com/redisfailovers", failover("open", json!({})));
+    world.run(LONG);
+    let made = |world: &World| {
+        let sets = world.all("apps/statefulsets").into_iter();
+        sets.map(|set| set["metadata"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(made(&world), ["rfr-open"]);
+    world.create(
+        "/secrets",
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "secret"}, "data": {"password": "c2VjcmV0"}}),
+    );
+    world.run(LONG);
+    assert_eq!(made(&world), ["rfr-closed", "rfr-open"]);
+    assert_eq!(world.get("apps/statefulsets", "rfr-closed")["status"]["readyReplicas"], 2);
+}
+
+#[test]
 fn an_operator_can_be_silent_or_refuse_or_wait_for_pods_that_never_are_ready() {
     let status = |fault| cluster(Some(fault)).get("postgresql.cnpg.io/clusters", "x")["status"].clone();
     assert_eq!(status(Fault::OperatorSilent), Value::Null);

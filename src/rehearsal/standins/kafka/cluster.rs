@@ -114,6 +114,17 @@ impl Cluster {
         }
     }
 
+    /// Has a topic that is declared for it; anew, where brokers have come to hold replicas that it lacks.
+    pub(crate) fn declare(&self, topic: &NewTopic) {
+        let mut state = self.state();
+        // One broker holds one replica of a partition.
+        let replicas = topic.replicas.min(state.brokers.len());
+        let placed = state.topics.get(&topic.name).and_then(|topic| topic.partitions.first());
+        if replicas > 0 && placed.is_none_or(|first| first.replicas.len() < replicas) {
+            state.make(&NewTopic { replicas, ..topic.clone() });
+        }
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

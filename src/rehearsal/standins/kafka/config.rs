@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 /// The port of clients, where none is told.
 const CLIENTS: u16 = 9092;
 
@@ -65,6 +67,14 @@ impl NewTopic {
             Some(Self { name, partitions: number(), replicas: number() })
         };
         text.split(',').filter_map(topic).collect()
+    }
+
+    /// The one that a KafkaTopic of Strimzi's declares, with as many partitions and replicas as it says; of what is left out one.
+    pub(crate) fn declared(object: &Value) -> Option<Self> {
+        let spec = &object["spec"];
+        let name = spec["topicName"].as_str().or(object["metadata"]["name"].as_str())?.to_owned();
+        let number = |field: &str| spec[field].as_u64().and_then(|number| usize::try_from(number).ok()).unwrap_or(1);
+        Some(Self { name, partitions: number("partitions"), replicas: number("replicas") })
     }
 }
 

@@ -1,5 +1,6 @@
 //! A login, faults and a broker that goes, as a client sees them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -11,11 +12,12 @@ use kafka_protocol::messages::{
     MetadataResponse, RequestHeader, ResponseHeader, SaslAuthenticateRequest, SaslHandshakeRequest, TopicName,
 };
 use kafka_protocol::protocol::{Decodable as _, Encodable as _, HeaderVersion as _, Request, StrBytes};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Duration, timeout};
 
 use super::config::User;
-use super::{Cluster, Config, Fault, Server};
+use super::{Cluster, Config, Fault, NewTopic, Server};
 use crate::rehearsal::standins::StandIn;
 use crate::rehearsal::standins::conformance::{Connection, dial};
 
@@ -190,4 +192,27 @@ async fn a_broker_that_comes_back_follows_and_what_goes_wrong_with_its_successor
         let _again = Server::new(config, all[2].cluster());
         assert_eq!(leader(&all).await, back, "{fault:?}");
     }
+}
+
+#[test]
+fn a_topic_that_is_declared_before_all_brokers_are_there_is_on_each_of_them_in_the_end() {
+    let object = json!({ "metadata": { "name": "orders" }, "spec": { "partitions": 2, "replicas": 3 } });
+    let topic = NewTopic::declared(&object).unwrap();
+    assert_eq!((topic.name.as_str(), topic.partitions, topic.replicas), ("orders", 2, 3));
+    let cluster = Arc::<Cluster>::default();
+    let on = |cluster: &Arc<Cluster>| -> Vec<usize> {
+        let state = cluster.state();
+        let partitions = state.topics.get("orders").map(|topic| topic.partitions.as_slice()).unwrap_or_default();
+        partitions.iter().map(|one| one.replicas.iter().collect::<BTreeSet<_>>().len()).collect()
+    };
+    cluster.declare(&topic);
+    assert!(on(&cluster).is_empty(), "on whom?");
+    for node in 0..3 {
+        drop(Server::new(Config { node, ..Config::default() }, &cluster));
+        cluster.declare(&topic);
+        let there = usize::try_from(node).unwrap() + 1;
+        assert_eq!(on(&cluster), [there, there]);
+    }
+    let named = json!({ "metadata": { "name": "a" }, "spec": { "topicName": "A.b" } });
+    assert_eq!(NewTopic::declared(&named), Some(NewTopic { name: "A.b".to_owned(), partitions: 1, replicas: 1 }));
 }
