@@ -1,7 +1,7 @@
 # The programs, each built from its Go module by its released version.
 # shellcheck shell=bash
 
-programs=(kubernetes kind helm helm3 etcd coredns pause local-path-provisioner minio cnpg)
+programs=(kubernetes kind helm helm3 etcd coredns pause local-path-provisioner minio cnpg temporal)
 
 # Go of our own caches, so that they can be measured and dropped; nothing of the caller's settings but where modules come from.
 go_environment() {
@@ -85,6 +85,11 @@ build_minio() { released minio github.com/minio/minio "$minio_version" github.co
 build_cnpg() {
   local module=github.com/cloudnative-pg/cloudnative-pg
   released cnpg "$module" "$cnpg_version" "$module/cmd/manager" "-X $module/pkg/versions.buildVersion=$cnpg_version"
+}
+
+build_temporal() {
+  local module=github.com/temporalio/cli
+  released temporal "$module" "$temporal_version" "$module/cmd/temporal" "-X $module/temporalcli.Version=$temporal_version"
 }
 
 # What a person or the product calls; the rest goes into images only.
