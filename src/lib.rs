@@ -22,6 +22,7 @@
 //! - [`complaint`]: an error and its causes as text.
 //! - [`secrets`]: values that are kept out of everything that is written.
 //! - [`process`]: children, run and described.
+//! - [`grpc`]: messages and statuses of gRPC, and the few services that are spoken with.
 //! - [`manifest`]: objects from the text that people and tools write.
 //! - [`k8s`]: a client from an explicit access, and the names that a run leaves on what it makes.
 //! - [`kinds`]: which endpoint serves a kind.
@@ -66,6 +67,8 @@ pub mod complaint;
 pub mod secrets;
 
 pub mod process;
+
+pub mod grpc;
 
 pub mod manifest;
 

@@ -115,7 +115,7 @@ fn answers_for_a_pipe_have_no_colour() {
 
 #[test]
 fn the_shipped_suites_are_in_order() {
-    check(&["validate"], 0, &["in order: 7 suites with 59 checks"]);
+    check(&["validate"], 0, &["in order: 7 suites with 60 checks"]);
     let one = folder("alone", &provided("alone"));
     check(&["validate", "--suites", &one], 0, &["1 suite with 1 check,"]);
 }

@@ -18,6 +18,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("complaint", &[]),
     ("secrets", &[]),
     ("process", &[]),
+    ("grpc", &[]),
     ("manifest", &[]),
     ("k8s", &[]),
     ("kinds", &[]),
@@ -25,7 +26,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("logs", &["watch", "health", "secrets", "complaint"]),
     ("tunnel", &["watch", "checks", "complaint"]),
     ("tools", &["process", "complaint"]),
-    ("rehearsal", &[]),
+    ("rehearsal", &["grpc"]),
     ("prove", &["rehearsal", "events", "plan", "checks"]),
     ("cluster", &["tools", "rehearsal", "ADAPTER"]),
     ("install", &["ADAPTER"]),
@@ -49,6 +50,7 @@ const ADAPTER: &[&str] = &[
     "complaint",
     "secrets",
     "process",
+    "grpc",
     "manifest",
     "k8s",
     "kinds",
@@ -58,7 +60,7 @@ const ADAPTER: &[&str] = &[
 ];
 
 /// Rooms of words: they know no runtime, no client and no file.
-const PURE: &[&str] = &["span", "number", "checks", "health", "suite", "plan", "events", "prove"];
+const PURE: &[&str] = &["span", "number", "checks", "health", "suite", "plan", "events", "prove", "grpc"];
 const IMPURE: &[&str] = &["tokio::", "kube::", "reqwest::", "std::fs", "std::net::Tcp", "std::env", "std::process"];
 
 fn source() -> PathBuf {

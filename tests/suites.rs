@@ -76,6 +76,7 @@ const PROMISED: &[&str] = &[
     "A-42-flyway",
     "A-45-minio",
     "A-45-neo4j",
+    "A-45-temporal",
     "A-m1",
     "A-m2",
     "A-m3",

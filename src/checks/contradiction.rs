@@ -6,7 +6,7 @@
 use super::migration::is_version;
 use super::{
     Absence, Access, Address, Check, Clickhouse, Crd, Dns, Flyway, Host, Http, Kafka, Namespace, Neo4j, Operator,
-    Pgadmin, Postgres, PostgresRole, Redis, RedisRole, S3, Sentinel, System, Tcp, Workload,
+    Pgadmin, Postgres, PostgresRole, Redis, RedisRole, S3, Sentinel, System, Tcp, Temporal, Workload,
 };
 
 /// One part of a claim that cannot be held against anything.
@@ -45,6 +45,7 @@ impl Check {
             Self::S3(claim) => s3(claim),
             Self::Pgadmin(claim) => pgadmin(claim),
             Self::Neo4j(claim) => neo4j(claim),
+            Self::Temporal(claim) => temporal(claim),
             Self::Sentinel(claim) => sentinel(claim),
             Self::Flyway(claim) => flyway(claim),
             Self::Failover(claim) => {
@@ -365,6 +366,10 @@ fn neo4j(claim: &Neo4j) -> Vec<Contradiction> {
     found
 }
 
+fn temporal(claim: &Temporal) -> Vec<Contradiction> {
+    nameless("namespace", &claim.namespace).into_iter().collect()
+}
+
 fn flyway(claim: &Flyway) -> Vec<Contradiction> {
     let mut found: Vec<_> = claim.again.iter().filter_map(|name| impossible("again", name)).collect();
     found.extend(nameless("schema", &claim.schema));
@@ -408,6 +413,7 @@ mod tests {
             ("workload: {kind: Deployment, name: Web}", &["name"]),
             ("namespace: {name: Data, expect: absent}", &["name"]),
             ("crd: {names: [caches], expect: absent}", &["names"]),
+            ("temporal: {at: 't:1', namespace: ''}", &["namespace"]),
         ] {
             assert_eq!(refused(yaml), keys, "{yaml}");
         }
@@ -504,6 +510,7 @@ mod tests {
             "pgadmin: {at: 'p:1', expect: denied}",
             "neo4j: {at: 'n:1', bolt: 'n:2', user: a, password: {value: x}, version: ^5, database: orders}",
             "neo4j: {at: 'n:1', bolt: 'n:2', expect: denied}",
+            "temporal: {at: 't:1', namespace: orders, version: ^1.29, writes: false, tls: any}",
         ] {
             assert_eq!(refused(yaml), [""; 0], "{yaml}");
         }

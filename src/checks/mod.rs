@@ -32,6 +32,7 @@ mod redis;
 mod s3;
 mod sentinel;
 mod tcp;
+mod temporal;
 mod trust;
 mod verdict;
 mod version;
@@ -73,6 +74,9 @@ pub use self::redis::{Redis, RedisAnswer, RedisFacts, RedisInfo, RedisRole, Repl
 pub use self::s3::{Given, S3, S3Answer, S3Facts, S3Object, S3Put};
 pub use self::sentinel::{Follower, Group, Leader, Opinion, Replica, Sentinel, SentinelAnswer, Watch};
 pub use self::tcp::{Tcp, TcpAnswer};
+pub use self::temporal::{
+    Temporal, TemporalAnswer, TemporalFacts, TemporalResult, TemporalRun, TemporalStart, TemporalTask,
+};
 pub use self::trust::{Signed, Trust};
 pub use self::verdict::{Outlook, Verdict};
 pub use self::version::VersionRange;
@@ -131,6 +135,8 @@ pub enum Check {
     Pgadmin(Pgadmin),
     /// Neo4j lets its user in over HTTP and over Bolt, and keeps a node for both.
     Neo4j(Neo4j),
+    /// Temporal serves, has a namespace, and sees a workflow through.
+    Temporal(Temporal),
 }
 
 /// How a check is looked at.
@@ -163,7 +169,8 @@ impl Check {
             | Self::Kafka(_)
             | Self::S3(_)
             | Self::Pgadmin(_)
-            | Self::Neo4j(_) => Pace::Repeated,
+            | Self::Neo4j(_)
+            | Self::Temporal(_) => Pace::Repeated,
         }
     }
 
@@ -188,7 +195,8 @@ impl Check {
             | Self::Kafka(_)
             | Self::S3(_)
             | Self::Pgadmin(_)
-            | Self::Neo4j(_) => false,
+            | Self::Neo4j(_)
+            | Self::Temporal(_) => false,
         }
     }
 
@@ -221,7 +229,8 @@ impl Check {
             | Self::Exec(_)
             | Self::Sentinel(_)
             | Self::Failover(_)
-            | Self::Flyway(_) => return false,
+            | Self::Flyway(_)
+            | Self::Temporal(_) => return false,
         };
         expect == Access::Denied
     }
@@ -250,6 +259,7 @@ impl Check {
             Self::Kafka(_) => "kafka",
             Self::Pgadmin(_) => "pgadmin",
             Self::Neo4j(_) => "neo4j",
+            Self::Temporal(_) => "temporal",
         }
     }
 }

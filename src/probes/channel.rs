@@ -68,6 +68,15 @@ impl Tls {
         Self(self.0.map(|encryption| Encryption { name: None, ..encryption }))
     }
 
+    /// The same for what is spoken over it, by its name in the handshake (ALPN), where a server wants to be told.
+    pub(super) fn agreeing_on(self, protocol: &[u8]) -> Self {
+        Self(self.0.map(|encryption| {
+            let mut config = ClientConfig::clone(&encryption.config);
+            config.alpn_protocols = vec![protocol.to_vec()];
+            Encryption { config: Arc::new(config), ..encryption }
+        }))
+    }
+
     /// Goes on over a stream. The certificate must be for this name unless the claim has another; `who` is at the other end, in the
     /// words of whoever tells of it.
     pub(super) async fn over(&self, stream: Stream, who: &str, name: &str) -> Result<Channel, Unmet> {

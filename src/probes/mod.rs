@@ -12,6 +12,7 @@ mod dns;
 mod exec;
 mod failover;
 mod flyway;
+mod grpc;
 mod helm_test;
 mod http;
 mod job;
@@ -33,6 +34,7 @@ mod signature;
 #[cfg(test)]
 mod stand;
 mod tcp;
+mod temporal;
 mod trust;
 mod workload;
 
@@ -207,6 +209,7 @@ impl Prober {
             Check::Kafka(claim) => judged(claim, kafka::observe(claim, site).await),
             Check::Pgadmin(claim) => judged(claim, pgadmin::observe(claim, site).await),
             Check::Neo4j(claim) => judged(claim, neo4j::observe(claim, site).await),
+            Check::Temporal(claim) => judged(claim, temporal::observe(claim, site).await),
         }
     }
 

@@ -30,6 +30,7 @@ mod redis;
 mod s3;
 mod sentinel;
 mod tcp;
+mod temporal;
 mod tls;
 mod weather;
 mod workload;
@@ -247,6 +248,7 @@ pub fn of_check(check: &Check, setting: Setting<'_>) -> Vec<Case> {
         Check::Kafka(claim) => kafka::cases(claim, setting.in_a_row),
         Check::Pgadmin(claim) => pgadmin::cases(claim, setting.in_a_row),
         Check::Neo4j(claim) => neo4j::cases(claim, setting.in_a_row),
+        Check::Temporal(claim) => temporal::cases(claim, setting.in_a_row),
     };
     cases.0.extend(weather::of_check(check).0);
     cases.0.push(Case::control());
@@ -398,6 +400,8 @@ mod tests {
             "neo4j: { at: 'n:1', user: app, password: { value: x }, writes: false }",
             "neo4j: { at: 'n:1', bolt: 'n:2', expect: denied }",
             "neo4j: { at: 'n:1', expect: denied }",
+            "temporal: { at: 't:1', version: ^1.29 }",
+            "temporal: { at: 't:1', namespace: orders, writes: false, tls: any }",
             "flyway: { at: 'p:1', user: app, migrations: sql }",
             "flyway: { at: 'p:1', user: app, password: { value: x }, migrations: sql, again: migrations }",
         ]

@@ -76,6 +76,7 @@ fn addresses(check: &Check) -> Vec<&Address> {
         Check::S3(claim) => vec![&claim.at],
         Check::Pgadmin(claim) => vec![&claim.at],
         Check::Neo4j(claim) => std::iter::once(&claim.at).chain(&claim.bolt).collect(),
+        Check::Temporal(claim) => vec![&claim.at],
         Check::Http(_)
         | Check::Tcp(_)
         | Check::Namespace(_)

@@ -15,7 +15,9 @@ use super::cluster::{Cluster, State};
 use super::names;
 use super::object::{Key, View as _};
 use super::standins::words::Words;
-use super::standins::{StandIn, clickhouse, dns, echo, http, kafka, neo4j, pgadmin, postgres, redis, s3, tls};
+use super::standins::{
+    StandIn, clickhouse, dns, echo, http, kafka, neo4j, pgadmin, postgres, redis, s3, temporal, tls,
+};
 use super::store::Store;
 
 /// What a connection inside this process holds before its reader has taken it.
@@ -303,6 +305,7 @@ impl Cast {
                 StandIn::Pgadmin(Arc::new(pgadmin::Server::new(config)))
             }
             Trade::Neo4j => graph(told, &mut ports),
+            Trade::Temporal => flows(told, &mut ports),
             Trade::Dns => {
                 ports.push(53);
                 StandIn::Dns(Arc::new(dns::Server::new(dns::Config { lookup: self.lookup() })))
@@ -529,6 +532,7 @@ enum Trade {
     S3,
     Pgadmin,
     Neo4j,
+    Temporal,
     Dns,
     Http,
     Unknown,
@@ -536,6 +540,16 @@ enum Trade {
 
 /// Images of brokers; what else has `kafka` in its name comes to one, or looks at one.
 const KAFKA: [&str; 5] = ["kafka", "kafka-native", "cp-kafka", "cp-server", "cp-kafka-native"];
+
+/// What a Temporal server is run by, and its images; others of the same maker's come to one.
+const TEMPORAL: [&str; 4] = ["temporal", "temporal-server", "temporalio/server", "temporalio/auto-setup"];
+
+/// Whether it is this one: by its last name, or by that and its maker's.
+fn is_image(image: &str, name: &str) -> bool {
+    let bare = image.split('@').next().unwrap_or_default();
+    let bare = bare.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(bare, |(bare, _)| bare);
+    bare == name || bare.ends_with(&format!("/{name}"))
+}
 
 impl Trade {
     /// By the program that it runs, else by its image, else by its ports.
@@ -561,6 +575,8 @@ impl Trade {
             Self::S3
         } else if is(&["neo4j"]) {
             Self::Neo4j
+        } else if TEMPORAL.iter().any(|server| program == *server || is_image(image, server)) {
+            Self::Temporal
         } else if is(&["coredns"]) {
             Self::Dns
         } else if is(&["nginx", "httpd", "http", "caddy", "whoami", "web", "envoy", "gateway", "agnhost"]) {
@@ -709,6 +725,13 @@ fn graph(told: &Started, ports: &mut Vec<u16>) -> StandIn {
     let config = neo4j::Config::told(&told.environment);
     ports.extend([config.http, config.bolt]);
     StandIn::Neo4j(Arc::new(neo4j::Server::new(config)))
+}
+
+/// A Temporal, behind the port of its frontend.
+fn flows(told: &Started, ports: &mut Vec<u16>) -> StandIn {
+    let config = temporal::Config::told(&told.words, &told.environment);
+    ports.push(config.port);
+    StandIn::Temporal(Arc::new(temporal::Server::new(config)))
 }
 
 /// An S3 server, behind the port of its API.

@@ -75,6 +75,8 @@ use self::weather::Weather;
 
 pub use self::actors::{Fault, Target};
 pub use self::stage::Streams;
+#[cfg(test)]
+pub(crate) use self::standins::temporal;
 pub use self::weather::Gust;
 pub use self::webhooks::DENIES;
 

@@ -196,3 +196,8 @@ async fn helm_installs_changes_and_removes_minio() {
 async fn helm_installs_changes_and_removes_neo4j() {
     lives("neo4j", "password=another-password", false).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn helm_installs_changes_and_removes_temporal() {
+    lives("temporal", "namespace=orders", false).await;
+}

@@ -61,6 +61,7 @@ const CHECKS: &[&str] = &[
     "pgadmin: {at: 'pages:80', expect: denied}",
     "neo4j: {at: 'graph:7474', bolt: 'graph:7687', user: neo4j, password: {secret: {name: auth, key: password}}}",
     "neo4j: {at: 'graph:7474', bolt: 'graph:7687', expect: denied}",
+    "temporal: {at: 'flows:7233'}",
     "http: {at: 'web:80', status: 200}",
     "tcp: {at: 'web:80'}",
     "dns: {name: cache}",

@@ -263,6 +263,21 @@ image_pgadmin() {
     'WORKDIR /pgadmin4' 'VOLUME /var/lib/pgadmin' 'EXPOSE 80 443' 'ENTRYPOINT ["/entrypoint.sh"]'
 }
 
+# As in the official image nothing but the program, which is told `server start-dev`. It keeps what it is told to keep in a file where
+# its user may write.
+image_temporal() {
+  local tree
+  tree=$(scratch temporal)
+  install -D "$lab/programs/temporal" "$tree/usr/local/bin/temporal"
+  mkdir "$tree/etc"
+  echo 'temporal:x:1000:1000::/home/temporal:/bin/false' >"$tree/etc/passwd"
+  echo 'temporal:x:1000:' >"$tree/etc/group"
+  install -d -o 1000 -g 1000 "$tree/home/temporal"
+  install -d -m 1777 "$tree/tmp"
+  import_tree "$tree" "$1" "$2" "$search_path" 'ENV HOME=/home/temporal' 'USER 1000' 'EXPOSE 7233' \
+    'ENTRYPOINT ["temporal"]'
+}
+
 # The operator compares itself with what runs in its pods by the file that is named after the processor.
 image_cnpg() {
   local tree program

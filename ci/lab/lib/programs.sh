@@ -1,7 +1,7 @@
 # The programs, each built from its Go module by its released version.
 # shellcheck shell=bash
 
-programs=(kubernetes kind helm helm3 etcd coredns pause local-path-provisioner minio cnpg redis_operator)
+programs=(kubernetes kind helm helm3 etcd coredns pause local-path-provisioner minio cnpg redis_operator temporal)
 
 # Go of our own caches, so that they can be measured and dropped; nothing of the caller's settings but where modules come from.
 go_environment() {
@@ -91,6 +91,11 @@ build_cnpg() {
 build_redis_operator() {
   local module=github.com/spotahome/redis-operator
   released redis_operator "$module" "$redis_operator_version" "$module/cmd/redisoperator"
+}
+
+build_temporal() {
+  local module=github.com/temporalio/cli
+  released temporal "$module" "$temporal_version" "$module/cmd/temporal" "-X $module/temporalcli.Version=$temporal_version"
 }
 
 # What a person or the product calls; the rest goes into images only.

@@ -31,6 +31,10 @@ cnpg_version=1.27.0
 # The last that was released.
 redis_operator_version=1.2.4
 
+# By the version of the program that its development server is part of; that is 1.29.1. Newer ones have a part in a folder that a module does
+# not carry.
+temporal_version=1.5.1
+
 # From PyPI, on Debian's Python.
 pgadmin_version=9.18
 gunicorn_version=23.0.0
@@ -48,11 +52,12 @@ kafka_image=seaworthy-lab/kafka:$kafka_version
 minio_image=seaworthy-lab/minio:2026-02-12
 pgadmin_image=seaworthy-lab/pgadmin:$pgadmin_version
 neo4j_image=seaworthy-lab/neo4j:$neo4j_version
+temporal_image=seaworthy-lab/temporal:$temporal_version
 cnpg_image=seaworthy-lab/cnpg:$cnpg_version
 # The operator reads PostgreSQL's version from the tag.
 operand_image=seaworthy-lab/cnpg-postgresql:15
 redis_operator_image=seaworthy-lab/redis-operator:$redis_operator_version
-services=(busybox redis postgres patroni clickhouse zookeeper flyway kafka minio pgadmin neo4j cnpg operand redis_operator)
+services=(busybox redis postgres patroni clickhouse zookeeper flyway kafka minio pgadmin neo4j cnpg operand redis_operator temporal)
 
 # Below this many free gigabytes the compiler's caches are dropped once the programs stand.
 roomy_gigabytes=15

@@ -10,6 +10,7 @@
 //! - [`s3`]: a MinIO with a key, buckets and objects.
 //! - [`pgadmin`]: a pgAdmin 9 with its login page, sessions and a list of servers.
 //! - [`neo4j`]: a Neo4j 5 with nodes and a login, over HTTP and Bolt.
+//! - [`temporal`]: a Temporal with namespaces and workflows, over gRPC.
 //! - [`http`]: pages by path.
 //! - [`dns`]: names over TCP.
 //! - [`echo`]: any other port.
@@ -38,6 +39,7 @@ pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod s3;
 pub(crate) mod switch;
+pub(crate) mod temporal;
 pub(crate) mod tls;
 pub(crate) mod words;
 
@@ -63,6 +65,8 @@ pub(crate) enum StandIn {
     Pgadmin(Arc<pgadmin::Server>),
     /// A Neo4j.
     Neo4j(Arc<neo4j::Server>),
+    /// A Temporal.
+    Temporal(Arc<temporal::Server>),
     /// A web server.
     Http(Arc<http::Server>),
     /// A DNS server, over TCP.
@@ -88,6 +92,7 @@ impl StandIn {
             Self::S3(server) => server.serve(stream).await,
             Self::Pgadmin(server) => server.serve(stream).await,
             Self::Neo4j(server) => server.serve(stream).await,
+            Self::Temporal(server) => server.serve(stream).await,
             Self::Http(server) => server.serve(stream).await,
             Self::Dns(server) => server.serve(stream).await,
             Self::Echo(server) => server.serve(stream).await,
@@ -104,6 +109,7 @@ impl StandIn {
             Self::S3(_) => s3::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Pgadmin(_) => pgadmin::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Neo4j(_) => neo4j::Fault::ALL.iter().map(|fault| fault.name()).collect(),
+            Self::Temporal(_) => temporal::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Http(_) => http::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Dns(_) => dns::Fault::ALL.iter().map(|fault| fault.name()).collect(),
             Self::Echo(_) => echo::Fault::ALL.iter().map(|fault| fault.name()).collect(),
@@ -123,6 +129,7 @@ impl StandIn {
             Self::S3(server) => server.inject(find(s3::Fault::ALL, s3::Fault::name, name)?),
             Self::Pgadmin(server) => server.inject(find(pgadmin::Fault::ALL, pgadmin::Fault::name, name)?),
             Self::Neo4j(server) => server.inject(find(neo4j::Fault::ALL, neo4j::Fault::name, name)?),
+            Self::Temporal(server) => server.inject(find(temporal::Fault::ALL, temporal::Fault::name, name)?),
             Self::Http(server) => server.inject(find(http::Fault::ALL, http::Fault::name, name)?),
             Self::Dns(server) => server.inject(find(dns::Fault::ALL, dns::Fault::name, name)?),
             Self::Echo(server) => server.inject(find(echo::Fault::ALL, echo::Fault::name, name)?),

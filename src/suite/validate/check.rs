@@ -73,7 +73,8 @@ fn with_images(cx: &Cx<'_>, check: Check) -> Check {
         | Check::Kafka(_)
         | Check::S3(_)
         | Check::Pgadmin(_)
-        | Check::Neo4j(_) => check,
+        | Check::Neo4j(_)
+        | Check::Temporal(_) => check,
     }
 }
 
@@ -103,7 +104,8 @@ fn files(check: &Check) -> Vec<(&'static [&'static str], &Path)> {
         | Check::Kafka(_)
         | Check::S3(_)
         | Check::Pgadmin(_)
-        | Check::Neo4j(_) => Vec::new(),
+        | Check::Neo4j(_)
+        | Check::Temporal(_) => Vec::new(),
     }
 }
 
