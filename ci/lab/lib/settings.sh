@@ -29,8 +29,8 @@ minio_version=0.0.0-20260212201848-7aac2a2c5b7c
 
 cnpg_version=1.27.0
 
-# By the version of the program that its development server is part of; that is 1.29.1. Newer ones have a part in a folder that a module does
-# not carry.
+# By the version of the program that its development server, which is 1.29.1, is part of. Newer ones have a part in a folder that a module
+# does not carry.
 temporal_version=1.5.1
 
 # From PyPI, on Debian's Python.
