@@ -218,6 +218,15 @@ pub(crate) struct WorkflowExecution {
 pub(crate) struct TaskQueue {
     #[prost(string, tag = "1")]
     pub(crate) name: String,
+    #[prost(int32, tag = "2")]
+    pub(crate) kind: i32,
+}
+
+impl TaskQueue {
+    /// One that every worker may have a part in (`TASK_QUEUE_KIND_NORMAL`).
+    pub(crate) fn normal(name: &str) -> Self {
+        Self { name: name.to_owned(), kind: 1 }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]

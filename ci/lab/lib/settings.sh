@@ -31,8 +31,8 @@ cnpg_version=1.27.0
 # The last that was released.
 redis_operator_version=1.2.4
 
-# By the version of the program that its development server is part of; that is 1.29.1. Newer ones have a part in a folder that a module does
-# not carry.
+# By the version of the program that its development server, which is 1.29.1, is part of. Newer ones have a part in a folder that a module
+# does not carry.
 temporal_version=1.5.1
 
 # From PyPI, on Debian's Python.

@@ -184,7 +184,7 @@ impl Place {
     }
 
     fn queue(&self) -> Option<TaskQueue> {
-        Some(TaskQueue { name: self.id.clone() })
+        Some(TaskQueue::normal(&self.id))
     }
 }
 

@@ -110,7 +110,7 @@ impl Flow {
             namespace: self.namespace.clone(),
             workflow_id: self.id.clone(),
             workflow_type: Some(WorkflowType { name: "conformance".to_owned() }),
-            task_queue: Some(TaskQueue { name: self.id.clone() }),
+            task_queue: Some(TaskQueue::normal(&self.id)),
             input: Some(Payloads::text("input")),
             request_id: format!("{:?}", std::time::SystemTime::now()),
             ..StartWorkflowExecutionRequest::default()
@@ -125,7 +125,7 @@ impl Flow {
     fn polling(&self) -> PollWorkflowTaskQueueRequest {
         PollWorkflowTaskQueueRequest {
             namespace: self.namespace.clone(),
-            task_queue: Some(TaskQueue { name: self.id.clone() }),
+            task_queue: Some(TaskQueue::normal(&self.id)),
             identity: "conformance".to_owned(),
         }
     }
