@@ -99,6 +99,7 @@ impl Tls {
 }
 
 /// Why this library cannot tell whether a certificate is right; those of OpenSSL and of Go may well.
+#[expect(clippy::wildcard_enum_match_arm, reason = "whatever else is wrong it can tell")]
 fn beyond(error: &io::Error) -> Option<String> {
     let Some(Error::InvalidCertificate(why)) = error.get_ref()?.downcast_ref() else { return None };
     match why {
