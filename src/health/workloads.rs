@@ -60,7 +60,8 @@ pub(super) fn stateful_set(set: Object<'_>, around: &Surroundings<'_>) -> Health
                 health @ (Health::Ready { .. } | Health::Waiting { .. } | Health::Doomed(_)) => health,
             });
             let lowest = Health::gravest(troubles).map(|health| health.below(set));
-            let idle = (updated < wanted).then(|| by_hand(set, fresh, wanted)).flatten();
+            let has_former = updated < wanted && count("replicas") > fresh;
+            let idle = has_former.then(|| by_hand(set, fresh, wanted)).flatten();
             Health::gravest(lowest.into_iter().chain(creation::refused(set, around)).chain(idle))
                 .unwrap_or_else(|| short(set, &lack))
         }
@@ -129,15 +130,21 @@ fn counted(wanted: i64, updated: i64, existing: i64, available: i64) -> Rollout 
     }
 }
 
-/// A workload that leaves the replacing of its former pods to somebody else.
+/// A workload that leaves the replacing of its former pods to somebody else: to the operator that has made it, which takes one after
+/// the other and its time between them (spotahome/redis-operator `operator/redisfailover/checker.go`, `UpdateRedisesPods`), else to a hand.
 fn by_hand(workload: Object<'_>, fresh: i64, wanted: i64) -> Option<Health> {
+    if workload.text("/spec/updateStrategy/type") != "OnDelete" {
+        return None;
+    }
     let (kind, name) = (workload.kind, workload.name());
-    (workload.text("/spec/updateStrategy/type") == "OnDelete").then(|| {
-        let line = format!(
-            "{kind} {name}: {fresh} of {wanted} pods are of the newest specification, and its update strategy OnDelete \
-             leaves the others until somebody deletes them"
-        );
-        Health::stuck(line, BY_HAND)
+    let short = format!("{kind} {name}: {fresh} of {wanted} pods are of the newest specification");
+    let strategy = "its update strategy OnDelete leaves the others until";
+    let mut owners = workload.metadata.owner_references.iter().flatten();
+    Some(match owners.find(|owner| owner.controller == Some(true)) {
+        Some(by) => {
+            Health::waiting(format!("{short}, and {strategy} the operator of {} {} deletes them", by.kind, by.name))
+        }
+        None => Health::stuck(format!("{short}, and {strategy} somebody deletes them"), BY_HAND),
     })
 }
 
@@ -306,6 +313,12 @@ status: {{ {status} }}"
                  others until somebody deletes them"
             );
             stuck(&workload(kind, spec, stale), &line, BY_HAND);
+            let made = workload(kind, spec, stale).replace(
+                "metadata: { ",
+                "metadata: { ownerReferences: [{ apiVersion: a/v1, kind: Thing, name: t, uid: t1, controller: true }], ",
+            );
+            let by_operator = line.replace("somebody deletes", "the operator of Thing t deletes");
+            waiting(&made, &by_operator);
             let fresh = stale.replace("updatedReplicas: 0", "updatedReplicas: 2");
             let fresh = fresh.replace("updatedNumberScheduled: 0", "updatedNumberScheduled: 2");
             ready(&workload(kind, spec, &fresh), "2 of 2 pods are available");
