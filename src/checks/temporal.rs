@@ -217,11 +217,11 @@ impl Temporal {
         if run.status.as_deref() != Ok(COMPLETED) {
             return Some(format!("temporal {at} took what a worker had done, and says of the workflow then: {is}"));
         }
-        let result = match run.result.as_ref()? {
-            TemporalResult::Same => return None,
-            TemporalResult::Nothing => "none",
-            TemporalResult::Other => "another one",
-            TemporalResult::Refused(error) => error,
+        let result = match &run.result {
+            Some(TemporalResult::Same) => return None,
+            Some(TemporalResult::Nothing) | None => "none",
+            Some(TemporalResult::Other) => "another one",
+            Some(TemporalResult::Refused(error)) => error,
         };
         Some(format!("temporal {at} completed a workflow and then had in place of its result: {result}"))
     }
