@@ -53,14 +53,44 @@ const READ_ONLY: [(&str, &str); 6] = [
 const FINAL: [(&str, &str, &str); 2] =
     [("postgresql.cnpg.io", "Backup", "failed"), ("postgresql.cnpg.io", "Backup", "invalid backup definition")];
 
-/// Kinds whose operator writes nothing of how they are, whatever their status: each is as ready as what is made for it. Group, kind,
-/// the kind of a workload, the JSON pointer to how many pods it is to have, and how many where that is not said. Of a RedisFailover
+/// A workload that is made for an object.
+struct Made {
+    group: &'static str,
+    kind: &'static str,
+    /// The kind of the workload.
+    workload: &'static str,
+    /// The JSON pointer to how many pods it is to have, and how many where that is not said.
+    pods: (&'static str, i64),
+    /// The container that matters, and the JSON pointer to its image, or to the containers that it is among.
+    image: (&'static str, &'static str),
+}
+
+/// Kinds whose operator writes nothing of how they are, whatever their status: each is as ready as what is made for it. Of a RedisFailover
 /// there is no status at all (spotahome/redis-operator `api/redisfailover/v1/types.go`), of a Pooler how many pods somebody tries to
-/// schedule (CloudNativePG `api/v1/pooler_types.go`).
-const MADE: [(&str, &str, &str, &str, i64); 3] = [
-    ("databases.spotahome.com", "RedisFailover", "StatefulSet", "/spec/redis/replicas", 3),
-    ("databases.spotahome.com", "RedisFailover", "Deployment", "/spec/sentinel/replicas", 3),
-    ("postgresql.cnpg.io", "Pooler", "Deployment", "/spec/instances", 1),
+/// schedule (CloudNativePG `api/v1/pooler_types.go`). That what is made is of the newest specification is seen by the number of its pods
+/// and by their image alone.
+const MADE: [Made; 3] = [
+    Made {
+        group: "databases.spotahome.com",
+        kind: "RedisFailover",
+        workload: "StatefulSet",
+        pods: ("/spec/redis/replicas", 3),
+        image: ("redis", "/spec/redis/image"),
+    },
+    Made {
+        group: "databases.spotahome.com",
+        kind: "RedisFailover",
+        workload: "Deployment",
+        pods: ("/spec/sentinel/replicas", 3),
+        image: ("sentinel", "/spec/sentinel/image"),
+    },
+    Made {
+        group: "postgresql.cnpg.io",
+        kind: "Pooler",
+        workload: "Deployment",
+        pods: ("/spec/instances", 1),
+        image: ("pgbouncer", "/spec/template/spec/containers"),
+    },
 ];
 
 /// Phases by which resources without a convention of their own say that they are ready.
@@ -133,25 +163,50 @@ fn untouched(object: Object<'_>, around: &Surroundings<'_>) -> Health {
 
 /// Of a kind that is as ready as the workloads made for it: those must be there first, and for as many pods as it says by now.
 fn by_what_is_made(object: Object<'_>, around: &Surroundings<'_>) -> Option<Health> {
-    let is_told = |kind: &str| object.kind != "RedisFailover" || kind != "Deployment" || has_sentinels(object);
-    let made = MADE.iter().filter(|(group, kind, ..)| (object.group, object.kind) == (*group, *kind));
-    let mut made = made.filter(|(_, _, kind, ..)| around.sees(kind) && is_told(kind)).peekable();
+    let is_told = |made: &Made| made.kind != "RedisFailover" || made.workload != "Deployment" || has_sentinels(object);
+    let made = MADE.iter().filter(|made| (object.group, object.kind) == (made.group, made.kind));
+    let mut made = made.filter(|made| is_told(made)).peekable();
     made.peek()?;
-    let short = made.find_map(|(_, _, kind, pointer, usual)| {
-        let has: Vec<_> = around.owned(kind, object).map(|one| one.number("/spec/replicas").unwrap_or(1)).collect();
-        let (has, is_made) = (has.iter().sum::<i64>(), !has.is_empty());
-        let wanted = object.number(pointer).unwrap_or(*usual);
-        match is_made {
-            false => Some(format!("its operator has made no {kind} yet")),
-            // What is less than one has a meaning of the operator's own.
-            true => (wanted > 0 && has != wanted).then(|| format!("its {kind} is for {has} of {wanted} pods")),
-        }
-    });
+    let short = made.find_map(|made| made.lack(object, around));
     Some(match short {
         Some(words) => Health::waiting(format!("{} {}: {words}", object.kind, object.name())),
         None => Health::gravest(owned(object, around))
             .map_or_else(|| Health::ready("everything that was made for it is ready"), |it| it.below(object)),
     })
+}
+
+impl Made {
+    /// What the workload lacks of what the object says by now.
+    fn lack(&self, object: Object<'_>, around: &Surroundings<'_>) -> Option<String> {
+        let (kind, (pointer, usual)) = (self.workload, self.pods);
+        if !around.sees(kind) {
+            return Some(format!("its {kind} may not be looked at, and nothing else says how it is"));
+        }
+        let workloads: Vec<Object<'_>> = around.owned(kind, object).collect();
+        if workloads.is_empty() {
+            return Some(format!("its operator has made no {kind} yet"));
+        }
+        let has: i64 = workloads.iter().map(|one| one.number("/spec/replicas").unwrap_or(1)).sum();
+        let wanted = match object.number(pointer).unwrap_or(usual) {
+            0 if self.kind == "Pooler" => return Some("it is to have no pods".to_owned()),
+            // The operator takes what is none for what is not said (`validate.go`).
+            ..=0 => usual,
+            wanted => wanted,
+        };
+        if has != wanted {
+            return Some(format!("its {kind} is for {has} of {wanted} pods"));
+        }
+        let wanted = self.image_in(object.data.pointer(self.image.1)?)?;
+        let containers = workloads.iter().filter_map(|one| one.data.pointer("/spec/template/spec/containers"));
+        let former = containers.filter_map(|all| self.image_in(all)).find(|image| *image != wanted)?;
+        Some(format!("its {kind} is of the image {former}, and not yet of {wanted}"))
+    }
+
+    /// The image that is named here: by itself, or by the container that matters.
+    fn image_in<'a>(&self, here: &'a Value) -> Option<&'a str> {
+        let among = || here.as_array()?.iter().find(|container| container["name"] == self.image.0)?["image"].as_str();
+        here.as_str().or_else(among)
+    }
 }
 
 /// Whether a RedisFailover has Sentinels of its own: while it follows a master from elsewhere, only where that is said.
@@ -338,8 +393,8 @@ mod tests {
     fn owned(kind: &str, pods: u8, ready: u8) -> String {
         format!(
             "\n---\napiVersion: apps/v1\nkind: {kind}\nmetadata: {{ name: w, uid: w1, ownerReferences: [{{ apiVersion: a/v1, kind: \
-             Thing, name: x, uid: o1 }}] }}\nspec: {{ replicas: {pods} }}\nstatus: {{ observedGeneration: 0, replicas: {pods}, \
-             updatedReplicas: {pods}, readyReplicas: {ready}, availableReplicas: {ready} }}"
+             Thing, name: x, uid: o1 }}] }}\nspec: {{ replicas: {pods}, template: {{ spec: {{ containers: [{{ name: redis, image: 'redis:7' }}, \
+             {{ name: pgbouncer, image: 'pgbouncer:1' }}] }} }} }}\nstatus: {{ observedGeneration: 0, replicas: {pods}, updatedReplicas: {pods}, readyReplicas: {ready}, availableReplicas: {ready} }}"
         )
     }
 
@@ -364,6 +419,15 @@ mod tests {
         assert_eq!(failover(two, &both), Health::ready("everything that was made for it is ready"));
         // Three are usual, and what was made before the specification was changed is too little.
         assert_eq!(on(failover("", &both)), "RedisFailover x: its StatefulSet is for 2 of 3 pods");
+        let newer = "redis: { replicas: 2, image: 'redis:8' }";
+        assert_eq!(
+            on(failover(newer, &both)),
+            "RedisFailover x: its StatefulSet is of the image redis:7, and not yet of redis:8"
+        );
+        assert_eq!(
+            failover(&newer.replace('8', "7"), &both),
+            Health::ready("everything that was made for it is ready")
+        );
         let follows = format!("{two}, bootstrapNode: {{ host: elsewhere }}");
         assert_eq!(failover(&follows, &servers(2)), Health::ready("everything that was made for it is ready"));
     }
@@ -373,7 +437,14 @@ mod tests {
         let pooler = format!("{}\nspec: {{ instances: 2 }}", resource("postgresql.cnpg.io/Pooler", "instances: 2"));
         waiting(&pooler, "Pooler x: its operator has made no Deployment yet");
         waiting(&format!("{pooler}{}", owned("Deployment", 1, 1)), "Pooler x: its Deployment is for 1 of 2 pods");
-        ready(&format!("{pooler}{}", owned("Deployment", 2, 2)), "everything that was made for it is ready");
+        let made = owned("Deployment", 2, 2);
+        ready(&format!("{pooler}{made}"), "everything that was made for it is ready");
+        let newer = "instances: 2, template: { spec: { containers: [{ name: pgbouncer, image: 'pgbouncer:2' }] } }";
+        let newer = format!("{}{made}", pooler.replace("spec: { instances: 2", &format!("spec: {{ {newer}")));
+        waiting(&newer, "Pooler x: its Deployment is of the image pgbouncer:1, and not yet of pgbouncer:2");
+        let none =
+            format!("{}{}", pooler.replace("spec: { instances: 2", "spec: { instances: 0"), owned("Deployment", 0, 0));
+        waiting(&none, "Pooler x: it is to have no pods");
     }
 
     #[test]

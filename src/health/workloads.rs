@@ -82,7 +82,8 @@ pub(super) fn daemon_set(set: Object<'_>, around: &Surroundings<'_>) -> Health {
             let newest = set.annotation("deprecated.daemonset.template.generation");
             let is_new = |pod: Object<'_>| newest.is_none() || pod.label("pod-template-generation") == newest;
             let lowest = pod_trouble(set, around, is_new).map(|health| health.below(set));
-            let idle = (fresh < wanted).then(|| by_hand(set, fresh, wanted)).flatten();
+            let has_former = count("currentNumberScheduled") > fresh;
+            let idle = has_former.then(|| by_hand(set, fresh, wanted)).flatten();
             Health::gravest(lowest.into_iter().chain(creation::refused(set, around)).chain(idle))
                 .unwrap_or_else(|| short(set, &lack))
         }
@@ -305,7 +306,7 @@ status: {{ {status} }}"
     #[test]
     fn a_revision_that_runs_nowhere_because_nobody_deletes_the_former_pods_is_not_ready() {
         let stale = "observedGeneration: 2, replicas: 2, readyReplicas: 2, updatedReplicas: 0, desiredNumberScheduled: 2, \
-                     updatedNumberScheduled: 0, numberAvailable: 2";
+                     currentNumberScheduled: 2, updatedNumberScheduled: 0, numberAvailable: 2";
         for kind in ["StatefulSet", "DaemonSet"] {
             let spec = "replicas: 2, updateStrategy: { type: OnDelete }";
             let line = format!(
