@@ -103,6 +103,9 @@ impl Tls {
 fn beyond(error: &io::Error) -> Option<String> {
     let Some(Error::InvalidCertificate(why)) = error.get_ref()?.downcast_ref() else { return None };
     match why {
+        CertificateError::UnsupportedSignatureAlgorithmContext { signature_algorithm_id: how, .. } if is_weak(how) => {
+            None
+        }
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             Some("it is signed in a way that is not known here".to_owned())
@@ -113,6 +116,17 @@ fn beyond(error: &io::Error) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// Whether clients of OpenSSL and of Go refuse what is signed like this as well: with MD5 or SHA-1, by RSA or an elliptic curve (the
+/// identifiers of RFC 8017, A.2.4 and RFC 3279, 2.2.3).
+fn is_weak(algorithm: &[u8]) -> bool {
+    const WEAK: [&[u8]; 3] = [
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 4],
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5],
+        &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1],
+    ];
+    WEAK.iter().any(|weak| algorithm.windows(weak.len()).any(|part| part == *weak))
 }
 
 /// Why there is no TLS, said of the server.
@@ -137,6 +151,9 @@ fn flaw(why: &CertificateError, name: &str) -> String {
             let names: Vec<&str> = presented.iter().map(|name| bare(name)).collect();
             let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
             format!("has a certificate for {names}, and not for {name}")
+        }
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. } => {
+            "has a certificate signed with MD5 or SHA-1, which no client takes any more".to_owned()
         }
         CertificateError::NotValidForName => format!("has a certificate, but not for {name}"),
         CertificateError::UnknownIssuer => "has a certificate signed by a CA that is not trusted".to_owned(),

@@ -238,12 +238,26 @@ mod tests {
         why
     }
 
+    /// A server with this certificate, of the one key that they have.
+    async fn server_with(certificate: &str) -> u16 {
+        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_slice(include_bytes!("certificates/uncommon.key")).unwrap();
+        server(acceptor(chain, key)).await
+    }
+
+    #[tokio::test]
+    async fn what_no_client_takes_any_more_is_broken() {
+        // Made with openssl, signed with SHA-1 by a key of RSA.
+        let port = server_with(include_str!("certificates/weak.pem")).await;
+        let verdict = looked_at(port, "web.test", &trusting(include_str!("certificates/weak-ca.pem"))).await;
+        let said = " has a certificate signed with MD5 or SHA-1, which no client takes any more";
+        assert!(actual(&verdict).ends_with(said), "{verdict:?}");
+    }
+
     #[tokio::test]
     async fn what_cannot_be_checked_here_is_unclear_not_broken() {
         // Made with openssl, the CA on the curve P-521.
-        let chain = CertificateDer::pem_slice_iter(include_bytes!("certificates/uncommon.pem")).map(Result::unwrap);
-        let key = PrivateKeyDer::from_pem_slice(include_bytes!("certificates/uncommon.key")).unwrap();
-        let port = server(acceptor(chain.collect(), key)).await;
+        let port = server_with(include_str!("certificates/uncommon.pem")).await;
         let verdict = looked_at(port, "web.test", &trusting(include_str!("certificates/uncommon-ca.pem"))).await;
         assert!(
             why(&verdict).ends_with(" cannot be told: it is signed in a way that is not known here"),
