@@ -151,7 +151,9 @@ impl Store {
         };
         fork.news.retain(|change| !left.contains(&change.now.key));
         // To those who stay it is as if these had been removed: Services name them no more, and quotas do not count them.
-        fork.news.extend(left.iter().filter_map(|key| self.find(key)).map(|stored| Change {
+        // In their order, on which chance depends.
+        let in_order: BTreeSet<&Key> = left.iter().collect();
+        fork.news.extend(in_order.into_iter().filter_map(|key| self.find(key)).map(|stored| Change {
             revision: self.revision,
             before: Some(stored.clone()),
             now: stored.clone(),
