@@ -7,8 +7,9 @@ use super::reach::Faults;
 use super::{Access, Address, Claim, Obstacle, Trust, Verdict, VersionRange};
 
 /// A claim about a Temporal, over gRPC. That its frontend says of itself that it serves, that the namespace is registered and that one
-/// which nobody has is not there are always part of it. There is no `expect: denied`: a server asks nobody who they are unless it was
-/// built to (`authorizer`, `claimMapper`), and then for tokens of a kind that only its owner knows.
+/// which nobody has is not there are always part of it. There is no `expect: denied`: a server asks nobody who they are unless it is
+/// configured to (`authorization`, `requireClientAuth`), and of one that does it is unclear how it is: who we are to it cannot be claimed.
+/// What lists and counts workflows, its visibility, is not looked at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Temporal {
@@ -159,6 +160,10 @@ impl Temporal {
             Ok(state) => Some(format!("namespace {namespace} of temporal {at} is {state}")),
             Err(error) if code_of(error) == NOT_FOUND => {
                 Some(format!("temporal {at} has no namespace {namespace}: {error}"))
+            }
+            Err(error) if KEPT_OUT.contains(&code_of(error)) => {
+                return faults
+                    .or_unclear(format!("temporal {at} wants to know who asks for namespace {namespace}: {error}"));
             }
             Err(error) => Some(format!("temporal {at}, asked for namespace {namespace}, answered {error}")),
         };

@@ -1,5 +1,6 @@
 //! Calls of gRPC over a stream we hold, one answer to each.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use h2::RecvStream;
@@ -29,8 +30,41 @@ pub(super) struct Calls {
     fate: Fate,
     /// What it says is noted.
     heard: Heard,
+    course: Course,
     /// What ends the connection reaches the calls as well.
     _driver: AbortOnDropHandle<()>,
+}
+
+/// How far a conversation has come, for whoever tells of a silence. Clones share it.
+#[derive(Clone, Default)]
+pub(super) struct Course(Arc<Mutex<Asked>>);
+
+/// Calls by their names.
+#[derive(Clone, Default)]
+pub(super) struct Asked {
+    /// The one that is not answered yet.
+    pub(super) now: Option<String>,
+    /// The last that was answered.
+    pub(super) answered: Option<String>,
+}
+
+impl Course {
+    pub(super) fn so_far(&self) -> Asked {
+        self.lock().clone()
+    }
+
+    fn begin(&self, name: &str) {
+        self.lock().now = Some(name.to_owned());
+    }
+
+    fn end(&self) {
+        let mut asked = self.lock();
+        asked.answered = asked.now.take();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Asked> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What came in answer, before it is known to be one.
@@ -43,11 +77,16 @@ struct Reply {
 
 impl Calls {
     /// Over this stream. `place` is the scheme, the name and the port that are asked for.
-    pub(super) async fn open(stream: Channel, who: String, place: String, heard: Heard) -> Result<Self, Unmet> {
+    pub(super) async fn open(
+        stream: Channel,
+        who: String,
+        place: String,
+        (heard, course): (Heard, Course),
+    ) -> Result<Self, Unmet> {
         let fate = stream.fate();
         let (sender, connection) = client::handshake(stream).await.map_err(|error| broke(&who, &fate, &error))?;
         let driver = tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { who, place, sender, fate, heard, _driver: AbortOnDropHandle::new(driver) })
+        Ok(Self { who, place, sender, fate, heard, course, _driver: AbortOnDropHandle::new(driver) })
     }
 
     /// One call by its path. The server is told how long it may take, and told so as well by whoever drops this.
@@ -61,10 +100,12 @@ impl Calls {
         time: Duration,
     ) -> Result<A, Failure> {
         let request = self.request(path, time)?;
+        let name = path.rsplit('/').next().unwrap_or_default();
+        self.course.begin(name);
         let reply = self.exchange(request, grpc::framed(question)).await;
         let reply = reply.map_err(|error| broke(&self.who, &self.fate, &error))?;
         self.heard.note();
-        let name = path.rsplit('/').next().unwrap_or_default();
+        self.course.end();
         self.read(name, &reply)
     }
 
@@ -142,7 +183,7 @@ mod tests {
             while let Some(call) = connection.accept().await {
                 let (request, mut answer) = call.map_err(std::io::Error::other)?;
                 assert_eq!(request.headers()["te"], "trailers");
-                assert_eq!(request.headers()[grpc::TIMEOUT], "10000m");
+                assert_eq!(request.headers()[grpc::TIMEOUT], "5000m");
                 let response = Response::builder().header(CONTENT_TYPE, kind).body(()).unwrap();
                 let mut rest = answer.send_response(response, false).map_err(std::io::Error::other)?;
                 rest.send_data(Bytes::from_static(message), status.is_none()).map_err(std::io::Error::other)?;

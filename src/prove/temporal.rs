@@ -15,6 +15,7 @@ pub(super) fn cases(claim: &Temporal, in_a_row: u32) -> Cases {
         ("any-namespace", "a namespace that nobody has that it is REGISTERED"),
         ("status-503", "answered Check with HTTP 503"),
         ("not-grpc", "answered Check with HTTP 200, which is no gRPC"),
+        ("hangs-once-well", "answered Check and does not answer GetSystemInfo"),
         ("speaks-http-1", "gave no valid answer"),
         ("closes-mid-reply", "gave no valid answer"),
     ] {

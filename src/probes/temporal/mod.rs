@@ -16,14 +16,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::channel::Tls;
-use super::grpc::Calls;
+use super::grpc::{Calls, Course};
 use super::http::host_name;
 use super::reach::{Failure, Heard, Unmet, heard, silent};
 use super::{Made, Site, Unseen, token};
@@ -45,7 +43,7 @@ const WRITE: Duration = Duration::from_secs(15);
 const REMOVE: Duration = Duration::from_secs(5);
 
 /// Longest time that a server gets for a call, as it is told.
-const CALL: Duration = Duration::from_secs(10);
+const CALL: Duration = Duration::from_secs(5);
 
 /// How long a worker waits for a task, and the shortest time for that; the server gets more, so that it is us who give up, and more than
 /// the ten seconds below which it would log a warning.
@@ -64,21 +62,25 @@ const IDENTITY: &str = "seaworthy";
 const UNTOLD: [&str; 5] = ["UNAVAILABLE:", "DEADLINE_EXCEEDED:", "CANCELLED:", "UNKNOWN:", "INTERNAL:"];
 
 pub(super) async fn observe(claim: &Temporal, site: &Site<'_>) -> Result<TemporalAnswer, Unseen> {
-    let waits = Arc::new(AtomicBool::new(false));
+    let course = Course::default();
     let silence = || {
-        TemporalAnswer::Unmet(match waits.load(Ordering::Relaxed) {
-            true => {
-                Obstacle::Broke(format!("temporal {} took a workflow, and no task of it came to a worker", claim.at))
+        let (at, asked) = (&claim.at, course.so_far());
+        TemporalAnswer::Unmet(match (asked.answered, asked.now) {
+            (_, Some(call)) if call == PollWorkflowTaskQueueRequest::NAME => {
+                Obstacle::Broke(format!("temporal {at} took a workflow, and no task of it came to a worker"))
             }
-            false => silent("temporal", &claim.at),
+            (Some(last), Some(call)) => {
+                Obstacle::Broke(format!("temporal {at} answered {last} and does not answer {call}"))
+            }
+            (None, _) | (_, None) => silent("temporal", at),
         })
     };
-    let seen = site.hearing(claim, silence, visit(claim, site, &waits)).await;
+    let seen = site.hearing(claim, silence, visit(claim, site, &course)).await;
     seen.or_else(|unmet| unmet.answer(TemporalAnswer::Unmet))
 }
 
-async fn visit(claim: &Temporal, site: &Site<'_>, waits: &Arc<AtomicBool>) -> Result<TemporalAnswer, Unmet> {
-    let server = Server::of(claim, site).await?;
+async fn visit(claim: &Temporal, site: &Site<'_>, course: &Course) -> Result<TemporalAnswer, Unmet> {
+    let server = Server::of(claim, site, course).await?;
     let calls = server.over(site.dial(&server.place).await?).await?;
     let question = HealthCheckRequest { service: SERVICE.to_owned() };
     match heard(calls.call::<HealthCheckResponse>(health::CHECK, &question, CALL).await)? {
@@ -100,7 +102,7 @@ async fn visit(claim: &Temporal, site: &Site<'_>, waits: &Arc<AtomicBool>) -> Re
             // What was started is removed even where this look is given up half-way, and the run does not end before that.
             let task = site.prober.hub.here(TASK).max(LEAST_TASK);
             let place = Place::new(claim, site, task);
-            let proof = prove(server, calls, place, site.prober.made.clone(), Arc::clone(waits));
+            let proof = prove(server, calls, place, site.prober.made.clone());
             let proof = site.prober.unfinished.spawn(proof).await;
             let lost = |error| Unmet::from(Unseen(format!("the workflow was not seen through: {error}")));
             let (start, leftover) = proof.map_err(lost)??;
@@ -135,17 +137,19 @@ struct Server {
     dialer: Dialer,
     tls: Tls,
     heard: Heard,
+    course: Course,
     namespace: String,
 }
 
 impl Server {
-    async fn of(claim: &Temporal, site: &Site<'_>) -> Result<Self, Unmet> {
+    async fn of(claim: &Temporal, site: &Site<'_>, course: &Course) -> Result<Self, Unmet> {
         Ok(Self {
             at: claim.at.clone(),
             tls: Tls::of(claim.tls.as_ref(), site).await?.agreeing_on(b"h2"),
             place: site.prober.dialer.one(&claim.at, site.namespace()).await?,
             dialer: site.prober.dialer.clone(),
             heard: site.heard.clone(),
+            course: course.clone(),
             namespace: site.namespace().to_owned(),
         })
     }
@@ -158,7 +162,8 @@ impl Server {
         let (who, name) = (format!("temporal {}", self.at), host_name(&self.at, &self.namespace));
         let scheme = if self.tls.is_claimed() { "https" } else { "http" };
         let place = format!("{scheme}://{name}:{}", self.at.port);
-        Calls::open(self.tls.over(stream, &who, &name).await?, who, place, self.heard.clone()).await
+        let told = (self.heard.clone(), self.course.clone());
+        Calls::open(self.tls.over(stream, &who, &name).await?, who, place, told).await
     }
 }
 
@@ -194,10 +199,9 @@ async fn prove(
     calls: Calls,
     mut place: Place,
     left: Made,
-    waits: Arc<AtomicBool>,
 ) -> Result<(TemporalStart, Option<String>), Unmet> {
     let mut is_there = true;
-    let made = timeout(WRITE, make(&calls, &mut place, &mut is_there, &waits)).await;
+    let made = timeout(WRITE, make(&calls, &mut place, &mut is_there)).await;
     let mut leftover = None;
     if is_there {
         let workflow = format!("workflow {} in namespace {} of temporal {}", place.id, place.namespace, server.at);
@@ -218,12 +222,7 @@ async fn prove(
     }
 }
 
-async fn make(
-    calls: &Calls,
-    place: &mut Place,
-    is_there: &mut bool,
-    waits: &AtomicBool,
-) -> Result<TemporalStart, Unmet> {
+async fn make(calls: &Calls, place: &mut Place, is_there: &mut bool) -> Result<TemporalStart, Unmet> {
     let input = Payloads::text(&token());
     match heard(ask(calls, &start(place, &input)).await)? {
         Ok(started) => place.run = started.run_id,
@@ -232,10 +231,7 @@ async fn make(
             return Ok(TemporalStart::Refused(error));
         }
     }
-    waits.store(true, Ordering::Relaxed);
-    let polled = poll(calls, place).await;
-    waits.store(false, Ordering::Relaxed);
-    let (task, given) = match heard(polled)? {
+    let (task, given) = match heard(poll(calls, place).await)? {
         Ok(polled) => worked_on(place, &input, polled),
         Err(error) => (TemporalTask::Refused(error), None),
     };

@@ -79,6 +79,8 @@ async fn each_fault_breaks_with_its_own_words() {
         assert!(actual.starts_with("temporal host/127.0.0.1:") || fault == Fault::NamespaceDeprecated, "{actual}");
         assert!(actual.ends_with(said) || (said.ends_with("ID: ") && actual.contains(said)), "{fault:?}: {actual}");
     }
+    let verdict = judged(Some(Fault::HangsOnceWell), "").await;
+    assert!(actual(&verdict).ends_with(" answered Check and does not answer GetSystemInfo"), "{verdict:?}");
     for fault in [Fault::SpeaksHttp1, Fault::ClosesMidReply] {
         let verdict = judged(Some(fault), "").await;
         assert!(actual(&verdict).contains(" gave no valid answer: "), "{fault:?}: {verdict:?}");

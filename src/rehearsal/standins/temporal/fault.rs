@@ -53,6 +53,8 @@ pub(crate) enum Fault {
     ClosesMidReply,
     /// Calls are taken and not answered.
     Hangs,
+    /// Calls are taken and not answered, but for that for its health.
+    HangsOnceWell,
 }
 
 impl Fault {
@@ -83,6 +85,7 @@ impl Fault {
         Self::SpeaksHttp1,
         Self::ClosesMidReply,
         Self::Hangs,
+        Self::HangsOnceWell,
     ];
 
     /// Its name in kebab case.
@@ -113,6 +116,7 @@ impl Fault {
             Self::SpeaksHttp1 => "speaks-http-1",
             Self::ClosesMidReply => "closes-mid-reply",
             Self::Hangs => "hangs",
+            Self::HangsOnceWell => "hangs-once-well",
         }
     }
 }

@@ -128,6 +128,9 @@ impl Server {
 
     async fn meet(&self, head: &Parts, message: &[u8]) -> Answered {
         self.faults.outlast(Fault::Hangs).await;
+        if head.uri.path() != health::CHECK {
+            self.faults.outlast(Fault::HangsOnceWell).await;
+        }
         match self.faults.on() {
             Some(Fault::Unavailable) => Err(Status::new(Code::Unavailable, "Frontend is not healthy yet")),
             Some(_) | None => self.run(head.uri.path(), message, grpc::timeout_read(&head.headers)).await,
