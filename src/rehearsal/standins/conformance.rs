@@ -275,26 +275,34 @@ pub(crate) async fn redis_replicates(
     assert_eq!(ask(&mut leads, "DEL conformance:r").await, Ok(1));
 }
 
-/// A Sentinel of Redis 7.0 that is the only one to watch a master `main` with one replica.
-pub(crate) async fn redis_sentinel_watches(connect: impl AsyncFn() -> Connection) {
-    let mut client = redis_client(connect().await).await;
+/// A Sentinel of Redis 7.0 that is the only one to watch a master of this name with one replica; it lets in whoever has a password, where it has one.
+pub(crate) async fn redis_sentinel_watches(
+    connect: impl AsyncFn() -> Connection,
+    watched: &str,
+    password: Option<&str>,
+) {
+    let mut client = match password {
+        Some(password) => entered(connect().await, password).await,
+        None => redis_client(connect().await).await,
+    };
     assert_eq!(ask(&mut client, "PING").await, Ok("PONG".to_owned()));
-    assert_eq!(ask(&mut client, "ROLE").await, Ok(("sentinel".to_owned(), vec!["main".to_owned()])));
+    assert_eq!(ask(&mut client, "ROLE").await, Ok(("sentinel".to_owned(), vec![watched.to_owned()])));
     let info: String = ask(&mut client, "INFO").await.unwrap();
     let titles: Vec<&str> = info.lines().filter(|line| line.starts_with('#')).collect();
     assert_eq!(titles, ["# Server", "# Clients", "# Stats", "# CPU", "# Sentinel"]);
-    let (ip, port): (String, String) = ask(&mut client, "SENTINEL get-master-addr-by-name main").await.unwrap();
-    let line = format!("master0:name=main,status=ok,address={ip}:{port},slaves=1,sentinels=1");
+    let (ip, port): (String, String) =
+        ask(&mut client, &format!("SENTINEL get-master-addr-by-name {watched}")).await.unwrap();
+    let line = format!("master0:name={watched},status=ok,address={ip}:{port},slaves=1,sentinels=1");
     assert!(info.contains("redis_mode:sentinel\r\n") && info.contains(&line), "{info}");
     let none = ask::<Option<Vec<String>>>(&mut client, "SENTINEL get-master-addr-by-name nobody").await;
     assert_eq!(none, Ok(None));
     let all: Vec<Vec<String>> = ask(&mut client, "SENTINEL MASTERS").await.unwrap();
-    let replicas: Vec<Vec<String>> = ask(&mut client, "SENTINEL replicas main").await.unwrap();
+    let replicas: Vec<Vec<String>> = ask(&mut client, &format!("SENTINEL replicas {watched}")).await.unwrap();
     assert_eq!((all.len(), replicas.len()), (1, 1));
     let field =
         |fields: &[String], name: &str| fields.chunks(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone());
     for (name, value) in [
-        ("name", "main"),
+        ("name", watched),
         ("ip", &ip),
         ("port", &port),
         ("flags", "master"),
@@ -310,9 +318,9 @@ pub(crate) async fn redis_sentinel_watches(connect: impl AsyncFn() -> Connection
     {
         assert_eq!(field(&replicas[0], name).as_deref(), Some(value), "{name}");
     }
-    assert_eq!(ask::<Vec<Value>>(&mut client, "SENTINEL sentinels main").await, Ok(Vec::new()));
+    assert_eq!(ask::<Vec<Value>>(&mut client, &format!("SENTINEL sentinels {watched}")).await, Ok(Vec::new()));
     let quorum = "OK 1 usable Sentinels. Quorum and failover authorization can be reached";
-    assert_eq!(ask(&mut client, "SENTINEL ckquorum main").await, Ok(quorum.to_owned()));
+    assert_eq!(ask(&mut client, &format!("SENTINEL ckquorum {watched}")).await, Ok(quorum.to_owned()));
     for (command, said) in [
         ("GET a", "ERR unknown command 'GET', with args beginning with: 'a' "),
         ("SELECT 1", "ERR unknown command 'SELECT', with args beginning with: '1' "),

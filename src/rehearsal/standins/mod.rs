@@ -46,6 +46,8 @@ pub(crate) mod words;
 #[cfg(test)]
 pub(crate) mod conformance;
 #[cfg(test)]
+mod genuine;
+#[cfg(test)]
 mod tests;
 
 /// What answers behind a port.

@@ -95,7 +95,7 @@ async fn a_sentinel_is_as_the_real_one() {
     replica.follow(&master);
     let sentinel = Arc::new(redis::Server::new(redis::Config { sentinel: true, ..Default::default() }));
     sentinel.watch("main", &master, 1, 1);
-    conformance::redis_sentinel_watches(to(&StandIn::Redis(sentinel))).await;
+    conformance::redis_sentinel_watches(to(&StandIn::Redis(sentinel)), "main", None).await;
 }
 
 #[tokio::test]
