@@ -217,7 +217,7 @@ pub struct ProveArgs {
     pub faults: Vec<String>,
 
     /// How many cases may be under way at once; most of their time they wait.
-    #[arg(short, long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..=512))]
+    #[arg(short, long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub jobs: u16,
 
     /// How often a case may be tried. Later tries come when all others are over, few at once and with four times as much
