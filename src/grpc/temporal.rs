@@ -289,6 +289,14 @@ pub(crate) struct Span {
     pub(crate) seconds: i64,
 }
 
+/// Numbers of states of a namespace, and of statuses of a workflow.
+pub(crate) const REGISTERED: i32 = 1;
+pub(crate) const DEPRECATED: i32 = 2;
+pub(crate) const DELETED: i32 = 3;
+pub(crate) const RUNNING: i32 = 1;
+pub(crate) const COMPLETED: i32 = 2;
+pub(crate) const FAILED: i32 = 3;
+
 /// How a namespace can be, in the order of their numbers.
 pub(crate) const NAMESPACE_STATES: [&str; 4] = ["UNSPECIFIED", "REGISTERED", "DEPRECATED", "DELETED"];
 

@@ -33,8 +33,9 @@ use crate::grpc::health::{self, HealthCheckRequest, HealthCheckResponse};
 use crate::grpc::temporal::{
     CLOSE_EVENT, COMPLETE, Call, Command, Completion, DeleteWorkflowExecutionRequest, DescribeNamespaceRequest,
     DescribeWorkflowExecutionRequest, GetSystemInfoRequest, GetWorkflowExecutionHistoryRequest, NAMESPACE_STATES,
-    Payloads, PollWorkflowTaskQueueRequest, PollWorkflowTaskQueueResponse, RespondWorkflowTaskCompletedRequest,
-    SERVICE, Span, StartWorkflowExecutionRequest, TaskQueue, WORKFLOW_STATUSES, WorkflowExecution, WorkflowType, named,
+    Payloads, PollWorkflowTaskQueueRequest, PollWorkflowTaskQueueResponse, REGISTERED,
+    RespondWorkflowTaskCompletedRequest, SERVICE, Span, StartWorkflowExecutionRequest, TaskQueue, WORKFLOW_STATUSES,
+    WorkflowExecution, WorkflowType, named,
 };
 use crate::tunnel::Dialer;
 
@@ -96,7 +97,7 @@ async fn visit(claim: &Temporal, site: &Site<'_>, course: &Course) -> Result<Tem
     };
     let namespace = state(&calls, &claim.namespace).await?;
     let mut facts = TemporalFacts { version, namespace, nobodys: None, workflow: None, leftover: None };
-    if facts.namespace.as_deref() == Ok(NAMESPACE_STATES[1]) {
+    if facts.namespace.as_deref() == Ok(named(&NAMESPACE_STATES, REGISTERED).as_str()) {
         facts.nobodys = Some(state(&calls, &format!("seaworthy-{}", token())).await?);
         if claim.writes {
             // What was started is removed even where this look is given up half-way, and the run does not end before that.

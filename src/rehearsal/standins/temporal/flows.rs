@@ -6,19 +6,14 @@ use tokio::sync::watch;
 
 use super::Fault;
 use crate::grpc::temporal::{
-    CLOSE_EVENT, COMPLETE, COMPLETED_EVENT, Completion, DeleteWorkflowExecutionRequest,
-    DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse, FAILED_EVENT,
+    CLOSE_EVENT, COMPLETE, COMPLETED, COMPLETED_EVENT, Completion, DeleteWorkflowExecutionRequest,
+    DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse, FAILED, FAILED_EVENT,
     GetWorkflowExecutionHistoryRequest, GetWorkflowExecutionHistoryResponse, History, HistoryEvent, Payloads,
-    PollWorkflowTaskQueueRequest, PollWorkflowTaskQueueResponse, RespondWorkflowTaskCompletedRequest, STARTED_EVENT,
-    StartWorkflowExecutionRequest, StartWorkflowExecutionResponse, Started, TaskQueue, WorkflowExecution,
-    WorkflowExecutionInfo,
+    PollWorkflowTaskQueueRequest, PollWorkflowTaskQueueResponse, RUNNING, RespondWorkflowTaskCompletedRequest,
+    STARTED_EVENT, StartWorkflowExecutionRequest, StartWorkflowExecutionResponse, Started, TaskQueue,
+    WorkflowExecution, WorkflowExecutionInfo,
 };
 use crate::grpc::{Code, Status};
-
-/// Statuses of a workflow.
-const RUNNING: i32 = 1;
-const COMPLETED: i32 = 2;
-const FAILED: i32 = 3;
 
 /// The event that ends one that did what it had to: after its start, and its task being scheduled, begun and done.
 const LAST_EVENT: i64 = 5;

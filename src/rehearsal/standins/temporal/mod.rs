@@ -30,9 +30,9 @@ use self::flows::Flows;
 use super::switch::Switch;
 use crate::grpc::health::{self, HealthCheckRequest, HealthCheckResponse, SERVING, STATUSES};
 use crate::grpc::temporal::{
-    Call, DeleteWorkflowExecutionRequest, DescribeNamespaceRequest, DescribeNamespaceResponse,
+    Call, DELETED, DEPRECATED, DeleteWorkflowExecutionRequest, DescribeNamespaceRequest, DescribeNamespaceResponse,
     DescribeWorkflowExecutionRequest, GetSystemInfoRequest, GetSystemInfoResponse, GetWorkflowExecutionHistoryRequest,
-    NamespaceInfo, Nothing, PollWorkflowTaskQueueRequest, PollWorkflowTaskQueueResponse,
+    NamespaceInfo, Nothing, PollWorkflowTaskQueueRequest, PollWorkflowTaskQueueResponse, REGISTERED,
     RespondWorkflowTaskCompletedRequest, SERVICE, StartWorkflowExecutionRequest,
 };
 use crate::grpc::{self, Code, Status};
@@ -42,11 +42,6 @@ pub(crate) use self::fault::Fault;
 
 const VERSION: &str = "1.29.1";
 const OLD_VERSION: &str = "0.28.0";
-
-/// States of a namespace.
-const REGISTERED: i32 = 1;
-const DEPRECATED: i32 = 2;
-const DELETED: i32 = 3;
 
 /// A call that waits must have more time than the first, and is answered the second before its time is over
 /// (`ValidateLongPollContextTimeout`, `returnEmptyTaskTimeBudget`).
