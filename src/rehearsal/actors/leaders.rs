@@ -91,7 +91,8 @@ pub(super) fn live(scene: &mut Scene<'_>) {
             if lasted < due {
                 return scene.after(due.saturating_sub(lasted));
             }
-            uid(&members[0]).to_owned()
+            // Who has followed a leader has what that has written; who came after it has nothing.
+            uid(members.iter().find(|pod| !roles.has(pod).is_empty()).unwrap_or(&members[0])).to_owned()
         }
     };
     for pod in &members {

@@ -92,6 +92,21 @@ fn of_pods_that_run_patroni_one_leads_and_another_takes_over_once_it_is_gone() {
 }
 
 #[test]
+fn who_has_followed_takes_over_even_where_the_one_that_led_is_back_by_then() {
+    let mut world = members();
+    world.actors.inject(Target { namespace: None, name: String::new() }, Some(Fault::ElectsLate));
+    world.seen.clear();
+    world.delete(&Key::new("/pods", "ns", "db-0"));
+    world.run(2 * LONG);
+    let at = |name: &str, is: &dyn Fn(&Value) -> bool| {
+        world.seen.iter().position(|(key, one)| &*key.resource == "/pods" && &*key.name == name && is(one)).unwrap()
+    };
+    let back = at("db-0", &|one| one["metadata"]["deletionTimestamp"].is_null() && pod(one).ends_with("ready"));
+    assert!(back < at("db-1", &|one| one["metadata"]["labels"]["role"] == "master"), "or this shows nothing");
+    assert_eq!(led_by(&world), ["db-1"], "who comes back has nothing of what was written");
+}
+
+#[test]
 fn where_nobody_takes_over_nobody_does() {
     let mut world = members();
     world.actors.inject(Target { namespace: None, name: String::new() }, Some(Fault::NeverElects));
