@@ -1,8 +1,7 @@
 //! The genuine servers, held against the same claims as the stand-ins: what a claim says of a stand-in is worth what it is worth here.
 //!
 //! Ignored, since they need those servers, each as it is when it has just started: `ci/conformance` has them brought up in the lab
-//! (`tests/genuine/suites`) and says where they are. Of Kafka's there is no such claim: what its stand-in says is written by the same
-//! library that reads what brokers say.
+//! (`tests/genuine/suites`) and says where they are.
 
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -11,6 +10,7 @@ use kube::api::{Api, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use super::conformance::{self, Connection, Login};
+use super::kafka::conformance as broker;
 use super::temporal::conformance as flows;
 
 /// Where the suite's servers are.
@@ -106,6 +106,17 @@ async fn clickhouse() {
     let pods = behind(&client, NAMESPACE, "replicated").await;
     let [one, other] = [0, 1].map(|at: usize| to(&client, NAMESPACE, &pods[at], 8123));
     conformance::clickhouse_replicates(one, other, LOGIN).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the genuine servers: ci/conformance"]
+async fn kafka() {
+    let to = server("kafka", 9092).await;
+    broker::kafka_guards_itself(&to, LOGIN).await;
+    broker::kafka_tells_of_itself(&to, LOGIN).await;
+    broker::kafka_makes_topics(&to, LOGIN).await;
+    broker::kafka_keeps_records(&to, LOGIN).await;
+    broker::kafka_serves_groups(&to, LOGIN).await;
 }
 
 #[tokio::test]

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsResponse, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
-    SaslHandshakeResponse,
+    ApiKey, ApiVersionsRequest, ApiVersionsResponse, SaslAuthenticateRequest, SaslAuthenticateResponse,
+    SaslHandshakeRequest, SaslHandshakeResponse,
 };
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::protocol::{Decodable as _, StrBytes};
 
 use super::{Fault, Head, Server, Then};
 
@@ -72,10 +72,11 @@ impl Server {
         TAKEN.map(others).to_vec()
     }
 
-    /// A version that is not known is answered in the oldest form (KIP-511).
-    pub(super) fn versions(&self, head: Head) -> Then {
+    /// A version that is not known is answered in the oldest form, and since version 3 a client says what it is (KIP-511).
+    pub(super) fn versions(&self, head: Head, question: &mut Bytes) -> Then {
         let (version, code) = match head.version {
-            0..=4 => (head.version, 0),
+            0..=4 if head.version < 3 || is_named(question, head.version) => (head.version, 0),
+            0..=4 => (head.version, ResponseError::InvalidRequest.code()),
             _ => (0, ResponseError::UnsupportedVersion.code()),
         };
         let of_one = |(key, least, most): (ApiKey, i16, i16)| {
@@ -126,6 +127,17 @@ impl Server {
         let is_known = self.config.users.iter().any(|known| known.name == user && known.password == password);
         !self.faults.is(Fault::RejectsLogin) && (is_known || self.faults.is(Fault::AcceptsAnyPassword))
     }
+}
+
+/// Whether a client says what it is in a way that brokers take (`ApiVersionsRequest.isValid`).
+fn is_named(question: &mut Bytes, version: i16) -> bool {
+    let Ok(asked) = ApiVersionsRequest::decode(question, version) else { return false };
+    let is_valid = |text: &str| {
+        let inner = text.strip_prefix(|first: char| first.is_ascii_alphanumeric());
+        let allowed = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.');
+        inner.is_some_and(|rest| rest.chars().all(allowed) && !rest.ends_with(['-', '.']))
+    };
+    is_valid(&asked.client_software_name) && is_valid(&asked.client_software_version)
 }
 
 fn last(then: Then) -> Then {

@@ -17,6 +17,8 @@ use super::switch::Switch;
 
 mod cluster;
 mod config;
+#[cfg(test)]
+pub(crate) mod conformance;
 mod fault;
 mod groups;
 mod login;
@@ -172,7 +174,7 @@ impl Server {
         let Ok(key) = ApiKey::try_from(request_api_key) else { return Then::Leave };
         let head = Head { key, version, number };
         if key == ApiKey::ApiVersions {
-            return self.versions(head);
+            return self.versions(head, &mut question);
         }
         let takes =
             self.taken().into_iter().any(|(taken, least, most)| taken == key && (least..=most).contains(&version));

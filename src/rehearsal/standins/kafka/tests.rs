@@ -3,65 +3,24 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::{Buf as _, Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, DescribeQuorumRequest, FindCoordinatorRequest, MetadataRequest,
-    MetadataResponse, RequestHeader, ResponseHeader, SaslAuthenticateRequest, SaslHandshakeRequest, TopicName,
+    CreateTopicsRequest, DescribeQuorumRequest, FindCoordinatorRequest, MetadataRequest, MetadataResponse, TopicName,
 };
-use kafka_protocol::protocol::{Decodable as _, Encodable as _, HeaderVersion as _, Request, StrBytes};
+use kafka_protocol::protocol::StrBytes;
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Duration, timeout};
 
 use super::config::User;
+use super::conformance::{self, Client};
 use super::{Cluster, Config, Fault, NewTopic, Server};
 use crate::rehearsal::standins::StandIn;
-use crate::rehearsal::standins::conformance::{Connection, dial};
+use crate::rehearsal::standins::conformance::{Login, dial};
 
-struct Client(Connection);
-
-impl Client {
-    fn of(server: &Arc<Server>) -> Self {
-        Self(dial(&StandIn::Kafka(Arc::clone(server))))
-    }
-
-    /// The answer; `None` where the broker ends the conversation.
-    async fn ask<R: Request>(&mut self, question: &R, version: i16) -> Option<R::Response> {
-        let mut said = BytesMut::new();
-        let header = RequestHeader::default()
-            .with_request_api_key(R::KEY)
-            .with_request_api_version(version)
-            .with_correlation_id(7);
-        header.encode(&mut said, R::header_version(version)).unwrap();
-        question.encode(&mut said, version.min(R::VERSIONS.max)).unwrap();
-        let length = u32::try_from(said.len()).unwrap().to_be_bytes();
-        self.0.write_all(&[&length[..], &said].concat()).await.ok()?;
-        let mut length = [0; 4];
-        self.0.read_exact(&mut length).await.ok()?;
-        let mut answer = vec![0; u32::from_be_bytes(length) as usize];
-        self.0.read_exact(&mut answer).await.ok()?;
-        let mut answer = Bytes::from(answer);
-        // What a broker does not know is answered in the oldest form.
-        let version = if version > R::VERSIONS.max { 0 } else { version };
-        let header = ResponseHeader::decode(&mut answer, R::Response::header_version(version)).unwrap();
-        assert_eq!(header.correlation_id, 7);
-        let decoded = R::Response::decode(&mut answer, version).unwrap();
-        assert!(!answer.has_remaining());
-        Some(decoded)
-    }
-
-    async fn login(&mut self, mechanism: &'static str, told: &str) -> Option<i16> {
-        let handshake = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism));
-        let code = self.ask(&handshake, 1).await?.error_code;
-        if code != 0 {
-            return Some(code);
-        }
-        let told = Bytes::from(told.to_owned());
-        Some(self.ask(&SaslAuthenticateRequest::default().with_auth_bytes(told), 2).await?.error_code)
-    }
+fn talk_to(server: &Arc<Server>) -> Client {
+    Client(dial(&StandIn::Kafka(Arc::clone(server))))
 }
 
 fn alone(users: &[(&str, &str)]) -> Arc<Server> {
@@ -94,47 +53,30 @@ async fn metadata(client: &mut Client) -> MetadataResponse {
     client.ask(&MetadataRequest::default().with_topics(Some(vec![topic])), 12).await.unwrap()
 }
 
-#[tokio::test]
-async fn a_broker_lets_in_whoever_has_the_password_and_talks_to_nobody_else() {
-    let server = alone(&[("app", "secret")]);
-    let failed = Some(ResponseError::SaslAuthenticationFailed.code());
-    for (mechanism, told, code) in [
-        ("PLAIN", "\0app\0secret", Some(0)),
-        ("PLAIN", "\0app\0wrong", failed),
-        ("PLAIN", "\0nobody\0secret", failed),
-        ("PLAIN", "app secret", failed),
-        ("SCRAM-SHA-512", "", Some(ResponseError::UnsupportedSaslMechanism.code())),
-    ] {
-        assert_eq!(Client::of(&server).login(mechanism, told).await, code, "{mechanism} {told:?}");
-    }
-    let mut stranger = Client::of(&server);
-    assert!(stranger.ask(&ApiVersionsRequest::default(), 3).await.is_some());
-    assert!(stranger.ask(&MetadataRequest::default(), 12).await.is_none());
-    let mut refused = Client::of(&server);
-    refused.login("PLAIN", "\0app\0wrong").await;
-    assert!(refused.ask(&ApiVersionsRequest::default(), 3).await.is_none(), "it is shown the door");
-    let illegal = Some(ResponseError::IllegalSaslState.code());
-    assert_eq!(Client::of(&alone(&[])).login("PLAIN", "").await, illegal, "nobody has to log in there");
+#[tokio::test(start_paused = true)]
+async fn a_broker_is_as_the_real_one() {
+    let login = Login { user: "app", password: "secret", database: "" };
+    let server = alone(&[(login.user, login.password)]);
+    let to = || async { dial(&StandIn::Kafka(Arc::clone(&server))) };
+    conformance::kafka_guards_itself(to, login).await;
+    conformance::kafka_tells_of_itself(to, login).await;
+    conformance::kafka_makes_topics(to, login).await;
+    conformance::kafka_keeps_records(to, login).await;
+    conformance::kafka_serves_groups(to, login).await;
 }
 
 #[tokio::test]
-async fn what_is_too_new_is_answered_in_the_oldest_form_or_not_at_all() {
+async fn nobody_logs_in_where_nobody_has_to_and_what_is_too_new_is_not_answered() {
     let server = alone(&[]);
-    let answer = Client::of(&server).ask(&ApiVersionsRequest::default(), 9).await;
-    assert_eq!(answer.unwrap().error_code, ResponseError::UnsupportedVersion.code());
-    let mut client = Client::of(&server);
-    assert!(client.ask(&FindCoordinatorRequest::default(), 4).await.is_none());
-    for nonsense in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0, 0, 0, 1, 0], &[0xff; 8]] {
-        let mut client = Client::of(&server);
-        client.0.write_all(nonsense).await.unwrap();
-        assert_eq!(client.0.read(&mut [0; 8]).await.unwrap(), 0, "{nonsense:?}");
-    }
+    let illegal = Some(ResponseError::IllegalSaslState.code());
+    assert_eq!(talk_to(&server).login("PLAIN", "").await, illegal);
+    assert!(talk_to(&server).ask(&FindCoordinatorRequest::default(), 4).await.is_none());
 }
 
 #[tokio::test]
 async fn brokers_of_a_cluster_share_what_they_keep_and_lead_in_the_place_of_one_that_is_gone() {
     let all = three();
-    let mut client = Client::of(&all[0]);
+    let mut client = talk_to(&all[0]);
     let (code, said) = make(&mut client, 4).await;
     assert_eq!(code, ResponseError::InvalidReplicationFactor.code());
     assert!(said.ends_with("factor of 4 cannot be reached because only 3 broker(s) are registered."), "{said}");
@@ -144,7 +86,7 @@ async fn brokers_of_a_cluster_share_what_they_keep_and_lead_in_the_place_of_one_
         let partitions = metadata.topics[0].partitions.iter();
         partitions.map(|one| (one.leader_id.0, one.isr_nodes.len())).collect::<Vec<_>>()
     };
-    let mut other = Client::of(&all[2]);
+    let mut other = talk_to(&all[2]);
     assert_eq!(leaders(&metadata(&mut other).await), [(0, 3), (1, 3), (2, 3)]);
     all[1].stop();
     assert_eq!(leaders(&metadata(&mut other).await), [(0, 2), (2, 2), (2, 2)]);
@@ -160,7 +102,7 @@ async fn brokers_of_a_cluster_share_what_they_keep_and_lead_in_the_place_of_one_
 #[tokio::test]
 async fn a_group_has_a_coordinator_once_there_is_a_topic_to_keep_it_in() {
     let server = alone(&[]);
-    let mut client = Client::of(&server);
+    let mut client = talk_to(&server);
     let question = FindCoordinatorRequest::default().with_key(StrBytes::from_static_str("g"));
     let codes =
         [client.ask(&question, 3).await.unwrap().error_code, client.ask(&question, 3).await.unwrap().error_code];
@@ -173,8 +115,7 @@ async fn a_group_has_a_coordinator_once_there_is_a_topic_to_keep_it_in() {
 
 #[tokio::test(start_paused = true)]
 async fn a_broker_that_comes_back_follows_and_what_goes_wrong_with_its_successor_shows() {
-    let leader =
-        async |all: &[Arc<Server>]| metadata(&mut Client::of(&all[2])).await.topics[0].partitions[0].leader_id.0;
+    let leader = async |all: &[Arc<Server>]| metadata(&mut talk_to(&all[2])).await.topics[0].partitions[0].leader_id.0;
     for (fault, after, late, back) in [
         (None, 1, 1, 1),
         (Some(Fault::NeverElects), -1, -1, 0),
@@ -182,7 +123,7 @@ async fn a_broker_that_comes_back_follows_and_what_goes_wrong_with_its_successor
         (Some(Fault::LeadsEmpty), 1, 1, 1),
     ] {
         let all = three();
-        make(&mut Client::of(&all[0]), 3).await;
+        make(&mut talk_to(&all[0]), 3).await;
         all[0].inject(fault);
         all[0].stop();
         assert_eq!(leader(&all).await, after, "{fault:?}");

@@ -244,9 +244,10 @@ impl Server {
         asked: &CreatableTopic,
         is_trial: bool,
     ) -> Result<NewTopic, (ResponseError, String)> {
-        if asked.num_partitions != -1 || asked.replication_factor != -1 {
-            let words = "A manual partition assignment was specified, but numPartitions or replicationFactor was not set to -1.";
-            return Err((ResponseError::InvalidRequest, words.to_owned()));
+        let told = [("replication factor", asked.replication_factor.into()), ("numPartitions", asked.num_partitions)];
+        if let Some((field, _)) = told.iter().find(|(_, told)| *told != -1) {
+            let words = format!("A manual partition assignment was specified, but {field} was not set to -1.");
+            return Err((ResponseError::InvalidRequest, words));
         }
         let ids = |ids: &[BrokerId]| ids.iter().map(|id| id.0).collect::<Vec<_>>();
         let placed: Vec<Vec<i32>> = asked.assignments.iter().map(|one| ids(&one.broker_ids)).collect();
