@@ -220,9 +220,9 @@ pub struct ProveArgs {
     #[arg(short, long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub jobs: u16,
 
-    /// How often a case may be tried. Later tries come when all others are over, few at once and with four times as much
-    /// time: a machine that is busy makes checks see too little. What was seen only then is told.
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=9))]
+    /// How often a case may be tried. Later tries come few at once and with four times as much time: a machine that is busy
+    /// makes checks see too little. What was seen only then is told.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
     pub tries: u32,
 
     /// The longest that all of it may take; what is not proven by then is told as undone.

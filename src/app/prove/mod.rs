@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -297,7 +298,7 @@ fn objects(memory: &Memory, key: &crate::plan::ComponentKey) -> Vec<Object> {
         .collect()
 }
 
-/// How many cases are under way at once where they are tried again, and how much longer each has.
+/// How many cases are tried again at once, and how much longer each has.
 const AGAIN: (usize, u32) = (8, 4);
 
 async fn prove_all(trials: &[Arc<Trial>], ground: &Ground, arguments: &ProveArgs, proven: &Proven) {
@@ -305,52 +306,58 @@ async fn prove_all(trials: &[Arc<Trial>], ground: &Ground, arguments: &ProveArgs
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} cases, {elapsed}") {
         bar.set_style(style);
     }
-    let all: Vec<usize> = (0..trials.len()).collect();
-    attempt(trials, &all, ground, (usize::from(arguments.jobs), 1), |at, proof| {
+    let (again, progress) = (&Semaphore::new(AGAIN.0), &bar);
+    let proving = in_order(trials).into_iter().map(|at| async move {
+        let mut proof = attempt(&trials[at], at, ground, 1).await;
+        for tries in 2..=arguments.tries {
+            let Some(before) = proof.outcome.complaint() else { break };
+            proven.proofs().insert(at, proof);
+            // Where much is to be tried again all slots come to wait here, and a machine that was too busy no longer is.
+            let _permit = again.acquire().await;
+            proof = Proof { tries, before: Some(before), ..attempt(&trials[at], at, ground, AGAIN.1).await };
+        }
         proven.proofs().insert(at, proof);
-        bar.inc(1);
-    })
-    .await;
-    for tries in 2..=arguments.tries {
-        let failed: Vec<usize> =
-            proven.proofs().iter().filter(|(_, proof)| !proof.outcome.is_well()).map(|(at, _)| *at).collect();
-        attempt(trials, &failed, ground, AGAIN, |at, proof| {
-            let mut proofs = proven.proofs();
-            let before = proofs.get(&at).and_then(|proof| proof.outcome.complaint());
-            proofs.insert(at, Proof { tries, before, ..proof });
-        })
-        .await;
-    }
+        progress.inc(1);
+    });
+    futures::stream::iter(proving).buffer_unordered(usize::from(arguments.jobs)).collect::<()>().await;
     bar.finish_and_clear();
 }
 
-/// Tries these cases, so many at once, each with so many times its time.
-async fn attempt(
-    trials: &[Arc<Trial>],
-    which: &[usize],
-    ground: &Ground,
-    (jobs, ease): (usize, u32),
-    mut done: impl FnMut(usize, Proof),
-) {
-    let proving = which.iter().map(|at| {
-        let (trial, number, ground) = (Arc::clone(&trials[*at]), *at, ground.clone());
-        async move {
-            let (step, fault, secrets) = (trial.of.clone(), trial.case.name.clone(), ground.platform.secrets.clone());
-            // A task each: what blocks one thread for a moment does not hold up the deadlines of others.
-            let joined =
-                AbortOnDropHandle::new(tokio::spawn(async move { trial.run(&ground, number, ease).await })).await;
-            let (outcome, took) = joined.unwrap_or_else(|error| {
-                (prove::Outcome::Undone { why: format!("the trial panicked: {error}") }, Duration::ZERO)
-            });
-            let outcome = outcome.map(|text| secrets.mask(&text));
-            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            (number, Proof { step, fault, outcome, took_ms, tries: 1, before: None })
-        }
-    });
-    let mut proving = futures::stream::iter(proving).buffer_unordered(jobs);
-    while let Some((at, proof)) = proving.next().await {
-        done(at, proof);
+/// In which order they begin. What lasts longest is begun early, or all would wait for it at the end, and yet not all of it at once, since it
+/// waits most of its time. Of each step one after the other: many cases of one that is dear would keep each other from seeing in time what
+/// they have to see.
+fn in_order(trials: &[Arc<Trial>]) -> Vec<usize> {
+    let mut of_step: BTreeMap<&StepId, usize> = BTreeMap::new();
+    let (mut long, mut short) = (Vec::new(), Vec::new());
+    for (at, trial) in trials.iter().enumerate() {
+        let nth = of_step.entry(&trial.of).or_default();
+        *nth += 1;
+        if trial.lasts() { long.push((0, at)) } else { short.push((*nth, at)) }
     }
+    short.sort_unstable();
+    let mut order = Vec::with_capacity(trials.len());
+    let (mut long, mut short) = (long.into_iter(), short.into_iter());
+    loop {
+        let before = order.len();
+        order.extend(long.next().into_iter().chain(short.next()).map(|(_, at)| at));
+        if order.len() == before {
+            return order;
+        }
+    }
+}
+
+/// Tries a case once, with so many times its time.
+async fn attempt(trial: &Arc<Trial>, number: usize, ground: &Ground, ease: u32) -> Proof {
+    let (step, fault, secrets) = (trial.of.clone(), trial.case.name.clone(), ground.platform.secrets.clone());
+    let (trial, ground) = (Arc::clone(trial), ground.clone());
+    // A task each: what blocks one thread for a moment does not hold up the deadlines of others.
+    let joined = AbortOnDropHandle::new(tokio::spawn(async move { trial.run(&ground, number, ease).await })).await;
+    let (outcome, took) = joined.unwrap_or_else(|error| {
+        (prove::Outcome::Undone { why: format!("the trial panicked: {error}") }, Duration::ZERO)
+    });
+    let outcome = outcome.map(|text| secrets.mask(&text));
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    Proof { step, fault, outcome, took_ms, tries: 1, before: None }
 }
 
 /// The checks of which nothing shows that they can be broken. That they can be unclear shows nothing of what they claim.

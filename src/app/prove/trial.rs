@@ -88,6 +88,11 @@ impl Trial {
         }
     }
 
+    /// Whether it is likely to last longer than others: what must be asked again has all the time that it has on a real cluster.
+    pub(super) fn lasts(&self) -> bool {
+        matches!(self.case.storm, Some(Storm::Gust(..)))
+    }
+
     async fn prepare(&self, ground: &Ground, number: usize, ease: u32) -> Result<(Rehearsal, Site), Hindrance> {
         // Whoever stands on more than the suite says gets all of it when tried again.
         let without = if ease == 1 { &*self.without } else { &[] };
