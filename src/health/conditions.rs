@@ -128,10 +128,17 @@ fn by_status(object: Object<'_>, around: &Surroundings<'_>) -> Health {
         .or_else(|| by_conditions(object, object.conditions()))
         .or_else(|| by_parents(object))
         .or_else(|| by_phase(object))
-        .unwrap_or_else(|| match status.get("observedGeneration") {
-            Some(_) => Health::ready("its controller has seen the newest specification"),
-            None => Health::ready("its status has been written and names no condition"),
-        })
+        .unwrap_or_else(|| by_what_it_owns(object, around, status))
+}
+
+/// Of a status that has no word for how the object is (a RedisReplication names its master, and nothing else): it has been written, and what
+/// the object owns must be ready as well.
+fn by_what_it_owns(object: Object<'_>, around: &Surroundings<'_>, status: &Value) -> Health {
+    let written = match status.get("observedGeneration") {
+        Some(_) => "its controller has seen the newest specification",
+        None => "its status has been written and names no condition",
+    };
+    Health::gravest(owned(object, around)).map_or_else(|| Health::ready(written), |it| it.below(object))
 }
 
 /// Whether anything is in a status: defaults of its schema (`conditions: []`) are nobody's word.
@@ -387,6 +394,19 @@ mod tests {
         };
         ready(&set(1), "everything it owns is ready");
         waiting(&set(0), "StatefulSet s: 0 of 1 pods are available");
+    }
+
+    #[test]
+    fn a_status_without_a_word_for_readiness_leaves_that_to_what_is_owned() {
+        for (status, written) in [
+            ("masterNode: x-0", "its status has been written and names no condition"),
+            ("observedGeneration: 2", "its controller has seen the newest specification"),
+        ] {
+            let object = resource("redis.redis.opstreelabs.in/RedisReplication", status);
+            ready(&object, written);
+            ready(&format!("{object}{}", owned("StatefulSet", 3, 3)), written);
+            waiting(&format!("{object}{}", owned("StatefulSet", 3, 2)), "StatefulSet w: 2 of 3 pods are available");
+        }
     }
 
     /// A workload that `Thing x` of these tests owns, for so many pods, of which so many are ready.
