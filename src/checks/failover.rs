@@ -66,6 +66,8 @@ pub struct Passage {
     pub deleted_ms: u64,
     /// Who took writes afterwards; `None` where nobody did.
     pub successor: Option<String>,
+    /// Whether that pod was there before: one that was made in the place of the deleted one has nobody's writes but those of its volume.
+    pub stood_by: bool,
     /// All writes.
     pub writes: Timeline,
     /// When those were acknowledged that are not there any more, in milliseconds since the first was begun; `None` where they have
@@ -145,7 +147,9 @@ impl Failover {
             };
             return faults.unless(false, another, actual);
         };
-        faults.unless(successor != deleted, another, format!("{deleted} itself came back, and took them"));
+        faults.unless(successor != deleted, &another, format!("{deleted} itself came back, and took them"));
+        let anew = format!("{successor} took them, which was made after {deleted} was deleted and had followed nobody");
+        faults.unless(passage.stood_by || successor == deleted, another, anew);
         faults.unless(
             u128::from(gap.length_ms) <= self.gap.duration().as_millis(),
             format!("no longer than {} without a write that is acknowledged", self.gap),
@@ -213,6 +217,7 @@ mod tests {
             deleted: "redis-0".to_owned(),
             deleted_ms: 150,
             successor: Some("redis-1".to_owned()),
+            stood_by: true,
             writes: Timeline(vec![
                 attempt(0, None),
                 attempt(100, None),
@@ -262,6 +267,10 @@ mod tests {
             (Passage { after: Some(Box::new(red)), ..passage() }, "in the end: redis-1:6379 has 0 online"),
             (Passage { after: None, ..passage() }, "that has not been looked at"),
             (Passage { successor: Some("redis-0".to_owned()), ..passage() }, "redis-0 itself came back, and took them"),
+            (
+                Passage { stood_by: false, ..passage() },
+                "redis-1 took them, which was made after redis-0 was deleted and had followed nobody",
+            ),
             (Passage { lost_ms: None, ..passage() }, "they have not been asked for"),
             (
                 Passage { successor: None, writes: Timeline(passage().writes.0[..2].to_vec()), ..passage() },

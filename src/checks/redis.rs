@@ -40,7 +40,7 @@ pub struct Redis {
     /// A replica on which a written key must appear as well; a server that says it is a master is none.
     #[serde(default)]
     pub replica: Option<Address>,
-    /// Let in, or kept out (NOAUTH, WRONGPASS, NOPERM).
+    /// Let in, or kept out (NOAUTH, WRONGPASS; NOPERM where not even INFO is allowed).
     #[serde(default)]
     pub expect: Access,
 }
@@ -166,7 +166,8 @@ impl Redis {
     fn judge_intrusion(&self, facts: &RedisFacts) -> Verdict {
         let at = &self.at;
         match &facts.written {
-            Some(Written::Refused(error)) if keeps_out(error) => {
+            // Who may ask how it is has been let in, whatever he may write.
+            Some(Written::Refused(error)) if keeps_out(error) && facts.info.is_err() => {
                 Verdict::held(format!("redis {at} refused to write: {error}"))
             }
             Some(Written::Kept | Written::Lost(_)) => {
@@ -400,7 +401,11 @@ mod tests {
         let let_in = denied.judge(&open(info(RedisRole::Master), Some(Written::Kept)));
         assert_eq!(actual(&let_in), "redis r:1 let us in, and took a write");
         let no_right = Some(Written::Refused("NOPERM this user has no permissions".to_owned()));
-        assert!(matches!(denied.judge(&open(info(RedisRole::Master), no_right)), Verdict::Held { .. }));
+        let reader = denied.judge(&open(info(RedisRole::Master), no_right.clone()));
+        assert_eq!(actual(&reader), "redis r:1 let us in", "the password was accepted");
+        let error = "NOPERM this user has no permissions to run the 'info' command".to_owned();
+        let nobody = RedisAnswer::Open(RedisFacts { info: Err(error), written: no_right, replicated: None });
+        assert!(matches!(denied.judge(&nobody), Verdict::Held { .. }));
     }
 
     #[test]

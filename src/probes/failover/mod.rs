@@ -6,11 +6,12 @@
 mod keys;
 mod rows;
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, Preconditions};
 use kube::{Api, ResourceExt as _};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
@@ -75,6 +76,7 @@ async fn watch<L: Ledger>(claim: &Failover, site: &Site<'_>, ledger: L) -> Resul
         writer.in_a_row = 0;
     };
     let home = writer.ledger.home().to_owned();
+    let there = writer.beat_while(pods_of(&home, site)).await?;
     let deleted_ms = writer.now_ms();
     writer.beat_while(delete(&deleted, &home, claim.force, site)).await?;
     writer.in_a_row = 0;
@@ -82,15 +84,27 @@ async fn watch<L: Ledger>(claim: &Failover, site: &Site<'_>, ledger: L) -> Resul
         deleted,
         deleted_ms,
         successor: None,
+        stood_by: false,
         writes: Timeline::default(),
         lost_ms: None,
         committed: None,
         after: None,
         leftovers: Vec::new(),
     };
-    let mut passage = pass(claim, site, &mut writer, &former, offset.unwrap_or_default(), passage).await;
+    let before = Before { leader: former, offset: offset.unwrap_or_default(), pods: there };
+    let mut passage = pass(claim, site, &mut writer, &before, passage).await;
     passage.leftovers = writer.tidy().await;
     Ok(FailoverAnswer::Done(passage))
+}
+
+/// How it was when a pod was deleted.
+struct Before {
+    /// Whose writes were acknowledged: the life of a server, which has another when it comes back.
+    leader: String,
+    /// What a group had committed.
+    offset: i64,
+    /// The names of the pods of the namespace.
+    pods: BTreeSet<String>,
 }
 
 /// Writes on until another takes the writes and the system holds again. Nothing is given up meanwhile: another look would delete
@@ -99,10 +113,10 @@ async fn pass<L: Ledger>(
     claim: &Failover,
     site: &Site<'_>,
     writer: &mut Writer<'_, L>,
-    former: &str,
-    offset: i64,
+    before: &Before,
     mut passage: Passage,
 ) -> Passage {
+    let (former, offset) = (before.leader.as_str(), before.offset);
     let stands = |passage: &Passage| site.notes.stands(claim.judge(&FailoverAnswer::Done(passage.clone())));
     while passage.successor.is_none() || passage.lost_ms.is_none() {
         writer.beat().await;
@@ -113,6 +127,7 @@ async fn pass<L: Ledger>(
         passage.writes.clone_from(&writer.timeline);
         let leader = writer.ledger.leader().filter(|(life, _)| life != former && writer.in_a_row >= STEADY);
         passage.successor = passage.successor.or_else(|| leader.map(|(_, pod)| pod));
+        passage.stood_by = passage.successor.as_ref().is_some_and(|pod| before.pods.contains(pod));
         stands(&passage);
         if passage.successor.is_some() {
             passage.lost_ms = writer.lost().await;
@@ -175,6 +190,14 @@ async fn until_held(system: &System, site: &Site<'_>, stands: impl Fn(Verdict) -
         site.notes.stands(stands(verdict));
         tokio::time::sleep(site.prober.hub.here(AGAIN)).await;
     }
+}
+
+/// The names of the pods that are there.
+async fn pods_of(namespace: &str, site: &Site<'_>) -> Result<BTreeSet<String>, Unseen> {
+    let pods: Api<Pod> = Api::namespaced(site.prober.hub.client().clone(), namespace);
+    let listed = pods.list_metadata(&ListParams::default()).await;
+    let listed = listed.map_err(|error| Unseen(format!("cannot list the pods of {namespace}: {}", chain(&error))))?;
+    Ok(listed.items.iter().map(|pod| pod.name_any()).collect())
 }
 
 /// Deletes a pod, as a rollout or the drain of a node does, or with no grace period. Where the answer to that is lost, it is looked whether it was heard.
