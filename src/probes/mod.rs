@@ -181,7 +181,8 @@ impl Prober {
 
     /// One look at one check. No secret value that is known is in what it says.
     pub async fn observe(&self, check: &CheckWork, notes: &Notes) -> Verdict {
-        let site = Site { prober: self, check, notes, met: AtomicBool::new(false), heard: reach::Heard::default() };
+        let prober = &Self { dialer: self.dialer.of(&mark(check)), ..self.clone() };
+        let site = Site { prober, check, notes, met: AtomicBool::new(false), heard: reach::Heard::default() };
         credential::learn_all(&site).await;
         // As large as the largest probe: on the heap, not on the stack of whoever polls.
         self.masked(Box::pin(self.look(&site)).await)

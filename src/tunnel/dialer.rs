@@ -55,6 +55,8 @@ pub enum DialError {
 pub struct Dialer {
     hub: Hub,
     way: Way,
+    /// Who dials. Looks of two checks that took turns with each other could each meet one endpoint alone.
+    whose: Arc<str>,
     /// Each dial to a port of a Service goes to the next of its endpoints, so that repeated looks meet every one.
     turns: Arc<Mutex<BTreeMap<String, usize>>>,
 }
@@ -69,13 +71,19 @@ impl Dialer {
     /// From outside: streams are forwarded through the API server.
     #[must_use]
     pub fn forwarding(hub: Hub) -> Self {
-        Self { hub, way: Way::Forwarding, turns: Arc::default() }
+        Self { hub, way: Way::Forwarding, whose: Arc::default(), turns: Arc::default() }
     }
 
     /// From inside: sockets to `service.namespace.svc` and to the addresses of pods.
     #[must_use]
     pub fn direct(hub: Hub) -> Self {
-        Self { hub, way: Way::Direct, turns: Arc::default() }
+        Self { hub, way: Way::Direct, whose: Arc::default(), turns: Arc::default() }
+    }
+
+    /// The same for somebody who has turns of his own, whenever he is asked for again.
+    #[must_use]
+    pub fn of(&self, whose: &str) -> Self {
+        Self { whose: whose.into(), ..self.clone() }
     }
 
     /// A stream to `at`; names without a namespace are looked for in `namespace`. Where it is forwarded, whether
@@ -234,7 +242,7 @@ impl Dialer {
             Host::Service { name, namespace: own } => {
                 let namespace = own.as_deref().unwrap_or(namespace);
                 let targets = self.behind(name, namespace, at.port).await?;
-                let turn = self.turn(format!("{namespace}/{name}:{}", at.port)) % targets.len();
+                let turn = self.turn(format!("{}/{namespace}/{name}:{}", self.whose, at.port)) % targets.len();
                 Ok(targets[turn].clone())
             }
             Host::Pod { name, namespace: own } => Ok(Target {

@@ -5,8 +5,8 @@
 //! - Why [`Fate`]: opening a forward succeeds even where nothing listens, and the refusal follows on a channel of its
 //!   own, after the client has taken the stream. Clients lose such errors on their way up, so it is kept aside.
 //!
-//! A forward ends at the pod's loopback: a server that listens on the pod's address alone is not reached by it, and
-//! network policies do not apply.
+//! A forward ends at the pod's loopback: a server that listens on the pod's address alone is not reached by it, one that
+//! listens on loopback alone is, and network policies do not apply.
 
 mod dialer;
 mod forward;

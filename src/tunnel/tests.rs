@@ -147,6 +147,19 @@ async fn bytes_go_both_ways_and_each_dial_meets_the_next_endpoint() {
 }
 
 #[tokio::test]
+async fn who_dials_in_turn_with_somebody_else_meets_every_endpoint_all_the_same() {
+    let (dialer, _) = api_server(Far::Echoes).await;
+    let (one, other) = (dialer.of("one"), dialer.of("other"));
+    let mut met = Vec::new();
+    for dialer in [&one, &other, &one, &other, &dialer.of("one")] {
+        let mut said = [0; 7];
+        dial(dialer).await.read_exact(&mut said).await.unwrap();
+        met.push(String::from_utf8(said.to_vec()).unwrap());
+    }
+    assert_eq!(met, ["redis-0", "redis-0", "redis-1", "redis-1", "redis-0"]);
+}
+
+#[tokio::test]
 async fn one_pod_is_named_for_several_streams_and_each_time_it_is_the_next() {
     let (dialer, _) = api_server(Far::Echoes).await;
     let service = "redis:6379".parse().unwrap();
