@@ -311,7 +311,6 @@ async fn prove_all(trials: &[Arc<Trial>], ground: &Ground, arguments: &ProveArgs
         let mut proof = attempt(&trials[at], at, ground, 1).await;
         for tries in 2..=arguments.tries {
             let Some(before) = proof.outcome.complaint() else { break };
-            proven.proofs().insert(at, proof);
             // Where much is to be tried again all slots come to wait here, and a machine that was too busy no longer is.
             let _permit = again.acquire().await;
             proof = Proof { tries, before: Some(before), ..attempt(&trials[at], at, ground, AGAIN.1).await };
