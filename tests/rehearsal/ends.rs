@@ -103,6 +103,9 @@ impl Write for Heard {
 #[tokio::test]
 async fn the_token_is_in_no_log_and_no_debug_output() {
     let heard = Heard::default();
+    // Where a process has one subscriber, `tracing` asks that of the thread that comes by a callsite first, and keeps its answer
+    // for all: another test's thread, which has none, would switch this one's log off. Where there are two, it asks them both.
+    let _second = tracing_subscriber::registry().set_default();
     let writer = heard.clone();
     let logs = tracing_subscriber::fmt().with_env_filter("trace").with_writer(move || writer.clone());
     let _guard = logs.set_default();
