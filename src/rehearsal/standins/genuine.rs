@@ -10,8 +10,7 @@ use kube::api::{Api, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use super::conformance::{self, Connection, Login};
-use super::kafka::conformance as broker;
-use super::temporal::conformance as flows;
+use super::{clickhouse, kafka, neo4j, pgadmin, postgres, redis, s3, temporal};
 
 /// Where the suite's servers are.
 const NAMESPACE: &str = "genuine";
@@ -63,69 +62,69 @@ async fn server(service: &str, port: u16) -> impl AsyncFn() -> Connection {
 #[ignore = "needs the genuine servers: ci/conformance"]
 async fn redis() {
     let to = server("redis", 6379).await;
-    conformance::redis_guards_itself(&to, PASSWORD).await;
-    conformance::redis_keeps_keys(&to, PASSWORD).await;
-    conformance::redis_runs_transactions(&to, PASSWORD).await;
-    conformance::redis_says_what_it_is(&to, PASSWORD).await;
-    conformance::redis_speaks_both_protocols(&to, PASSWORD).await;
-    conformance::redis_refuses_nonsense(&to).await;
-    conformance::redis_replicates(&to, server("redis-replica", 6379).await, PASSWORD).await;
+    redis::conformance::guards_itself(&to, PASSWORD).await;
+    redis::conformance::keeps_keys(&to, PASSWORD).await;
+    redis::conformance::runs_transactions(&to, PASSWORD).await;
+    redis::conformance::says_what_it_is(&to, PASSWORD).await;
+    redis::conformance::speaks_both_protocols(&to, PASSWORD).await;
+    redis::conformance::refuses_nonsense(&to).await;
+    redis::conformance::replicates(&to, server("redis-replica", 6379).await, PASSWORD).await;
 }
 
 #[tokio::test]
 #[ignore = "needs the genuine servers: ci/conformance"]
 async fn sentinel() {
-    conformance::redis_sentinel_watches(server("sentinel-sentinel", 26379).await, "mymaster", Some(PASSWORD)).await;
+    redis::conformance::sentinel_watches(server("sentinel-sentinel", 26379).await, "mymaster", Some(PASSWORD)).await;
 }
 
 #[tokio::test]
 #[ignore = "needs the genuine servers: ci/conformance"]
 async fn postgres() {
     let to = server("postgres", 5432).await;
-    conformance::postgres_guards_itself(&to, LOGIN).await;
-    conformance::postgres_says_what_it_is(&to, LOGIN).await;
-    conformance::postgres_commits(&to, LOGIN).await;
-    conformance::postgres_refuses(&to, LOGIN).await;
-    conformance::postgres_takes_parameters(&to, LOGIN).await;
+    postgres::conformance::guards_itself(&to, LOGIN).await;
+    postgres::conformance::says_what_it_is(&to, LOGIN).await;
+    postgres::conformance::commits(&to, LOGIN).await;
+    postgres::conformance::refuses(&to, LOGIN).await;
+    postgres::conformance::takes_parameters(&to, LOGIN).await;
     let secrets: Api<Secret> = Api::namespaced(cluster().await, NAMESPACE);
     let papers = secrets.get("postgres-tls").await.unwrap().data.unwrap_or_default();
     let authority = String::from_utf8(papers["ca.crt"].0.clone()).unwrap();
-    conformance::postgres_speaks_tls(&to, LOGIN, &authority, "postgres.genuine.svc").await;
+    postgres::conformance::speaks_tls(&to, LOGIN, &authority, "postgres.genuine.svc").await;
     // Of them all it is the one without a certificate.
-    conformance::postgres_meets_strangers(server("patroni", 5432).await).await;
+    postgres::conformance::meets_strangers(server("patroni", 5432).await).await;
 }
 
 #[tokio::test]
 #[ignore = "needs the genuine servers: ci/conformance"]
 async fn clickhouse() {
     let to_one = server("clickhouse", 8123).await;
-    conformance::clickhouse_guards_itself(&to_one, LOGIN).await;
-    conformance::clickhouse_keeps_rows(&to_one, LOGIN).await;
-    conformance::clickhouse_refuses(&to_one, LOGIN).await;
+    clickhouse::conformance::guards_itself(&to_one, LOGIN).await;
+    clickhouse::conformance::keeps_rows(&to_one, LOGIN).await;
+    clickhouse::conformance::refuses(&to_one, LOGIN).await;
     let client = cluster().await;
     let pods = behind(&client, NAMESPACE, "replicated").await;
     let [one, other] = [0, 1].map(|at: usize| to(&client, NAMESPACE, &pods[at], 8123));
-    conformance::clickhouse_replicates(one, other, LOGIN).await;
+    clickhouse::conformance::replicates(one, other, LOGIN).await;
 }
 
 #[tokio::test]
 #[ignore = "needs the genuine servers: ci/conformance"]
 async fn kafka() {
     let to = server("kafka", 9092).await;
-    broker::kafka_guards_itself(&to, LOGIN).await;
-    broker::kafka_tells_of_itself(&to, LOGIN).await;
-    broker::kafka_makes_topics(&to, LOGIN).await;
-    broker::kafka_keeps_records(&to, LOGIN).await;
-    broker::kafka_serves_groups(&to, LOGIN).await;
+    kafka::conformance::guards_itself(&to, LOGIN).await;
+    kafka::conformance::tells_of_itself(&to, LOGIN).await;
+    kafka::conformance::makes_topics(&to, LOGIN).await;
+    kafka::conformance::keeps_records(&to, LOGIN).await;
+    kafka::conformance::serves_groups(&to, LOGIN).await;
 }
 
 #[tokio::test]
 #[ignore = "needs the genuine servers: ci/conformance"]
 async fn s3() {
     let to = server("minio", 9000).await;
-    conformance::s3_guards_itself(&to, LOGIN).await;
-    conformance::s3_keeps_objects(&to, LOGIN).await;
-    conformance::s3_refuses(&to, LOGIN).await;
+    s3::conformance::guards_itself(&to, LOGIN).await;
+    s3::conformance::keeps_objects(&to, LOGIN).await;
+    s3::conformance::refuses(&to, LOGIN).await;
 }
 
 #[tokio::test]
@@ -133,9 +132,9 @@ async fn s3() {
 async fn pgadmin() {
     let login = Login { user: "app%40example.com", ..LOGIN };
     let to = server("pgadmin", 8080).await;
-    conformance::pgadmin_guards_itself(&to, login).await;
-    conformance::pgadmin_lists_servers(&to, login).await;
-    conformance::pgadmin_locks_accounts(&to, login).await;
+    pgadmin::conformance::guards_itself(&to, login).await;
+    pgadmin::conformance::lists_servers(&to, login).await;
+    pgadmin::conformance::locks_accounts(&to, login).await;
 }
 
 #[tokio::test]
@@ -143,19 +142,19 @@ async fn pgadmin() {
 async fn neo4j() {
     let login = Login { user: "neo4j", database: "neo4j", ..LOGIN };
     let (http, bolt) = (server("neo4j", 7474).await, server("neo4j", 7687).await);
-    conformance::neo4j_tells_of_itself(&http, login).await;
-    conformance::neo4j_keeps_nodes(&http, &bolt, login).await;
-    conformance::neo4j_refuses(&http, &bolt, login).await;
-    conformance::neo4j_guards_itself(&http, &bolt, login).await;
+    neo4j::conformance::tells_of_itself(&http, login).await;
+    neo4j::conformance::keeps_nodes(&http, &bolt, login).await;
+    neo4j::conformance::refuses(&http, &bolt, login).await;
+    neo4j::conformance::guards_itself(&http, &bolt, login).await;
 }
 
 #[tokio::test]
 #[ignore = "needs the genuine servers: ci/conformance"]
 async fn temporal() {
     let to = server("temporal", 7233).await;
-    flows::temporal_tells_of_itself(&to).await;
-    flows::temporal_sees_workflows_through(&to, "default").await;
-    flows::temporal_refuses(&to, "default").await;
+    temporal::conformance::tells_of_itself(&to).await;
+    temporal::conformance::sees_workflows_through(&to, "default").await;
+    temporal::conformance::refuses(&to, "default").await;
 }
 
 #[tokio::test]

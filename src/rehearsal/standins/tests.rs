@@ -73,12 +73,12 @@ fn to(stand_in: &StandIn) -> impl AsyncFn() -> Connection {
 #[tokio::test]
 async fn redis_is_as_the_real_one() {
     let server = StandIn::Redis(redis_server());
-    conformance::redis_guards_itself(to(&server), PASSWORD).await;
-    conformance::redis_keeps_keys(to(&server), PASSWORD).await;
-    conformance::redis_runs_transactions(to(&server), PASSWORD).await;
-    conformance::redis_says_what_it_is(to(&server), PASSWORD).await;
-    conformance::redis_speaks_both_protocols(to(&server), PASSWORD).await;
-    conformance::redis_refuses_nonsense(to(&server)).await;
+    redis::conformance::guards_itself(to(&server), PASSWORD).await;
+    redis::conformance::keeps_keys(to(&server), PASSWORD).await;
+    redis::conformance::runs_transactions(to(&server), PASSWORD).await;
+    redis::conformance::says_what_it_is(to(&server), PASSWORD).await;
+    redis::conformance::speaks_both_protocols(to(&server), PASSWORD).await;
+    redis::conformance::refuses_nonsense(to(&server)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,7 +86,7 @@ async fn redis_replicates_as_the_real_one() {
     let (master, replica) = (redis_server(), redis_server());
     replica.follow(&master);
     let (master, replica) = (StandIn::Redis(master), StandIn::Redis(replica));
-    conformance::redis_replicates(to(&master), to(&replica), PASSWORD).await;
+    redis::conformance::replicates(to(&master), to(&replica), PASSWORD).await;
 }
 
 #[tokio::test]
@@ -95,18 +95,18 @@ async fn a_sentinel_is_as_the_real_one() {
     replica.follow(&master);
     let sentinel = Arc::new(redis::Server::new(redis::Config { sentinel: true, ..Default::default() }));
     sentinel.watch("main", &master, 1, 1);
-    conformance::redis_sentinel_watches(to(&StandIn::Redis(sentinel)), "main", None).await;
+    redis::conformance::sentinel_watches(to(&StandIn::Redis(sentinel)), "main", None).await;
 }
 
 #[tokio::test]
 async fn postgres_is_as_the_real_one() {
     let server = postgres_server();
-    conformance::postgres_guards_itself(to(&server), LOGIN).await;
-    conformance::postgres_says_what_it_is(to(&server), LOGIN).await;
-    conformance::postgres_commits(to(&server), LOGIN).await;
-    conformance::postgres_refuses(to(&server), LOGIN).await;
-    conformance::postgres_takes_parameters(to(&server), LOGIN).await;
-    conformance::postgres_meets_strangers(to(&server)).await;
+    postgres::conformance::guards_itself(to(&server), LOGIN).await;
+    postgres::conformance::says_what_it_is(to(&server), LOGIN).await;
+    postgres::conformance::commits(to(&server), LOGIN).await;
+    postgres::conformance::refuses(to(&server), LOGIN).await;
+    postgres::conformance::takes_parameters(to(&server), LOGIN).await;
+    postgres::conformance::meets_strangers(to(&server)).await;
 }
 
 #[tokio::test]
@@ -116,15 +116,15 @@ async fn postgres_speaks_tls_as_the_real_one() {
     let tls = tls::Identity::read(&chain, &key).map(Arc::new);
     let config = postgres::Config { users, databases: vec!["app".to_owned()], tls, ..Default::default() };
     let server = StandIn::Postgres(Arc::new(postgres::Server::new(config)));
-    conformance::postgres_speaks_tls(to(&server), LOGIN, &authority, "postgres.data.svc").await;
+    postgres::conformance::speaks_tls(to(&server), LOGIN, &authority, "postgres.data.svc").await;
 }
 
 #[tokio::test]
 async fn clickhouse_is_as_the_real_one() {
     let server = clickhouse_server();
-    conformance::clickhouse_guards_itself(to(&server), LOGIN).await;
-    conformance::clickhouse_keeps_rows(to(&server), LOGIN).await;
-    conformance::clickhouse_refuses(to(&server), LOGIN).await;
+    clickhouse::conformance::guards_itself(to(&server), LOGIN).await;
+    clickhouse::conformance::keeps_rows(to(&server), LOGIN).await;
+    clickhouse::conformance::refuses(to(&server), LOGIN).await;
 }
 
 #[tokio::test]
@@ -143,34 +143,34 @@ async fn clickhouse_replicates_as_the_real_one() {
         StandIn::Clickhouse(Arc::new(clickhouse::Server::new(config, &keeper)))
     };
     let (one, other) = (replica("ch-0"), replica("ch-1"));
-    conformance::clickhouse_replicates(to(&one), to(&other), LOGIN).await;
+    clickhouse::conformance::replicates(to(&one), to(&other), LOGIN).await;
 }
 
 #[tokio::test]
 async fn s3_is_as_the_real_one() {
     let server = s3_server();
-    conformance::s3_guards_itself(to(&server), LOGIN).await;
-    conformance::s3_keeps_objects(to(&server), LOGIN).await;
-    conformance::s3_refuses(to(&server), LOGIN).await;
+    s3::conformance::guards_itself(to(&server), LOGIN).await;
+    s3::conformance::keeps_objects(to(&server), LOGIN).await;
+    s3::conformance::refuses(to(&server), LOGIN).await;
 }
 
 #[tokio::test]
 async fn pgadmin_is_as_the_real_one() {
     let login = Login { user: "app%40example.com", ..LOGIN };
     let server = pgadmin_server();
-    conformance::pgadmin_guards_itself(to(&server), login).await;
-    conformance::pgadmin_lists_servers(to(&server), login).await;
-    conformance::pgadmin_locks_accounts(to(&server), login).await;
+    pgadmin::conformance::guards_itself(to(&server), login).await;
+    pgadmin::conformance::lists_servers(to(&server), login).await;
+    pgadmin::conformance::locks_accounts(to(&server), login).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn neo4j_is_as_the_real_one() {
     let login = Login { user: "neo4j", database: "neo4j", ..LOGIN };
     let server = neo4j_server();
-    conformance::neo4j_tells_of_itself(to(&server), login).await;
-    conformance::neo4j_keeps_nodes(to(&server), to(&server), login).await;
-    conformance::neo4j_refuses(to(&server), to(&server), login).await;
-    conformance::neo4j_guards_itself(to(&server), to(&server), login).await;
+    neo4j::conformance::tells_of_itself(to(&server), login).await;
+    neo4j::conformance::keeps_nodes(to(&server), to(&server), login).await;
+    neo4j::conformance::refuses(to(&server), to(&server), login).await;
+    neo4j::conformance::guards_itself(to(&server), to(&server), login).await;
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ use self::sql::{Column, Condition, Replica, Statement, TableName, What};
 use super::http::Page;
 use super::switch::Switch;
 
+#[cfg(test)]
+pub(crate) mod conformance;
 mod exception;
 mod fault;
 mod keeper;

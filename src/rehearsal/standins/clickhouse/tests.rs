@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
+use super::conformance::clickhouse_query;
 use super::{Config, Fault, Server, Settings, serve_native};
 use crate::rehearsal::standins::StandIn;
-use crate::rehearsal::standins::conformance::{Login, clickhouse_query, dial, http_exchange};
+use crate::rehearsal::standins::conformance::{Login, dial, http_exchange};
 
 const LOGIN: Login<'static> = Login { user: "app", password: "secret", database: "app" };
 

@@ -128,7 +128,7 @@ fn code(error: ResponseError) -> i16 {
 }
 
 /// A Kafka 4.1 that lets in by name and password (SASL/PLAIN) hears nobody else.
-pub(crate) async fn kafka_guards_itself(connect: impl AsyncFn() -> Connection, login: Login<'_>) {
+pub(crate) async fn guards_itself(connect: impl AsyncFn() -> Connection, login: Login<'_>) {
     let (user, password) = (login.user, login.password);
     let failed = Some(code(ResponseError::SaslAuthenticationFailed));
     for (mechanism, told, said) in [
@@ -150,7 +150,7 @@ pub(crate) async fn kafka_guards_itself(connect: impl AsyncFn() -> Connection, l
 }
 
 /// A Kafka 4.1 says what it understands, and of which cluster it is; here one that is a cluster of its own.
-pub(crate) async fn kafka_tells_of_itself(connect: impl AsyncFn() -> Connection, login: Login<'_>) {
+pub(crate) async fn tells_of_itself(connect: impl AsyncFn() -> Connection, login: Login<'_>) {
     let mut client = Client(connect().await);
     let newer = client.ask(&ApiVersionsRequest::default(), 9).await.expect("a question that is too new is answered");
     assert_eq!(newer.error_code, code(ResponseError::UnsupportedVersion), "in the oldest form (KIP-511)");
@@ -304,7 +304,7 @@ async fn delete(client: &mut Client, of: &'static str) -> (i16, Option<String>) 
 }
 
 /// A Kafka 4.1 that is alone makes topics as it is told, and says what it cannot make; what is deleted is unknown.
-pub(crate) async fn kafka_makes_topics(connect: impl AsyncFn() -> Connection, login: Login<'_>) {
+pub(crate) async fn makes_topics(connect: impl AsyncFn() -> Connection, login: Login<'_>) {
     const NAME: &str = "conformance.topics";
     let mut client = entered(&connect, login).await;
     let unknown = code(ResponseError::UnknownTopicOrPartition);
@@ -363,7 +363,7 @@ pub(crate) async fn kafka_makes_topics(connect: impl AsyncFn() -> Connection, lo
 }
 
 /// A Kafka 4.1 keeps what is produced to it, in order, each partition by itself.
-pub(crate) async fn kafka_keeps_records(connect: impl AsyncFn() -> Connection, login: Login<'_>) {
+pub(crate) async fn keeps_records(connect: impl AsyncFn() -> Connection, login: Login<'_>) {
     const NAME: &str = "conformance.records";
     let mut client = entered(&connect, login).await;
     let unknown = code(ResponseError::UnknownTopicOrPartition);
@@ -480,7 +480,7 @@ async fn committed(client: &mut Client, of: &'static str) -> i64 {
 }
 
 /// A Kafka 4.1 lets consumers be a group (the classic protocol), keeps how far it has come, and forgets it when told.
-pub(crate) async fn kafka_serves_groups(connect: impl AsyncFn() -> Connection, login: Login<'_>) {
+pub(crate) async fn serves_groups(connect: impl AsyncFn() -> Connection, login: Login<'_>) {
     const NAME: &str = "conformance.groups";
     let mut client = entered(&connect, login).await;
     assert_eq!(make(&mut client, topic(NAME, 1, 1), false).await.error_code, 0);

@@ -58,11 +58,11 @@ async fn a_broker_is_as_the_real_one() {
     let login = Login { user: "app", password: "secret", database: "" };
     let server = alone(&[(login.user, login.password)]);
     let to = || async { dial(&StandIn::Kafka(Arc::clone(&server))) };
-    conformance::kafka_guards_itself(to, login).await;
-    conformance::kafka_tells_of_itself(to, login).await;
-    conformance::kafka_makes_topics(to, login).await;
-    conformance::kafka_keeps_records(to, login).await;
-    conformance::kafka_serves_groups(to, login).await;
+    conformance::guards_itself(to, login).await;
+    conformance::tells_of_itself(to, login).await;
+    conformance::makes_topics(to, login).await;
+    conformance::keeps_records(to, login).await;
+    conformance::serves_groups(to, login).await;
 }
 
 #[tokio::test]

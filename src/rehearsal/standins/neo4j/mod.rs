@@ -17,6 +17,8 @@ use super::switch::Switch;
 
 mod bolt;
 mod config;
+#[cfg(test)]
+pub(crate) mod conformance;
 mod cypher;
 mod error;
 mod fault;

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
+use super::conformance::{BoltClient, neo4j_ask, neo4j_run};
 use super::{Config, Fault, Server};
 use crate::rehearsal::standins::StandIn;
-use crate::rehearsal::standins::conformance::{BoltClient, Connection, Login, dial, neo4j_ask, neo4j_run};
+use crate::rehearsal::standins::conformance::{Connection, Login, dial};
 
 const LOGIN: Login<'static> = Login { user: "neo4j", password: "only-for-this", database: "neo4j" };
 const STRANGER: Login<'static> = Login { user: "nobody", ..LOGIN };

@@ -22,6 +22,8 @@ use super::http::Page;
 use super::switch::Switch;
 
 mod config;
+#[cfg(test)]
+pub(crate) mod conformance;
 mod fault;
 mod page;
 #[cfg(test)]

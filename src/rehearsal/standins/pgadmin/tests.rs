@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::conformance::{Got, Visitor};
 use super::{Config, Fault, Listed, Server};
 use crate::rehearsal::standins::StandIn;
-use crate::rehearsal::standins::conformance::{Connection, Got, Login, Visitor, dial};
+use crate::rehearsal::standins::conformance::{Connection, Login, dial};
 
 const LOGIN: Login<'static> = Login { user: "me%40example.com", password: "secret", database: "" };
 const WRONG: Login<'static> = Login { password: "wrong", ..LOGIN };

@@ -20,6 +20,8 @@ use super::switch::Switch;
 use super::tls::Identity;
 
 mod catalog;
+#[cfg(test)]
+pub(crate) mod conformance;
 mod fault;
 mod history;
 mod replication;

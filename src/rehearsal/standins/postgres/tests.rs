@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
+use super::conformance::{postgres_client, run, shown};
 use super::{Config, Fault, History, Refusal, Server, Setup, User};
 use crate::rehearsal::standins::StandIn;
-use crate::rehearsal::standins::conformance::{Login, dial, postgres_client, run, shown};
+use crate::rehearsal::standins::conformance::{Login, dial};
 
 const LOGIN: Login<'static> = Login { user: "app", password: "secret", database: "app" };
 

@@ -20,6 +20,8 @@ use self::sentinel::Watched;
 use super::switch::Switch;
 
 mod commands;
+#[cfg(test)]
+pub(crate) mod conformance;
 mod data;
 mod fault;
 mod info;

@@ -7,9 +7,10 @@ use ::redis::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{advance, timeout};
 
+use super::conformance::{ask, redis_client};
 use super::{Config, Fault, Server, User};
 use crate::rehearsal::standins::StandIn;
-use crate::rehearsal::standins::conformance::{ask, dial, redis_client};
+use crate::rehearsal::standins::conformance::dial;
 
 fn server() -> Arc<Server> {
     Arc::new(Server::new(Config { password: Some("secret".to_owned()), ..Config::default() }))

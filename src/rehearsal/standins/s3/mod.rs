@@ -25,6 +25,8 @@ use self::signature::{Shown, hex};
 use super::http::Page;
 use super::switch::Switch;
 
+#[cfg(test)]
+pub(crate) mod conformance;
 mod error;
 mod fault;
 mod signature;

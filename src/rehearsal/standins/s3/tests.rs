@@ -6,11 +6,12 @@ use std::time::Duration;
 use hyper::Request;
 use tokio::time::timeout;
 
+use super::conformance::{S3Request, s3_ask, s3_presigned};
 use super::error::Error;
 use super::signature::Shown;
 use super::{Config, Fault, Server};
 use crate::rehearsal::standins::StandIn;
-use crate::rehearsal::standins::conformance::{Login, S3Request, dial, http_exchange, s3_ask, s3_presigned};
+use crate::rehearsal::standins::conformance::{Login, dial, http_exchange};
 
 const LOGIN: Login<'static> = Login { user: "app", password: "secret", database: "" };
 

@@ -185,7 +185,7 @@ impl Flow {
 }
 
 /// A Temporal from 1.20 on is well by the name of its service, and tells whoever asks what it is and which namespaces it has.
-pub(crate) async fn temporal_tells_of_itself(connect: impl AsyncFn() -> Connection) {
+pub(crate) async fn tells_of_itself(connect: impl AsyncFn() -> Connection) {
     let client = Client::new(connect().await).await;
     for service in [SERVICE, ""] {
         assert_eq!(client.health(service).await, Ok("SERVING".to_owned()), "{service}");
@@ -208,7 +208,7 @@ pub(crate) async fn temporal_tells_of_itself(connect: impl AsyncFn() -> Connecti
 }
 
 /// A Temporal from 1.20 on hands out the task of a workflow, takes what a worker makes of it, and shows it until it is deleted.
-pub(crate) async fn temporal_sees_workflows_through(connect: impl AsyncFn() -> Connection, namespace: &str) {
+pub(crate) async fn sees_workflows_through(connect: impl AsyncFn() -> Connection, namespace: &str) {
     let (one, other) = (Client::new(connect().await).await, Client::new(connect().await).await);
     let mut flow = Flow::new(namespace, "conformance-through");
     flow.start(&one).await.unwrap();
@@ -244,7 +244,7 @@ pub(crate) async fn temporal_sees_workflows_through(connect: impl AsyncFn() -> C
 }
 
 /// A Temporal from 1.20 on refuses what cannot be done, each with its code.
-pub(crate) async fn temporal_refuses(connect: impl AsyncFn() -> Connection, namespace: &str) {
+pub(crate) async fn refuses(connect: impl AsyncFn() -> Connection, namespace: &str) {
     let client = Client::new(connect().await).await;
     let flow = Flow::new(namespace, "conformance-none");
     let elsewhere = Flow::new("no-such", "conformance-none");

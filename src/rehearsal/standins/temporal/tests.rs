@@ -37,9 +37,9 @@ async fn client(fault: Fault) -> Client {
 #[tokio::test(start_paused = true)]
 async fn temporal_is_as_the_real_one() {
     let server = server();
-    conformance::temporal_tells_of_itself(async || to(&server)).await;
-    conformance::temporal_sees_workflows_through(async || to(&server), "default").await;
-    conformance::temporal_refuses(async || to(&server), "default").await;
+    conformance::tells_of_itself(async || to(&server)).await;
+    conformance::sees_workflows_through(async || to(&server), "default").await;
+    conformance::refuses(async || to(&server), "default").await;
 }
 
 #[tokio::test]

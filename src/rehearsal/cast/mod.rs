@@ -1,7 +1,10 @@
 //! Who answers behind which port: a stand-in for each running container, of the kind that its image and its command
 //! name, told what they tell the real server.
 
-use std::collections::{BTreeMap, HashMap};
+mod told;
+mod trade;
+
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -10,14 +13,13 @@ use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::trade::Trade;
 use super::actors::{Roles, Started, started};
 use super::cluster::{Cluster, State};
 use super::names;
 use super::object::{Key, View as _};
 use super::standins::words::Words;
-use super::standins::{
-    StandIn, clickhouse, dns, echo, http, kafka, neo4j, pgadmin, postgres, redis, s3, temporal, tls,
-};
+use super::standins::{StandIn, clickhouse, dns, echo, http, kafka, pgadmin, postgres, redis, tls};
 use super::store::Store;
 
 /// What a connection inside this process holds before its reader has taken it.
@@ -271,22 +273,22 @@ impl Cast {
 
     /// Who speaks for a container.
     fn assign(&self, pod: &Key, object: &Value, container: &Value, told: &Started) -> Part {
-        let mut ports = ports(container);
+        let mut ports = told::ports(container);
         let address = object["status"]["podIP"].as_str().unwrap_or_default();
         let (mut master, mut watches, mut member) = (None, None, None);
-        let (tls, tls_port) = identity(told);
+        let (tls, tls_port) = told::identity(told);
         let stand_in = match Trade::of(container["image"].as_str().unwrap_or_default(), told, &ports) {
             Trade::Redis => {
-                let config = redis_config(told, address);
-                (watches, master) = followed(&told.words, config.sentinel);
+                let config = told::redis_config(told, address);
+                (watches, master) = told::followed(&told.words, config.sentinel);
                 ports.push(config.port);
                 StandIn::Redis(Arc::new(redis::Server::new(config)))
             }
             Trade::Postgres => {
                 ports.push(5432);
-                (master, member) = (primary(told), Roles::told(|name| told.environment.get(name).cloned()));
-                let follows = master.is_some() || member.is_some();
-                StandIn::Postgres(Arc::new(postgres::Server::new(postgres_config(pod, told, follows, tls.clone()))))
+                (master, member) = (told::primary(told), Roles::told(|name| told.environment.get(name).cloned()));
+                let config = told::postgres_config(pod, told, master.is_some() || member.is_some(), tls.clone());
+                StandIn::Postgres(Arc::new(postgres::Server::new(config)))
             }
             Trade::Clickhouse => {
                 ports.push(clickhouse::HTTP);
@@ -298,21 +300,21 @@ impl Cast {
                 ports.push(config.port);
                 StandIn::Kafka(Arc::new(kafka::Server::new(config, &cluster)))
             }
-            Trade::S3 => store(told, &mut ports),
+            Trade::S3 => told::store(told, &mut ports),
             Trade::Pgadmin => {
                 let config = pgadmin::Config::told(&told.environment, told.servers.as_deref());
                 ports.push(config.port);
                 StandIn::Pgadmin(Arc::new(pgadmin::Server::new(config)))
             }
-            Trade::Neo4j => graph(told, &mut ports),
-            Trade::Temporal => flows(told, &mut ports),
+            Trade::Neo4j => told::graph(told, &mut ports),
+            Trade::Temporal => told::flows(told, &mut ports),
             Trade::Dns => {
                 ports.push(53);
                 StandIn::Dns(Arc::new(dns::Server::new(dns::Config { lookup: self.lookup() })))
             }
             Trade::Http => {
                 let (name, words) = (pod.name.to_string(), self.words.clone());
-                let config = http::Config { name, words, routes: pages(object), ..http::Config::default() };
+                let config = http::Config { name, words, routes: told::pages(object), ..http::Config::default() };
                 StandIn::Http(Arc::new(http::Server::new(config)))
             }
             Trade::Unknown => StandIn::Echo(Arc::new(echo::Server::new())),
@@ -395,7 +397,7 @@ impl Cast {
     /// What a broker is told, and what it shares with others: with those of its namespace that are told the same of their quorum.
     fn kafka(&self, pod: &Key, object: &Value, told: &Started) -> (kafka::Config, Arc<kafka::Cluster>) {
         let mut config = kafka::Config::told(&told.environment);
-        let topics = object["metadata"]["annotations"][TOPICS].as_str().unwrap_or_default();
+        let topics = object["metadata"]["annotations"][told::TOPICS].as_str().unwrap_or_default();
         config.topics = kafka::NewTopic::listed(topics);
         let parts = self.parts();
         let of_namespace = parts.values().filter(|part| part.pod.namespace == pod.namespace);
@@ -406,7 +408,7 @@ impl Cast {
 
     /// What a ClickHouse is told, and what it shares with others: with those of its namespace that are told of the same Keeper.
     fn clickhouse(&self, pod: &Key, told: &Started) -> (clickhouse::Config, Arc<clickhouse::Keeper>) {
-        let config = clickhouse_config(told, &pod.name);
+        let config = told::clickhouse_config(told, &pod.name);
         let parts = self.parts();
         let of_namespace = parts.values().filter(|part| part.pod.namespace == pod.namespace);
         let other = of_namespace.filter_map(Part::clickhouse).find(|other| other.is_with(&config));
@@ -520,241 +522,6 @@ impl Door {
     fn of(fault: &str) -> Option<Self> {
         Self::FAULTS.iter().find(|(name, _)| *name == fault).map(|(_, door)| *door)
     }
-}
-
-/// What a container is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trade {
-    Redis,
-    Postgres,
-    Clickhouse,
-    Kafka,
-    S3,
-    Pgadmin,
-    Neo4j,
-    Temporal,
-    Dns,
-    Http,
-    Unknown,
-}
-
-/// Images of brokers; what else has `kafka` in its name comes to one, or looks at one.
-const KAFKA: [&str; 5] = ["kafka", "kafka-native", "cp-kafka", "cp-server", "cp-kafka-native"];
-
-/// What a Temporal server is run by, and its images; others of the same maker's come to one.
-const TEMPORAL: [&str; 4] = ["temporal", "temporal-server", "temporalio/server", "temporalio/auto-setup"];
-
-/// Whether it is this one: by its last name, or by that and its maker's.
-fn is_image(image: &str, name: &str) -> bool {
-    let bare = image.split('@').next().unwrap_or_default();
-    let bare = bare.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(bare, |(bare, _)| bare);
-    bare == name || bare.ends_with(&format!("/{name}"))
-}
-
-impl Trade {
-    /// By the program that it runs, else by its image, else by its ports.
-    fn of(image: &str, told: &Started, ports: &[u16]) -> Self {
-        let program = told.words.first().map(|word| last(word).to_owned()).unwrap_or_default();
-        let name = last(image).split([':', '@']).next().unwrap_or_default().to_owned();
-        let is = |words: &[&str]| words.iter().any(|word| program.contains(word) || name.contains(word));
-        if is(&["exporter", "busybox"]) {
-            return Self::by_port(ports);
-        }
-        // Before what it looks at: an image may be named after both.
-        if is(&["pgadmin"]) {
-            Self::Pgadmin
-        } else if is(&["redis", "valkey"]) {
-            Self::Redis
-        } else if is(&["postgres", "pgsql", "patroni", "spilo"]) {
-            Self::Postgres
-        } else if is(&["clickhouse"]) {
-            Self::Clickhouse
-        } else if KAFKA.contains(&name.as_str()) || program.starts_with("kafka-server") {
-            Self::Kafka
-        } else if is(&["minio"]) {
-            Self::S3
-        } else if is(&["neo4j"]) {
-            Self::Neo4j
-        } else if TEMPORAL.iter().any(|server| program == *server || is_image(image, server)) {
-            Self::Temporal
-        } else if is(&["coredns"]) {
-            Self::Dns
-        } else if is(&["nginx", "httpd", "http", "caddy", "whoami", "web", "envoy", "gateway", "agnhost"]) {
-            Self::Http
-        } else {
-            Self::by_port(ports)
-        }
-    }
-
-    fn by_port(ports: &[u16]) -> Self {
-        match ports.iter().any(|port| matches!(port, 80 | 443 | 3000 | 8000..=8999 | 9090..=9115)) {
-            true => Self::Http,
-            false => Self::Unknown,
-        }
-    }
-}
-
-/// The ports that a container names.
-fn ports(container: &Value) -> Vec<u16> {
-    let named = container["ports"].as_array().into_iter().flatten();
-    named.filter_map(|port| u16::try_from(port["containerPort"].as_u64()?).ok()).collect()
-}
-
-fn last(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or_default()
-}
-
-/// What follows an option: `--requirepass secret`, `--requirepass=secret`.
-fn option(words: &[String], name: &str) -> Option<String> {
-    words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix(name)? {
-        "" => words.get(at + 1).cloned(),
-        value => value.strip_prefix('=').map(str::to_owned),
-    })
-}
-
-/// What a server is to speak TLS with, and the port on which it is to speak nothing else.
-fn identity(told: &Started) -> (Option<Arc<tls::Identity>>, Option<u16>) {
-    let papers = told.papers.as_ref();
-    let identity = papers.and_then(|papers| tls::Identity::read(&papers.chain, &papers.key)).map(Arc::new);
-    let port = told_port(&told.words, "--tls-port").filter(|_| identity.is_some());
-    (identity, port)
-}
-
-/// Whom a Redis is to follow; of a Sentinel under which name it is to watch whom.
-fn followed(words: &[String], is_sentinel: bool) -> (Option<String>, Option<String>) {
-    match monitored(words).filter(|_| is_sentinel) {
-        Some((name, host)) => (Some(name), Some(host)),
-        None => (None, option(words, "--replicaof").or_else(|| option(words, "--slaveof"))),
-    }
-}
-
-/// Name and host of the master that a Sentinel is told to watch: `--sentinel monitor NAME HOST PORT QUORUM`.
-fn monitored(words: &[String]) -> Option<(String, String)> {
-    let at = words.iter().position(|word| word == "monitor")?;
-    Some((words.get(at + 1)?.clone(), words.get(at + 2)?.clone()))
-}
-
-/// What a pod is annotated with that stands in for a web server: a list of pages in YAML, each with its `path` and, where it is
-/// not as any, `status`, `headers`, `body` and the `bearer` token that it wants.
-const PAGES: &str = "rehearsal.seaworthy.dev/pages";
-
-/// What a pod is annotated with that stands in for a Kafka broker: topics that are there, `orders:3:2` with three partitions of two
-/// replicas each, separated by commas.
-const TOPICS: &str = "rehearsal.seaworthy.dev/topics";
-
-/// The pages of a web server. Where they cannot be read its first page says so.
-fn pages(pod: &Value) -> Vec<http::Route> {
-    let Some(text) = pod["metadata"]["annotations"][PAGES].as_str() else { return Vec::new() };
-    serde_saphyr::from_str(text).unwrap_or_else(|error| {
-        let body = format!("the annotation {PAGES} cannot be read: {error}\n");
-        vec![http::Route { path: "/".to_owned(), status: 500, body, bearer: None, headers: BTreeMap::new() }]
-    })
-}
-
-fn redis_config(told: &Started, address: &str) -> redis::Config {
-    let environment = |name: &str| told.environment.get(name).filter(|value| !value.is_empty()).cloned();
-    redis::Config {
-        password: option(&told.words, "--requirepass").or_else(|| environment("REDIS_PASSWORD")),
-        ip: option(&told.words, "--replica-announce-ip").unwrap_or_else(|| address.to_owned()),
-        port: announced(&told.words),
-        sentinel: told.words.iter().any(|word| word.contains("sentinel")),
-        ..redis::Config::default()
-    }
-}
-
-/// The port at which a Redis makes itself known: that of TLS where it replicates over that, or has no other.
-fn announced(words: &[String]) -> u16 {
-    let replicates_over_tls = option(words, "--tls-replication").is_some_and(|answer| answer == "yes");
-    let plain = option(words, "--port").map_or(Some(6379), |port| port.parse().ok()).filter(|port| *port > 0);
-    let tls = told_port(words, "--tls-port");
-    let first = if replicates_over_tls { tls.or(plain) } else { plain.or(tls) };
-    first.unwrap_or(6379)
-}
-
-/// A port by its option; none where it is zero.
-fn told_port(words: &[String], name: &str) -> Option<u16> {
-    option(words, name)?.parse().ok().filter(|port| *port > 0)
-}
-
-/// The host of the primary that a PostgreSQL is to follow: `primary_conninfo`, or as Bitnami's image is told.
-fn primary(told: &Started) -> Option<String> {
-    let conninfo =
-        told.words.iter().find_map(|word| word.split_once("primary_conninfo=")).map(|(_, conninfo)| conninfo);
-    let host = conninfo.and_then(|conninfo| conninfo.split_whitespace().find_map(|part| part.strip_prefix("host=")));
-    host.map(str::to_owned).or_else(|| told.environment.get("POSTGRESQL_MASTER_HOST").cloned())
-}
-
-fn postgres_config(pod: &Key, told: &Started, follows: bool, tls: Option<Arc<tls::Identity>>) -> postgres::Config {
-    let environment = |names: [&str; 2]| names.iter().find_map(|name| told.environment.get(*name).cloned());
-    let user = environment(["POSTGRES_USER", "POSTGRESQL_USERNAME"]).unwrap_or_else(|| "postgres".to_owned());
-    let database = environment(["POSTGRES_DB", "POSTGRESQL_DATABASE"]).unwrap_or_else(|| user.clone());
-    let password = environment(["POSTGRES_PASSWORD", "POSTGRESQL_PASSWORD"]);
-    let mut setup = postgres::Setup::default();
-    told.setup.iter().for_each(|script| setup.read(script));
-    postgres::Config {
-        name: pod.name.to_string(),
-        setup,
-        // As Bitnami's image is told.
-        is_in_recovery: follows
-            || told.environment.get("POSTGRESQL_REPLICATION_MODE").is_some_and(|mode| mode == "slave"),
-        asks_password: password.is_some(),
-        users: vec![postgres::User { name: user, password: password.unwrap_or_default() }],
-        databases: vec![database, "postgres".to_owned()],
-        tls,
-        ..postgres::Config::default()
-    }
-}
-
-/// As the official image is told.
-fn clickhouse_config(told: &Started, pod: &str) -> clickhouse::Config {
-    let environment = |name: &str| told.environment.get(name).filter(|value| !value.is_empty()).cloned();
-    let mut settings = clickhouse::Settings::default();
-    told.settings.iter().for_each(|file| settings.read(file, &told.environment));
-    clickhouse::Config {
-        name: pod.to_owned(),
-        settings,
-        user: environment("CLICKHOUSE_USER").unwrap_or_else(|| "default".to_owned()),
-        password: environment("CLICKHOUSE_PASSWORD").unwrap_or_default(),
-        databases: environment("CLICKHOUSE_DB").into_iter().collect(),
-        ..clickhouse::Config::default()
-    }
-}
-
-/// A Neo4j, behind both of its ports.
-fn graph(told: &Started, ports: &mut Vec<u16>) -> StandIn {
-    let config = neo4j::Config::told(&told.environment);
-    ports.extend([config.http, config.bolt]);
-    StandIn::Neo4j(Arc::new(neo4j::Server::new(config)))
-}
-
-/// A Temporal, behind the port of its frontend.
-fn flows(told: &Started, ports: &mut Vec<u16>) -> StandIn {
-    let config = temporal::Config::told(&told.words, &told.environment);
-    ports.push(config.port);
-    StandIn::Temporal(Arc::new(temporal::Server::new(config)))
-}
-
-/// An S3 server, behind the port of its API.
-fn store(told: &Started, ports: &mut Vec<u16>) -> StandIn {
-    let (config, port) = s3_config(told);
-    ports.push(port);
-    StandIn::S3(Arc::new(s3::Server::new(config)))
-}
-
-/// As the official image is told, today's or that of years ago, or Bitnami's; and the port of its API.
-fn s3_config(told: &Started) -> (s3::Config, u16) {
-    let environment = |names: [&str; 2]| names.iter().find_map(|name| told.environment.get(*name).cloned());
-    let usual = s3::Config::default();
-    // `orders,reports:public`: behind a name stands who may do what with it.
-    let buckets = told.environment.get("MINIO_DEFAULT_BUCKETS").map(String::as_str).unwrap_or_default();
-    let name = |bucket: &str| bucket.split(':').next().unwrap_or_default().trim().to_owned();
-    let port = option(&told.words, "--address").and_then(|address| address.rsplit(':').next()?.parse().ok());
-    let config = s3::Config {
-        access_key: environment(["MINIO_ROOT_USER", "MINIO_ACCESS_KEY"]).unwrap_or(usual.access_key),
-        secret_key: environment(["MINIO_ROOT_PASSWORD", "MINIO_SECRET_KEY"]).unwrap_or(usual.secret_key),
-        buckets: buckets.split(',').map(name).filter(|name| !name.is_empty()).collect(),
-    };
-    (config, port.unwrap_or(s3::PORT))
 }
 
 /// Those behind a name, as a pod of this namespace would reach them; `None` where there is no such name.
