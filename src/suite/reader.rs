@@ -151,19 +151,17 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        if let Kind::Map(entries) = &self.node.kind {
-            self.refuse_unknown(entries, known);
-        }
-        match self.node.kind {
+        match &self.node.kind {
+            Kind::Map(entries) => {
+                self.refuse_unknown(entries, known);
+                self.deserialize_any(visitor)
+            }
+            Kind::Nothing => self.deserialize_any(visitor),
             // Derived structs would take a list for their fields in order.
-            Kind::List(_) => Err(Stop::invalid_type(Unexpected::Seq, &"a map").at(self.node.place)),
-            Kind::Nothing
-            | Kind::Bool(_)
-            | Kind::Unsigned(_)
-            | Kind::Signed(_)
-            | Kind::Fraction(_)
-            | Kind::Text(_)
-            | Kind::Map(_) => self.deserialize_any(visitor),
+            Kind::List(_) => Err(Stop::invalid_type(Unexpected::Seq, &"a map").keys(known).at(self.node.place)),
+            Kind::Bool(_) | Kind::Unsigned(_) | Kind::Signed(_) | Kind::Fraction(_) | Kind::Text(_) => {
+                self.deserialize_any(visitor).map_err(|stop| stop.keys(known))
+            }
         }
     }
 

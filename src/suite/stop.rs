@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{self, Expected, Unexpected};
 
-use super::mistake::Finding;
+use super::mistake::{Finding, listed};
 use super::source::Place;
 
 /// What ended one attempt to understand a node.
@@ -38,6 +38,14 @@ impl Stop {
     /// The same, here unless it is known to be deeper inside.
     pub(super) fn at(mut self, place: Place) -> Self {
         self.place.get_or_insert(place);
+        self
+    }
+
+    /// The same, with the keys that are known here as its remedy where it has none.
+    pub(super) fn keys(mut self, known: &[&str]) -> Self {
+        if let Cause::Finding(finding) = &mut self.cause {
+            finding.remedy.get_or_insert_with(|| format!("its keys are {}", listed(known)));
+        }
         self
     }
 }
