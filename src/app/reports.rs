@@ -30,7 +30,7 @@ pub(super) fn remove_former<'a>(reports: impl IntoIterator<Item = &'a std::path:
 pub(super) fn open(cli: &Cli, arguments: &SuiteArgs) -> Result<Reports, String> {
     let mut reporters = vec![Reporter::Terminal(terminal(cli))];
     if let Some(path) = &arguments.transcript {
-        reporters.push(Reporter::Transcript(Transcript::new(create(path)?)));
+        reporters.push(Reporter::Transcript(Transcript::new(create(path, "")?)));
     }
     reporters.extend(junit(arguments.junit.as_deref(), arguments.junit_strict)?);
     reporters.extend(github()?);
@@ -57,7 +57,7 @@ pub(super) const fn voice(cli: &Cli) -> Voice {
 /// The JUnit report, where one is asked for.
 pub(super) fn junit(path: Option<&Path>, strict: bool) -> Result<Option<Reporter>, String> {
     let dialect = if strict { Dialect::Strict } else { Dialect::Rich };
-    path.map(|path| Ok(Reporter::Junit(Junit::new(create(path)?, dialect)))).transpose()
+    path.map(|path| Ok(Reporter::Junit(Junit::new(create_junit(path)?, dialect)))).transpose()
 }
 
 /// Annotations and a summary, where GitHub's runner is listening.
@@ -80,33 +80,65 @@ fn folder_in_repository() -> PathBuf {
     inside().unwrap_or_default()
 }
 
-/// Opens a report.
+/// Opens a JUnit file, which is written when all is over.
 ///
 /// # Errors
 /// Where it cannot be written.
-pub(super) fn create(path: &Path) -> Result<Out, String> {
+pub(super) fn create_junit(path: &Path) -> Result<Out, String> {
+    create(path, &report::unended().map_err(|error| error.to_string())?)
+}
+
+/// Opens a report that says `meanwhile` until it is written.
+fn create(path: &Path, meanwhile: &str) -> Result<Out, String> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
     }
-    opened(path, File::create(path).and_then(with_room))
+    opened(path, File::create(path).and_then(|file| Awaited::of(file, meanwhile)))
 }
 
-/// A file that there is room for: a full disk is worth knowing before the run, too.
-fn with_room(mut file: File) -> std::io::Result<File> {
-    if file.metadata()?.is_file() {
-        file.write_all(&vec![b' '; ROOM])?;
-        file.set_len(0)?;
-        file.rewind()?;
+/// A report that something else stands in for until it is written.
+struct Awaited {
+    file: File,
+    stand_in: bool,
+}
+
+impl Awaited {
+    /// A file that there is room for: a full disk is worth knowing before the run, too.
+    fn of(mut file: File, meanwhile: &str) -> std::io::Result<Self> {
+        let stand_in = file.metadata()?.is_file();
+        if stand_in {
+            file.write_all(&vec![b' '; ROOM])?;
+            emptied(&mut file)?;
+            file.write_all(meanwhile.as_bytes())?;
+        }
+        Ok(Self { file, stand_in })
     }
-    Ok(file)
+}
+
+impl Write for Awaited {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if std::mem::take(&mut self.stand_in) {
+            emptied(&mut self.file)?;
+        }
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn emptied(file: &mut File) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()
 }
 
 fn append(path: &Path) -> Result<Out, String> {
     opened(path, File::options().append(true).create(true).open(path))
 }
 
-fn opened(path: &Path, file: std::io::Result<File>) -> Result<Out, String> {
-    file.map(|file| Box::new(file) as Box<dyn Write + Send>).map_err(|error| cannot(path, &error))
+fn opened(path: &Path, file: std::io::Result<impl Write + Send + 'static>) -> Result<Out, String> {
+    file.map(|file| Box::new(file) as Out).map_err(|error| cannot(path, &error))
 }
 
 fn cannot(path: &Path, error: &std::io::Error) -> String {
@@ -157,6 +189,22 @@ mod tests {
     use super::*;
     use crate::events::{Ending, EventKind};
     use crate::plan::StepId;
+
+    #[test]
+    fn a_junit_file_says_that_nothing_came_to_an_end_until_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("of/this/run.xml");
+        let mut out = create_junit(&path).unwrap();
+        let says = |path: &Path| std::fs::read_to_string(path).unwrap();
+        assert!(
+            says(&path).contains("has not come to its end") && says(&path).contains("errors=\"1\""),
+            "{}",
+            says(&path)
+        );
+        out.write_all(b"<testsuites/>").unwrap();
+        out.write_all(b"\n").unwrap();
+        assert_eq!(says(&path), "<testsuites/>\n");
+    }
 
     #[test]
     fn no_text_of_an_event_keeps_a_secret() {

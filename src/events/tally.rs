@@ -83,6 +83,9 @@ pub struct Tally {
     pub rehearsed: bool,
     worst: Outcome,
     check_ids: BTreeSet<StepId>,
+    /// Suites whose deploy budget held.
+    budgets: usize,
+    budget_ids: BTreeSet<StepId>,
     /// Every step that has not ended yet.
     open: BTreeSet<StepId>,
     sign_off: bool,
@@ -101,6 +104,8 @@ impl Default for Tally {
             rehearsed: false,
             worst: Outcome::Conformant,
             check_ids: BTreeSet::new(),
+            budgets: 0,
+            budget_ids: BTreeSet::new(),
             open: BTreeSet::new(),
             sign_off: false,
             ended: false,
@@ -131,6 +136,8 @@ impl Tally {
             .filter(|step| step.place.as_ref().is_some_and(is_check))
             .map(|step| step.id.clone())
             .collect();
+        let budgets = run.steps.iter().filter(|step| step.kind == "budget");
+        self.budget_ids = budgets.map(|step| step.id.clone()).collect();
         self.open = run.steps.iter().map(|step| step.id.clone()).collect();
         self.steps.planned = run.steps.len();
         self.checks.planned = self.check_ids.len();
@@ -152,7 +159,15 @@ impl Tally {
         if self.check_ids.contains(step) {
             self.checks.add(ending);
         }
+        if self.budget_ids.contains(step) && matches!(ending, Ending::Held { .. }) {
+            self.budgets += 1;
+        }
         self.worst = self.worst.max(weight(ending));
+    }
+
+    /// Whether nothing was claimed that held. That a suite was in time is a claim where no more was asked for.
+    const fn is_empty(&self) -> bool {
+        self.checks.held == 0 && (self.budgets == 0 || self.unserved > 0 || self.missed > 0)
     }
 
     /// Whether the run came to its own end.
@@ -171,7 +186,7 @@ impl Tally {
         } else if self.steps.held < self.steps.planned {
             // Blocked or not run, with nothing red and no signal to blame: the engine lost a step.
             Outcome::OurBug
-        } else if self.checks.held == 0 {
+        } else if self.is_empty() {
             Outcome::Nothing
         } else if self.unserved > 0 {
             Outcome::Partial
@@ -293,6 +308,26 @@ mod tests {
         ];
         for (name, endings, code) in rows {
             assert_eq!(finish(run(endings)).exit_code(), code, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_deploy_budget_alone_is_a_claim_where_no_more_was_asked_for() {
+        let budget = || StepOutline { kind: "budget".to_owned(), place: Some(place(None)), ..outline("budget") };
+        let left_out =
+            Omission { place: place(Some("a")), requirements: Vec::new(), reason: "too big".to_owned(), asked: false };
+        for (ending, omissions, code) in [
+            (held(), Vec::new(), 0),
+            (broken(), Vec::new(), 1),
+            (held(), vec![Omission { asked: true, ..left_out.clone() }], 0),
+            (held(), vec![left_out], 4),
+        ] {
+            let mut tally = Tally::default();
+            let started = RunStarted { omissions, ..RunStarted::of(vec![budget()]) };
+            feed(&mut tally, EventKind::RunStarted(started));
+            let step = budget().id;
+            feed(&mut tally, EventKind::StepEnded { step, ending, took_ms: 0, looks: 0, evidence: None });
+            assert_eq!(finish(tally).exit_code(), code);
         }
     }
 

@@ -19,7 +19,7 @@ use super::record::{Record, StepRecord};
 use super::suites::{SuitePart, suites, the_runs_own};
 use super::telling::{headline, numbers, outcome_line, particulars, serves, verdict_line, warnings, word};
 use crate::checks::Verdict;
-use crate::events::{Ending, Fault};
+use crate::events::{Ending, Fault, Outcome};
 use crate::number::count;
 use crate::plan::Omission;
 
@@ -57,6 +57,26 @@ impl Junit {
     }
 }
 
+/// What a JUnit file says while the run is under way, in either dialect: who is killed writes nothing any more, and an empty
+/// file is taken for no file at all by some readers.
+///
+/// # Errors
+/// Where it cannot be written as XML.
+pub fn unended() -> Result<String, quick_junit::SerializeError> {
+    let mut suite = TestSuite::new("run");
+    suite.add_test_case(not_run("end", "it has not come to its end: it is under way, or something ended it"));
+    let mut report = quick_junit::Report::new("seaworthy");
+    report.add_test_suite(suite);
+    Ok(without_root_skipped(&report.to_string()?))
+}
+
+/// A case that stands for what was to be, and was not.
+fn not_run(name: &str, why: &str) -> TestCase {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_type("not run").set_message(why);
+    TestCase::new(name, status)
+}
+
 /// `junit-10.xsd` knows `skipped` on a suite but not on the root, where quick-junit always writes it.
 fn without_root_skipped(xml: &str) -> String {
     let Some(root) = xml.find("<testsuites ") else { return xml.to_owned() };
@@ -91,7 +111,7 @@ impl Telling<'_> {
         if self.record.tally.rehearsed { format!("rehearsal.{name}") } else { name.to_owned() }
     }
 
-    /// The cluster and the teardown; and of a run that never began, that it did not.
+    /// The cluster and the teardown; and of a run that never began, or checked nothing, that it did so.
     fn the_run(self) -> TestSuite {
         let name = self.named("run");
         let mut suite = self.empty_suite(&name);
@@ -99,9 +119,9 @@ impl Telling<'_> {
             suite.add_test_case(self.case(&name, step.outline.id.as_str(), &[step]));
         }
         if self.record.run.is_none() {
-            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-            status.set_type("not run").set_message("the run stopped before it began");
-            suite.add_test_case(TestCase::new("start", status));
+            suite.add_test_case(not_run("start", "the run stopped before it began"));
+        } else if self.record.tally.outcome() == Outcome::Nothing {
+            suite.add_test_case(not_run("checks", "nothing was checked, so nothing is known"));
         }
         timed(suite)
     }

@@ -19,7 +19,7 @@ mod terminal;
 mod transcript;
 
 pub use self::github::Github;
-pub use self::junit::{Dialect, Junit};
+pub use self::junit::{Dialect, Junit, unended};
 pub use self::out::Out;
 pub use self::proofs::{proofs, proofs_junit};
 pub use self::record::{Look, Record, StepRecord};

@@ -158,7 +158,11 @@ fn missed(tally: &Tally) -> String {
 }
 
 fn all_checks(held: usize) -> String {
-    if held == 1 { "the only check".to_owned() } else { format!("all {held} checks") }
+    match held {
+        0 => "the deploy budget".to_owned(),
+        1 => "the only check".to_owned(),
+        _ => format!("all {held} checks"),
+    }
 }
 
 fn trouble(steps: Counts) -> String {

@@ -57,7 +57,7 @@ async fn proven(cli: &Cli, arguments: &ProveArgs) -> Result<u8, u8> {
         ENVIRONMENT
     })?;
     let ready = suite::rehearsed(cli, &selection, folder.path()).await?;
-    let junit = arguments.junit.as_deref().map(reports::create).transpose().map_err(|why| {
+    let junit = arguments.junit.as_deref().map(reports::create_junit).transpose().map_err(|why| {
         output::complain(&why, &[]);
         ENVIRONMENT
     })?;
