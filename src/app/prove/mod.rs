@@ -307,7 +307,8 @@ async fn prove_all(trials: &[Arc<Trial>], ground: &Ground, arguments: &ProveArgs
         bar.set_style(style);
     }
     let (again, progress) = (&Semaphore::new(AGAIN.0), &bar);
-    let proving = in_order(trials).into_iter().map(|at| async move {
+    let order = in_order(trials.iter().map(|trial| (&trial.of, trial.lasts())));
+    let proving = order.into_iter().map(|at| async move {
         let mut proof = attempt(&trials[at], at, ground, 1).await;
         for tries in 2..=arguments.tries {
             let Some(before) = proof.outcome.complaint() else { break };
@@ -324,17 +325,17 @@ async fn prove_all(trials: &[Arc<Trial>], ground: &Ground, arguments: &ProveArgs
 
 /// In which order they begin. What lasts longest is begun early, or all would wait for it at the end, and yet not all of it at once, since it
 /// waits most of its time. Of each step one after the other: many cases of one that is dear would keep each other from seeing in time what
-/// they have to see.
-fn in_order(trials: &[Arc<Trial>]) -> Vec<usize> {
+/// they have to see. Given is of each whose it is, and whether it lasts; told are their places.
+fn in_order<'s>(trials: impl Iterator<Item = (&'s StepId, bool)>) -> Vec<usize> {
     let mut of_step: BTreeMap<&StepId, usize> = BTreeMap::new();
     let (mut long, mut short) = (Vec::new(), Vec::new());
-    for (at, trial) in trials.iter().enumerate() {
-        let nth = of_step.entry(&trial.of).or_default();
+    for (at, (step, lasts)) in trials.enumerate() {
+        let nth = of_step.entry(step).or_default();
         *nth += 1;
-        if trial.lasts() { long.push((0, at)) } else { short.push((*nth, at)) }
+        if lasts { long.push((0, at)) } else { short.push((*nth, at)) }
     }
     short.sort_unstable();
-    let mut order = Vec::with_capacity(trials.len());
+    let mut order = Vec::with_capacity(long.len() + short.len());
     let (mut long, mut short) = (long.into_iter(), short.into_iter());
     loop {
         let before = order.len();
@@ -412,5 +413,26 @@ fn tell(
     match output::say_in(&text, cli.color) {
         0 => Ok(code),
         trouble => Err(trouble),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lasts_begins_early_among_what_does_not_and_each_step_in_turn() {
+        let step = |name: &str| serde_json::from_str::<StepId>(&format!("\"data/redis/{name}\"")).unwrap();
+        let (dear, cheap, late) = (step("dear"), step("cheap"), step("late"));
+        let all = [
+            (&dear, false),
+            (&dear, false),
+            (&dear, false),
+            (&cheap, false),
+            (&cheap, false),
+            (&late, true),
+            (&late, true),
+        ];
+        assert_eq!(in_order(all.into_iter()), [5, 0, 6, 3, 1, 4, 2]);
     }
 }
