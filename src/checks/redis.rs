@@ -116,7 +116,8 @@ pub enum Replicated {
         /// In milliseconds.
         after_ms: u64,
     },
-    /// It did, and what was to be the replica says that it is a master: perhaps the very one that was written to.
+    /// It did, and what was to be the replica says that it is a master, or takes writes as one: perhaps the very one that was
+    /// written to.
     OnMaster,
     /// The replica answered with an error.
     Refused(String),
@@ -285,7 +286,7 @@ fn missed(replicated: &Replicated, at: &Address, replica: &Address) -> String {
         Replicated::Late { after_ms } => {
             format!("redis {replica} had the key only {after_ms} ms after it was written to {at}")
         }
-        Replicated::OnMaster => format!("redis {replica} has the key and says that it is a master, no replica"),
+        Replicated::OnMaster => format!("redis {replica} has the key and is a master, no replica"),
         Replicated::Refused(error) => format!("redis {replica} refused to read it: {error}"),
         Replicated::Unmet(obstacle) => obstacle.text().to_owned(),
     }
@@ -425,7 +426,7 @@ mod tests {
         );
         assert_eq!(
             actual(&redis.judge(&answer(Replicated::OnMaster))),
-            "redis s:1 has the key and says that it is a master, no replica"
+            "redis s:1 has the key and is a master, no replica"
         );
     }
 

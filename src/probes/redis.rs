@@ -177,6 +177,13 @@ impl Server {
     }
 }
 
+/// Keeps a key, whose value is its name.
+fn set(key: &str) -> Cmd {
+    let mut set = cmd("SET");
+    set.arg(key).arg(key).arg("EX").arg(KEY_LIVES_SECONDS);
+    set
+}
+
 /// Waits for a key on a replica.
 async fn awaits(
     follower: &Follower<RedisFacts>,
@@ -195,9 +202,11 @@ async fn awaits(
     let patience = site.prober.hub.here(REPLICATES);
     match server.awaits(key, patience, |after_ms| follower.missing(after_ms)).await? {
         Ok(Appearance { is_there: true, .. }) => {
-            // A user who may not ask has seen the key all the same.
-            let info = server.ask::<String>(&cmd("INFO")).await?.unwrap_or_default();
-            let is_master = field(&info, "role") == Some("master");
+            let is_master = match server.ask::<String>(&cmd("INFO")).await? {
+                Ok(info) => field(&info, "role") == Some("master"),
+                // To a user who may not ask it, a replica is what refuses the key.
+                Err(_) => server.ask::<redis::Value>(&set(key)).await?.is_ok(),
+            };
             Ok(if is_master { Replicated::OnMaster } else { Replicated::Appeared })
         }
         Ok(Appearance { is_there: false, after_ms }) => Ok(Replicated::Absent { after_ms }),
@@ -318,6 +327,9 @@ mod tests {
                 (_, Fault::SpeaksHttp) => "HTTP/1.1 400 Bad Request\r\n\r\n".to_owned(),
                 (["AUTH", ..], Fault::WrongPassword) => "-WRONGPASS invalid username-password pair\r\n".to_owned(),
                 (["AUTH" | "PING", ..], _) => "+OK\r\n".to_owned(),
+                (["INFO"], _) if info.is_empty() => {
+                    "-NOPERM this user has no permissions to run the 'info' command\r\n".to_owned()
+                }
                 (["INFO"], _) => bulk(info),
                 (["SET", ..], Fault::ReadOnly) => {
                     "-READONLY You can't write against a read only replica.\r\n".to_owned()
@@ -485,14 +497,22 @@ mod tests {
         // One store behind two ports stands for a replica that has caught up.
         let keys = Keys::default();
         let master = with_keys(keys.clone(), Fault::None, MASTER, Heard::default()).await;
-        let replica = with_keys(keys, Fault::None, REPLICA, Heard::default()).await;
-        let check = |replica| format!("redis: {{at: 'host/127.0.0.1:{master}', replica: 'host/127.0.0.1:{replica}'}}");
-        assert!(matches!(look(&check(replica)).await, Verdict::Held { .. }));
-        let itself = look(&check(master)).await;
-        assert!(actual(&itself).ends_with("has the key and says that it is a master, no replica"), "{itself:?}");
+        let replica = with_keys(keys.clone(), Fault::None, REPLICA, Heard::default()).await;
+        let check = |at, replica| format!("redis: {{at: 'host/127.0.0.1:{at}', replica: 'host/127.0.0.1:{replica}'}}");
+        assert!(matches!(look(&check(master, replica)).await, Verdict::Held { .. }));
+        let itself = look(&check(master, master)).await;
+        assert!(actual(&itself).ends_with("has the key and is a master, no replica"), "{itself:?}");
+        // Whoever may not ask for the role is told by what the other does with a write.
+        let (master, replica) = (
+            with_keys(keys.clone(), Fault::None, "", Heard::default()).await,
+            with_keys(keys, Fault::ReadOnly, "", Heard::default()).await,
+        );
+        let itself = look(&check(master, master)).await;
+        assert!(actual(&itself).ends_with("has the key and is a master, no replica"), "{itself:?}");
+        assert!(matches!(look(&check(master, replica)).await, Verdict::Held { .. }));
         let closed = closed_port().await;
         assert_eq!(
-            actual(&look(&check(closed)).await),
+            actual(&look(&check(master, closed)).await),
             format!("nothing listens on 127.0.0.1:{closed}: connection refused")
         );
     }

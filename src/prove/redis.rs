@@ -57,7 +57,7 @@ fn let_in(claim: &Redis) -> Cases {
             let name = replica.to_string();
             cases.broken("does-not-replicate", at("does-not-replicate"), [name.as_str(), "had no key"]);
             cases.broken("replica-hangs", on("hangs"), [format!("redis {replica} does not answer")]);
-            cases.broken("replica-is-a-master", on("wrong-role"), [name.as_str(), "says that it is a master"]);
+            cases.broken("replica-is-a-master", on("wrong-role"), [name.as_str(), "is a master, no replica"]);
             cases.broken("replica-not-redis", on("not-redis"), [format!("redis {replica} gave no valid reply")]);
             match claim.password {
                 Some(_) => cases.broken("replica-refuses-login", on("auth-refused"), [name.as_str(), "WRONGPASS"]),
