@@ -84,8 +84,9 @@ pub struct Passage {
 /// What became of an offset that a group had committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// When it was told for the first time after the deletion, in milliseconds since the first write was begun.
-    pub told_ms: u64,
+    /// How long the group was without service, in milliseconds: from the deletion, or from the last time that it was served by
+    /// the deleted broker before that had gone, until it was told.
+    pub unserved_ms: u64,
     /// Whether it was told by the broker that had been deleted, come back, and nobody else before.
     pub is_former: bool,
     /// What it was, the last time that it was asked for.
@@ -160,11 +161,11 @@ impl Failover {
     /// Where records are gone, or nobody took any, that is what is told.
     fn judge_committed(&self, passage: &Passage, faults: &mut Faults) {
         let (gap, deleted) = (self.gap, &passage.deleted);
-        let Some(Committed { told_ms, is_former, offset }) = &passage.committed else {
+        let Some(Committed { unserved_ms, is_former, offset }) = &passage.committed else {
             let actual = format!("no group was served since {deleted} was deleted");
             return faults.unless(!faults.is_empty(), "what a group had committed is kept", actual);
         };
-        let unserved = Span::millis(told_ms.saturating_sub(passage.deleted_ms));
+        let unserved = Span::millis(*unserved_ms);
         faults.unless(
             unserved.duration() <= gap.duration(),
             format!("no longer than {gap} until a group is told what it had committed"),
@@ -284,7 +285,7 @@ mod tests {
     #[test]
     fn what_a_group_has_committed_is_part_of_it_with_kafka() {
         let claim: Failover = serde_saphyr::from_str("{of: {kafka: {at: 'k:9092'}}, gap: 1s}").unwrap();
-        let told = |offset| Some(Committed { told_ms: 700, is_former: false, offset });
+        let told = |offset| Some(Committed { unserved_ms: 550, is_former: false, offset });
         let judged = |committed, lost_ms| {
             claim.judge(&FailoverAnswer::Done(Passage { committed, lost_ms: Some(lost_ms), ..passage() }))
         };
@@ -309,12 +310,12 @@ mod tests {
             ),
             (None, Vec::new(), "no group was served since redis-0 was deleted"),
             (
-                Some(Committed { told_ms: 1_151, is_former: false, offset: Written::Kept }),
+                Some(Committed { unserved_ms: 1_001, is_former: false, offset: Written::Kept }),
                 Vec::new(),
                 "no group was served for 1s1ms after redis-0 was deleted",
             ),
             (
-                Some(Committed { told_ms: 700, is_former: true, offset: Written::Kept }),
+                Some(Committed { unserved_ms: 550, is_former: true, offset: Written::Kept }),
                 Vec::new(),
                 "redis-0 itself came back, and served the group",
             ),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, RedisConnectionInfo, RedisError, cmd};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisConnectionInfo, RedisError, cmd};
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -129,7 +129,21 @@ impl Server {
 
     /// One command. The inner error is the server's: its code, then its words.
     pub(super) async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<Result<T, String>, Unmet> {
-        match command.query_async(&mut self.connection).await {
+        let answer = command.query_async(&mut self.connection).await;
+        self.said(answer)
+    }
+
+    /// Many at once, none of which waits for the answer to another. The inner error is the server's to one of them.
+    pub(super) async fn ask_all<T: FromRedisValue>(
+        &mut self,
+        commands: &Pipeline,
+    ) -> Result<Result<Vec<T>, String>, Unmet> {
+        let answers = commands.query_async(&mut self.connection).await;
+        self.said(answers)
+    }
+
+    fn said<T>(&self, answer: Result<T, RedisError>) -> Result<Result<T, String>, Unmet> {
+        match answer {
             Ok(answer) => Ok(Ok(answer)),
             Err(error) if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
                 Ok(Err(server_words(&error)))
@@ -140,9 +154,7 @@ impl Server {
 
     /// Writes a key and reads it back.
     pub(super) async fn write(&mut self, key: &str) -> Result<Written, Unmet> {
-        let mut set = cmd("SET");
-        set.arg(key).arg(key).arg("EX").arg(KEY_LIVES_SECONDS);
-        if let Err(error) = self.ask::<redis::Value>(&set).await? {
+        if let Err(error) = self.ask::<redis::Value>(&set(key)).await? {
             return Ok(Written::Refused(error));
         }
         Ok(match self.ask::<Option<String>>(cmd("GET").arg(key)).await? {

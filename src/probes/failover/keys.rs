@@ -97,17 +97,15 @@ impl Ledger for Keys<'_> {
 
     async fn missing(&mut self, numbers: &[usize], patience: Duration) -> Option<Vec<usize>> {
         let mut master = self.master.take()?;
-        let mut missing = Vec::new();
-        for number in numbers {
-            let key = self.key(*number);
-            match timeout(patience, master.server.ask::<Option<String>>(cmd("GET").arg(&key))).await {
-                Ok(Ok(Ok(Some(found)))) if found == key => {}
-                Ok(Ok(Ok(_))) => missing.push(*number),
-                Ok(Ok(Err(_)) | Err(_)) | Err(_) => return None,
-            }
+        let mut asked = redis::pipe();
+        let keys: Vec<String> = numbers.iter().map(|number| self.key(*number)).collect();
+        for key in &keys {
+            asked.cmd("GET").arg(key);
         }
+        let found = timeout(patience, master.server.ask_all::<Option<String>>(&asked)).await.ok()?.ok()?.ok()?;
         self.master = Some(master);
-        Some(missing)
+        let all = numbers.iter().zip(keys.iter().zip(&found));
+        Some(all.filter(|(_, (key, found))| found.as_ref() != Some(key)).map(|(number, _)| *number).collect())
     }
 
     /// What cannot be removed goes away by itself.

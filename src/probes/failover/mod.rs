@@ -78,7 +78,7 @@ async fn watch<L: Ledger>(claim: &Failover, site: &Site<'_>, ledger: L) -> Resul
     let home = writer.ledger.home().to_owned();
     let there = writer.beat_while(pods_of(&home, site)).await?;
     let deleted_ms = writer.now_ms();
-    writer.beat_while(delete(&deleted, &home, claim.force, site)).await?;
+    let uid = writer.beat_while(delete(&deleted, &home, claim.force, site)).await?;
     writer.in_a_row = 0;
     let passage = Passage {
         deleted,
@@ -91,7 +91,7 @@ async fn watch<L: Ledger>(claim: &Failover, site: &Site<'_>, ledger: L) -> Resul
         after: None,
         leftovers: Vec::new(),
     };
-    let before = Before { leader: former, offset: offset.unwrap_or_default(), pods: there };
+    let before = Before { leader: former, uid, offset: offset.unwrap_or_default(), pods: there };
     let mut passage = pass(claim, site, &mut writer, &before, passage).await;
     passage.leftovers = writer.tidy().await;
     Ok(FailoverAnswer::Done(passage))
@@ -101,6 +101,8 @@ async fn watch<L: Ledger>(claim: &Failover, site: &Site<'_>, ledger: L) -> Resul
 struct Before {
     /// Whose writes were acknowledged: the life of a server, which has another when it comes back.
     leader: String,
+    /// Which pod that was.
+    uid: Option<String>,
     /// What a group had committed.
     offset: i64,
     /// The names of the pods of the namespace.
@@ -116,13 +118,13 @@ async fn pass<L: Ledger>(
     before: &Before,
     mut passage: Passage,
 ) -> Passage {
-    let (former, offset) = (before.leader.as_str(), before.offset);
+    let (former, offset, mut served_ms) = (before.leader.as_str(), before.offset, passage.deleted_ms);
     let stands = |passage: &Passage| site.notes.stands(claim.judge(&FailoverAnswer::Done(passage.clone())));
     while passage.successor.is_none() || passage.lost_ms.is_none() {
-        writer.beat().await;
+        writer.beat_until(passage.successor.is_some()).await;
         // Asked as soon as writes are taken again, and not only once they are steady.
         if L::COMMITS && passage.committed.is_none() && writer.in_a_row > 0 {
-            passage.committed = writer.told(offset, former).await;
+            passage.committed = writer.told(before, &passage.deleted, &mut served_ms).await;
         }
         passage.writes.clone_from(&writer.timeline);
         let leader = writer.ledger.leader().filter(|(life, _)| life != former && writer.in_a_row >= STEADY);
@@ -137,7 +139,7 @@ async fn pass<L: Ledger>(
         return passage;
     }
     while L::COMMITS && passage.committed.is_none() {
-        passage.committed = writer.told(offset, former).await;
+        passage.committed = writer.told(before, &passage.deleted, &mut served_ms).await;
         stands(&passage);
         writer.beat().await;
     }
@@ -200,19 +202,29 @@ async fn pods_of(namespace: &str, site: &Site<'_>) -> Result<BTreeSet<String>, U
     Ok(listed.items.iter().map(|pod| pod.name_any()).collect())
 }
 
-/// Deletes a pod, as a rollout or the drain of a node does, or with no grace period. Where the answer to that is lost, it is looked whether it was heard.
-async fn delete(name: &str, namespace: &str, force: bool, site: &Site<'_>) -> Result<(), Unseen> {
+/// Deletes a pod, as a rollout or the drain of a node does, or with no grace period. Where the answer to that is lost, it is looked
+/// whether it was heard. Returns which pod that was.
+async fn delete(name: &str, namespace: &str, force: bool, site: &Site<'_>) -> Result<Option<String>, Unseen> {
     let pods: Api<Pod> = Api::namespaced(site.prober.hub.client().clone(), namespace);
     let cannot = |error: kube::Error| Unseen(format!("cannot delete pod {name}: {}", chain(&error)));
     let uid = pods.get(name).await.map_err(cannot)?.uid();
     let this_one = Preconditions { uid: uid.clone(), ..Preconditions::default() };
     let grace_period_seconds = force.then_some(0);
     let how = DeleteParams { preconditions: Some(this_one), grace_period_seconds, ..DeleteParams::default() };
-    let Err(error) = pods.delete(name, &how).await else { return Ok(()) };
+    let Err(error) = pods.delete(name, &how).await else { return Ok(uid) };
     match pods.get_opt(name).await {
         Ok(Some(pod)) if pod.uid() == uid && pod.metadata.deletion_timestamp.is_none() => Err(cannot(error)),
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(uid),
         Err(_) => Err(cannot(error)),
+    }
+}
+
+/// Whether a pod that was deleted has not gone yet, as far as can be told.
+async fn lingers(name: &str, namespace: &str, uid: Option<&String>, site: &Site<'_>) -> bool {
+    let pods: Api<Pod> = Api::namespaced(site.prober.hub.client().clone(), namespace);
+    match pods.get_metadata_opt(name).await {
+        Ok(found) => found.is_some_and(|pod| pod.metadata.uid.as_ref() == uid),
+        Err(_) => true,
     }
 }
 
@@ -232,6 +244,9 @@ pub(super) trait Ledger {
 
     /// It is to be found anew.
     fn forget(&mut self);
+
+    /// Comes as a new client does, where one is let in by something else than what serves those who are in.
+    fn come_anew(&mut self) {}
 
     /// Writes one thing, by its number, to whoever takes it now.
     async fn write(&mut self, number: usize, patience: Duration) -> Result<Said<()>, Unmet>;
@@ -302,6 +317,14 @@ impl<'a, L: Ledger> Writer<'a, L> {
         self.write().await;
     }
 
+    /// The next write as long as nobody is known to have taken over, of a client that comes anew for it.
+    async fn beat_until(&mut self, is_over: bool) {
+        if !is_over {
+            self.ledger.come_anew();
+        }
+        self.beat().await;
+    }
+
     async fn write_on(&mut self) -> Infallible {
         loop {
             self.beat().await;
@@ -367,10 +390,16 @@ impl<'a, L: Ledger> Writer<'a, L> {
         timeout(self.patience(), self.ledger.committed(offset)).await.ok().flatten()
     }
 
-    /// The same for the first time after a deletion.
-    async fn told(&mut self, offset: i64, former: &str) -> Option<Committed> {
-        let (offset, by) = self.committed(offset).await?;
-        Some(Committed { told_ms: self.now_ms(), is_former: by == former, offset })
+    /// The same for the first time after a deletion. Who was deleted and has not gone yet has not come back either: until then the
+    /// group is served, and that is noted.
+    async fn told(&mut self, before: &Before, deleted: &str, served_ms: &mut u64) -> Option<Committed> {
+        let (offset, by) = self.committed(before.offset).await?;
+        let is_former = by == before.leader;
+        if is_former && lingers(deleted, self.ledger.home(), before.uid.as_ref(), self.site).await {
+            *served_ms = self.now_ms();
+            return None;
+        }
+        Some(Committed { unserved_ms: self.now_ms().saturating_sub(*served_ms), is_former, offset })
     }
 
     fn patience(&self) -> Duration {
