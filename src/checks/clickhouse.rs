@@ -45,9 +45,9 @@ pub struct Clickhouse {
     /// How many replicas each shard of the cluster has, exactly.
     #[serde(default)]
     pub replicas: Option<u32>,
-    /// How long the row may take to appear on each replica.
-    #[serde(default = "lag")]
-    pub lag: Span,
+    /// How long the row may take to appear on each replica; 2s where it is left out.
+    #[serde(default)]
+    pub lag: Option<Span>,
     /// Let in, or kept out (by one of the codes with which ClickHouse refuses a login).
     #[serde(default)]
     pub expect: Access,
@@ -55,10 +55,6 @@ pub struct Clickhouse {
 
 const fn yes() -> bool {
     true
-}
-
-const fn lag() -> Span {
-    Span::secs(2)
 }
 
 /// What was seen.
@@ -160,6 +156,12 @@ impl Claim for Clickhouse {
 }
 
 impl Clickhouse {
+    /// How long the row may take to appear on each replica.
+    #[must_use]
+    pub fn lag(&self) -> Span {
+        self.lag.unwrap_or(Span::secs(2))
+    }
+
     /// Whether an error keeps a user out, by its code.
     #[must_use]
     pub fn keeps_out(error: &str) -> bool {
@@ -260,12 +262,12 @@ impl Clickhouse {
             format!("replica {host} knows {active} active of {all} (system.replicas)"),
         );
         let late = match table.appeared_ms {
-            Some(ms) if u128::from(ms) <= self.lag.duration().as_millis() => None,
+            Some(ms) if u128::from(ms) <= self.lag().duration().as_millis() => None,
             Some(ms) => Some(format!("replica {host} had the row only {} after it was inserted", Span::millis(ms))),
-            None => Some(format!("replica {host} had no such row {} after it was inserted", self.lag)),
+            None => Some(format!("replica {host} had no such row {} after it was inserted", self.lag())),
         };
         if let (Some(late), Some(Written::Kept)) = (late, written) {
-            let expected = format!("a row inserted at {} appears on each replica within {}", self.at, self.lag);
+            let expected = format!("a row inserted at {} appears on each replica within {}", self.at, self.lag());
             faults.unless(false, expected, late);
         }
     }

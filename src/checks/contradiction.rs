@@ -178,6 +178,10 @@ fn redis(claim: &Redis) -> Vec<Contradiction> {
         let what = "only a master has `replicas`, and `role: replica` claims that this is none";
         found.push(Contradiction::new("replicas", what, "remove it, or claim it of the master"));
     }
+    if *replicas == Some(0) {
+        let what = "so many replicas are always online";
+        found.push(Contradiction::new("replicas", what, "write 1 or more, or leave `replicas` out"));
+    }
     if replica.is_some() && (is_replica || !claim.writes) {
         let what = "`replica` means nothing here: no key is written that could appear on it";
         found.push(Contradiction::new("replica", what, "claim it of a master, without `writes: false`"));
@@ -230,6 +234,10 @@ fn postgres(claim: &Postgres) -> Vec<Contradiction> {
         let what = "so many replicas always stream";
         found.push(Contradiction::new("replicas", what, "write 1 or more, or leave `replicas` out"));
     }
+    if claim.lag.is_some() && replica.is_none() {
+        let what = "`lag` means nothing without `replica`: no row is waited for";
+        found.push(Contradiction::new("lag", what, "name the `replica` on which the row must appear, or remove it"));
+    }
     let is_replica = *role == Some(PostgresRole::Replica);
     if replica.is_some() && (is_replica || !claim.writes) {
         let what = "`replica` means nothing here: no row is committed that could appear on it";
@@ -251,6 +259,10 @@ fn clickhouse(claim: &Clickhouse) -> Vec<Contradiction> {
     found.extend(cluster.iter().find_map(|name| nameless("cluster", name)));
     if claim.expect == Access::Denied {
         return found;
+    }
+    if claim.lag.is_some() && (cluster.is_none() || !claim.writes) {
+        let what = "`lag` means nothing here: no row is waited for on replicas";
+        found.push(Contradiction::new("lag", what, "claim it of a `cluster`, without `writes: false`, or remove it"));
     }
     match (cluster, replicas) {
         (None, Some(_)) => {
@@ -310,6 +322,14 @@ fn kafka(claim: &Kafka) -> Vec<Contradiction> {
         }
     }
     found.extend(claim.topics.iter().find_map(|topic| nameless("topics", &topic.name)));
+    if claim.topics.iter().any(|topic| topic.partitions == Some(0) || topic.replicas == Some(0)) {
+        let what = "every topic has more than 0 partitions and replicas";
+        found.push(Contradiction::new("topics", what, "write how many there are at least"));
+    }
+    if claim.lag.is_some() && claim.quorum.is_none() && claim.expect == Access::Allowed {
+        let what = "`lag` means nothing without `quorum`: no voter is looked at";
+        found.push(Contradiction::new("lag", what, "add how many voters the `quorum` has, or remove it"));
+    }
     found
 }
 
@@ -414,6 +434,19 @@ mod tests {
             ("namespace: {name: Data, expect: absent}", &["name"]),
             ("crd: {names: [caches], expect: absent}", &["names"]),
             ("temporal: {at: 't:1', namespace: ''}", &["namespace"]),
+        ] {
+            assert_eq!(refused(yaml), keys, "{yaml}");
+        }
+    }
+
+    #[test]
+    fn a_bound_that_is_always_kept_is_refused() {
+        for (yaml, keys) in [
+            ("redis: {at: 'r:1', role: master, replicas: 0}", &["replicas"][..]),
+            ("postgres: {at: 'p:1', user: u, replicas: 1, lag: 1s}", &["lag"]),
+            ("clickhouse: {at: 'c:1', user: u, lag: 1s}", &["lag"]),
+            ("clickhouse: {at: 'c:1', user: u, cluster: m, writes: false, lag: 1s}", &["lag"]),
+            ("kafka: {at: 'k:1', brokers: 3, lag: 1s, topics: [{name: t, replicas: 0}]}", &["topics", "lag"]),
         ] {
             assert_eq!(refused(yaml), keys, "{yaml}");
         }

@@ -36,9 +36,9 @@ pub struct Kafka {
     /// How many voters the quorum of controllers has (KRaft), exactly; one of them leads, and none is behind.
     #[serde(default)]
     pub quorum: Option<u32>,
-    /// How far a voter may be behind the one that leads.
-    #[serde(default = "lag")]
-    pub lag: Span,
+    /// How far a voter may be behind the one that leads; 5s where it is left out.
+    #[serde(default)]
+    pub lag: Option<Span>,
     /// Topics that are there.
     #[serde(default)]
     pub topics: Vec<Topic>,
@@ -95,12 +95,6 @@ impl Mechanism {
 
 const fn yes() -> bool {
     true
-}
-
-/// Voters that follow fetch at least twice a second; one that has heard nothing for 2 s asks for another leader
-/// (`controller.quorum.fetch.timeout.ms`).
-const fn lag() -> Span {
-    Span::secs(5)
 }
 
 /// What was seen.
@@ -227,6 +221,14 @@ fn keeps_out(error: &str) -> bool {
 }
 
 impl Kafka {
+    /// How far a voter may be behind the one that leads.
+    #[must_use]
+    pub fn lag(&self) -> Span {
+        // Voters that follow fetch at least twice a second; one that has heard nothing for 2 s asks for another leader
+        // (`controller.quorum.fetch.timeout.ms`).
+        self.lag.unwrap_or(Span::secs(5))
+    }
+
     fn who(&self) -> String {
         self.user.as_ref().map_or_else(|| self.at.to_string(), |user| format!("{user}@{}", self.at))
     }
@@ -296,10 +298,10 @@ impl Kafka {
             format!("kafka {at} has a quorum of {} ({})", count(voters.len(), "voter"), ids(&voters)),
         );
         for Voter { id, behind_ms } in &quorum.voters {
-            let expected = format!("no voter is more than {} behind", self.lag);
+            let expected = format!("no voter is more than {} behind", self.lag());
             match behind_ms {
                 Some(behind) => {
-                    let holds = u128::from(*behind) <= self.lag.duration().as_millis();
+                    let holds = u128::from(*behind) <= self.lag().duration().as_millis();
                     let behind = Span::millis(*behind);
                     faults.unless(holds, expected, format!("voter {id} is {behind} behind the one that leads"));
                 }

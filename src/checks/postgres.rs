@@ -44,9 +44,9 @@ pub struct Postgres {
     /// A replica on which a committed row must appear as well, entered as the same user; a server that is not in recovery is none.
     #[serde(default)]
     pub replica: Option<Address>,
-    /// How long the row may take to appear there.
-    #[serde(default = "lag")]
-    pub lag: Span,
+    /// How long the row may take to appear there; 2s where it is left out.
+    #[serde(default)]
+    pub lag: Option<Span>,
     /// Databases that must be there.
     #[serde(default)]
     pub databases: Vec<String>,
@@ -75,10 +75,6 @@ const LOOPBACK: &str = "a forward arrives on the server's loopback, from where i
 
 const fn yes() -> bool {
     true
-}
-
-const fn lag() -> Span {
-    Span::secs(2)
 }
 
 /// What was seen.
@@ -176,6 +172,12 @@ impl Claim for Postgres {
 }
 
 impl Postgres {
+    /// How long the row may take to appear there.
+    #[must_use]
+    pub fn lag(&self) -> Span {
+        self.lag.unwrap_or(Span::secs(2))
+    }
+
     /// Whether an error keeps a user out: SQLSTATE class 28, invalid authorization specification (a wrong password, an unknown user,
     /// no rule in `pg_hba.conf`).
     #[must_use]
@@ -211,7 +213,7 @@ impl Postgres {
             self.judge_written(written, &mut faults);
         }
         if let (Some(replicated), Some(replica)) = (&facts.replicated, &self.replica) {
-            let expected = format!("a row committed at {at} appears on {replica} within {}", self.lag);
+            let expected = format!("a row committed at {at} appears on {replica} within {}", self.lag());
             faults.unless(*replicated == Replicated::Appeared, expected, missed(replicated, at, replica));
         }
         if hidden {

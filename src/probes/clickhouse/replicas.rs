@@ -71,7 +71,7 @@ pub(super) async fn show(
             .filter_map(|(host, met)| Some(Replica { host, talk: met.ok()?, made: Ok(()) }))
             .collect(),
         table: table_name(&site.prober.run),
-        lag: replica::lag(claim.lag, site),
+        lag: replica::lag(claim.lag(), site),
         waiting: waiting.clone(),
     };
     let ((written, replicas), leftovers) = see_through(site, proof.give()).await?;

@@ -131,13 +131,13 @@ fn patience(
         && postgres.replica.is_some()
     {
         let place = cx.sources.within(probe.place, &["postgres", "lag"]);
-        window.holds(cx, place, postgres.lag, "until a committed row is on the replica");
+        window.holds(cx, place, postgres.lag(), "until a committed row is on the replica");
     }
     if let Check::Clickhouse(clickhouse) = &probe.value
         && clickhouse.cluster.is_some()
     {
         let place = cx.sources.within(probe.place, &["clickhouse", "lag"]);
-        window.holds(cx, place, clickhouse.lag, "until an inserted row is on every replica");
+        window.holds(cx, place, clickhouse.lag(), "until an inserted row is on every replica");
     }
     if let Check::Failover(failover) = &probe.value {
         let place = cx.sources.within(probe.place, &["failover", "gap"]);
