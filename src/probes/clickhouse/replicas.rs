@@ -34,8 +34,9 @@ const LEAST: Duration = Duration::from_secs(1);
 /// Where Keeper has what belongs to tables of ours. ClickHouse keeps its own there, so that nothing has to be made on the way.
 const FOLDER: &str = "/clickhouse";
 
-const HOSTS: &str = "SELECT cluster, shard_num, host_name, is_local FROM system.clusters \
-    ORDER BY cluster, shard_num, replica_num FORMAT TabSeparated";
+/// Who is asked for, and how it is written.
+const HOSTS: &str = "SELECT cluster, shard_num, host_name, is_local FROM system.clusters";
+const LISTED: &str = "ORDER BY cluster, shard_num, replica_num FORMAT TabSeparated";
 
 /// What a server shows of the cluster that it is part of, and each replica of its own shard.
 pub(super) async fn show(
@@ -46,7 +47,13 @@ pub(super) async fn show(
     waiting: &Waiting,
     facts: ClickhouseFacts,
 ) -> Result<ClickhouseFacts, Failure> {
-    let listed = match heard(talk.ask(HOSTS).await)? {
+    // Of all clusters, only where it is none of them: a large installation lists more than is read of an answer.
+    let own = name.replace('\\', "\\\\").replace('\'', "\\'");
+    let mut listed = heard(talk.ask(&format!("{HOSTS} WHERE cluster = '{own}' {LISTED}")).await)?;
+    if listed.as_deref() == Ok("") {
+        listed = heard(talk.ask(&format!("{HOSTS} {LISTED}")).await)?;
+    }
+    let listed = match listed {
         Ok(listed) => listed,
         Err(error) => return Ok(ClickhouseFacts { cluster: Some(Err(error)), ..facts }),
     };
