@@ -139,6 +139,12 @@ impl Claim for S3 {
             (S3Answer::Refused(error), Access::Allowed) => {
                 Verdict::broken(format!("s3 {who} is let in"), self.refusal(error))
             }
+            // It may be that of a key which is as good as ever, and may do all else.
+            (S3Answer::Refused(error), Access::Denied) if code_of(error) == "AccessDenied" && self.bucket.is_none() => {
+                Verdict::unclear(format!(
+                    "s3 {who} may not list all buckets ({error}), and nothing else was asked for: name a `bucket` that it is kept out of"
+                ))
+            }
             (S3Answer::Refused(error), Access::Denied) if Self::keeps_out(error) => {
                 Verdict::held(format!("s3 {who} was refused: {error}"))
             }
@@ -414,10 +420,15 @@ mod tests {
     fn a_key_is_denied_by_its_own_codes_alone() {
         let (allowed, denied) = (claim("writes: true"), claim("expect: denied"));
         let answer = |error: &str| S3Answer::Refused(error.to_owned());
-        for error in [WRONG, DENIED, "InvalidAccessKeyId: The Access Key Id you provided does not exist"] {
+        for error in [WRONG, "InvalidAccessKeyId: The Access Key Id you provided does not exist"] {
             assert!(matches!(denied.judge(&answer(error)), Verdict::Held { .. }), "{error}");
             assert_eq!(actual(&allowed.judge(&answer(error))), format!("s3 app@s3:9000 was refused: {error}"));
         }
+        // Of a list of all buckets that is no word about the key.
+        let verdict = denied.judge(&answer(DENIED));
+        assert!(matches!(&verdict, Verdict::Unclear { why } if why.contains("name a `bucket`")), "{verdict:?}");
+        assert!(matches!(claim("bucket: b, expect: denied").judge(&answer(DENIED)), Verdict::Held { .. }));
+        assert_eq!(actual(&allowed.judge(&answer(DENIED))), format!("s3 app@s3:9000 was refused: {DENIED}"));
         let skewed =
             "RequestTimeTooSkewed: The difference between the request time and the server's time is too large.";
         for (error, said) in [

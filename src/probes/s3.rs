@@ -55,8 +55,11 @@ pub(super) async fn observe(claim: &S3, site: &Site<'_>) -> Result<S3Answer, Uns
 
 async fn visit(claim: &S3, site: &Site<'_>) -> Result<S3Answer, Unmet> {
     let host = format!("{}:{}", host_name(&claim.at, site.namespace()), claim.at.port);
+    let place = site.prober.dialer.one(&claim.at, site.namespace()).await?;
     let server = Server {
         at: claim.at.clone(),
+        other: next(&place, site, &claim.at).await,
+        place,
         dialer: site.prober.dialer.clone(),
         heard: site.heard.clone(),
         namespace: site.namespace().to_owned(),
@@ -66,12 +69,19 @@ async fn visit(claim: &S3, site: &Site<'_>) -> Result<S3Answer, Unmet> {
         secret_key: credential::resolve(&claim.secret_key, site).await?,
         region: claim.region.clone(),
     };
-    let line = server.open(site.dial(&claim.at).await?).await?;
+    let line = server.open(site.dial(&server.place).await?).await?;
     match show(claim, Talk { server, line: Some(line) }, site).await {
         Ok(facts) => Ok(S3Answer::Open(facts)),
         Err(Failure::Said(error)) => Ok(S3Answer::Refused(error)),
         Err(Failure::Unmet(unmet)) => Err(unmet),
     }
+}
+
+/// Who is to have what this one has taken: the one after it, where a Service has several.
+async fn next(place: &Address, site: &Site<'_>, at: &Address) -> Address {
+    let all = site.prober.dialer.each(at, site.namespace()).await.unwrap_or_default();
+    let own = all.iter().position(|one| one == place);
+    own.map_or_else(|| place.clone(), |own| all[(own + 1) % all.len()].clone())
 }
 
 async fn show(claim: &S3, mut talk: Talk, site: &Site<'_>) -> Result<S3Facts, Failure> {
@@ -137,7 +147,8 @@ struct Ours {
 
 /// One object, put over one connection and looked at over another.
 async fn prove(mut writer: Talk, place: Place, left: Made) -> Result<(S3Put, Vec<String>), Unmet> {
-    let mut reader = Talk { server: writer.server.clone(), line: None };
+    let other = Server { place: writer.server.other.clone(), ..writer.server.clone() };
+    let mut reader = Talk { server: other, line: None };
     let mut made = Ours::default();
     let put = timeout(WRITE, put(&mut writer, &mut reader, &place, &mut made)).await;
     let leftovers = match timeout(REMOVE, remove(&mut reader, &place, &made)).await {
@@ -241,6 +252,10 @@ fn field<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 struct Server {
     /// As the claim names it.
     at: Address,
+    /// Whom of those behind that this is.
+    place: Address,
+    /// Whom of them another is.
+    other: Address,
     dialer: Dialer,
     /// What it says is noted: all that is asked of it may take longer than it may be silent.
     heard: Heard,
@@ -384,7 +399,7 @@ impl Talk {
 
 impl Server {
     async fn dial(&self) -> Result<Stream, Unmet> {
-        let stream = self.dialer.dial(&self.at, &self.namespace).await?;
+        let stream = self.dialer.dial(&self.place, &self.namespace).await?;
         self.heard.note();
         Ok(stream)
     }
