@@ -96,7 +96,16 @@ impl Dialer {
             (Host::Service { .. } | Host::Pod { .. }, Way::Forwarding) => {
                 Ok(Stream::forward(self.forward(self.target(at, namespace).await?).await?))
             }
-            (Host::Outside(_), _) | (_, Way::Direct) => self.reach(at, namespace).await,
+            (Host::Service { .. }, Way::Direct) => {
+                let through = self.reach(at, namespace).await?;
+                // Whom the cluster chooses is not whose turn it is.
+                match self.target(at, namespace).await {
+                    Ok(target) => self.reach(&target.address(), namespace).await,
+                    Err(DialError::Lost(_)) => Ok(through),
+                    Err(error) => Err(error),
+                }
+            }
+            (Host::Outside(_), _) | (Host::Pod { .. }, Way::Direct) => self.reach(at, namespace).await,
         }
     }
 
@@ -113,7 +122,7 @@ impl Dialer {
                 let grace = (opening.elapsed() * PROOF).clamp(Duration::from_millis(250), Duration::from_secs(3));
                 forward.refused_within(grace).await
             }
-            (Host::Outside(_), _) | (_, Way::Direct) => self.reach(at, namespace).await.map(drop),
+            (Host::Outside(_), _) | (_, Way::Direct) => self.dial(at, namespace).await.map(drop),
         }
     }
 
@@ -133,14 +142,19 @@ impl Dialer {
     /// # Errors
     /// As for [`Dialer::dial`].
     pub async fn one(&self, at: &Address, namespace: &str) -> Result<Address, DialError> {
-        match &at.host {
-            Host::Service { .. } => match (self.target(at, namespace).await, self.way) {
-                (Ok(target), _) => Ok(target.address()),
-                // From inside, what is no pod is reached through the Service all the same.
-                (Err(DialError::Lost(_)), Way::Direct) => Ok(at.clone()),
-                (Err(error), _) => Err(error),
-            },
-            Host::Pod { .. } | Host::Outside(_) => Ok(at.clone()),
+        match (&at.host, self.way) {
+            (Host::Service { .. }, Way::Forwarding) => Ok(self.target(at, namespace).await?.address()),
+            (Host::Service { .. }, Way::Direct) => {
+                // Its name, and the way behind it, are part of what a client goes through.
+                drop(self.reach(at, namespace).await?);
+                match self.target(at, namespace).await {
+                    Ok(target) => Ok(target.address()),
+                    // What is no pod is reached through the Service all the same.
+                    Err(DialError::Lost(_)) => Ok(at.clone()),
+                    Err(error) => Err(error),
+                }
+            }
+            (Host::Pod { .. } | Host::Outside(_), _) => Ok(at.clone()),
         }
     }
 

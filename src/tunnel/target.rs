@@ -56,7 +56,10 @@ pub(super) fn targets(service: &Service, slices: &[EndpointSlice], port: u16) ->
         let ports = list_ports(&spec.ports.unwrap_or_default());
         DialError::Missing(format!("Service {name} has no TCP port {port}; it has {ports}"))
     })?;
-    let mut found: Vec<Target> = slices.iter().flat_map(|slice| pods_of(slice, wanted)).collect();
+    // Nothing translates the port of a Service that has no address of its own: clients find its pods by DNS, and dial that one.
+    let is_headless = spec.cluster_ip.as_deref() == Some("None");
+    let dialled = |target: Target| if is_headless { Target { port, ..target } } else { target };
+    let mut found: Vec<Target> = slices.iter().flat_map(|slice| pods_of(slice, wanted)).map(dialled).collect();
     found.sort();
     found.dedup();
     if found.is_empty() && slices.iter().any(|slice| has_ready(slice) && !names_pods(slice)) {
@@ -274,6 +277,13 @@ mod tests {
         let web = json!([{"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": "web"}}]);
         let slices = [slice(&json!({"name": "", "port": 8080}), &web)];
         assert_eq!(names(&targets(&service, &slices, 80).unwrap()), ["port 8080 of pod data/web"]);
+    }
+
+    #[test]
+    fn the_port_of_a_headless_service_is_not_translated() {
+        let service = service(&json!({"clusterIP": "None", "ports": [{"port": 80, "targetPort": 8080}]}));
+        let slices = [slice(&json!({"port": 8080}), &json!([endpoint("web", true)]))];
+        assert_eq!(names(&targets(&service, &slices, 80).unwrap()), ["port 80 of pod data/web"]);
     }
 
     #[test]

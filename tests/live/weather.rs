@@ -38,6 +38,7 @@ const WEATHER: &[Weather] = &[
     broken("disk-full", &["53100", "No space left on device"]),
     broken("migration-fails", &["exited with code 1", "syntax error at or near \"TABEL\""]),
     broken("service-without-endpoints", &["it", "app=misspelt"]),
+    broken("one-of-two-fails", &["it", "404"]),
     broken("port-leads-nowhere", &["port 80 leads nowhere", "\"web\""]),
     broken("dies-after-it-was-ready", &["exited with code 7", "fatal: lost the lease"]),
     broken("untouched-custom-resource", &["Widget", "no controller"]),
