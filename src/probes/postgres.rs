@@ -641,15 +641,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_row_is_waited_for_on_the_replica_and_each_way_to_miss_it_is_told() {
-        for (fault, said) in [
-            (Fault::InRecovery, None),
-            (Fault::None, Some("has the row and is not in recovery: it is no replica")),
-            (Fault::Forgets, Some("had no such row")),
-            (Fault::WrongPassword, Some("refused to read it: 28P01")),
+        for (fault, lag, said) in [
+            (Fault::InRecovery, "30s", None),
+            (Fault::None, "30s", Some("has the row and is not in recovery: it is no replica")),
+            (Fault::Forgets, "100ms", Some("had no such row")),
+            (Fault::WrongPassword, "30s", Some("refused to read it: 28P01")),
         ] {
             let heard = Heard::default();
             let (port, replica) = (server(Fault::None, heard.clone()).await, server(fault, heard.clone()).await);
-            let verdict = look(&check(port, &format!("lag: 100ms, replica: 'host/127.0.0.1:{replica}'"))).await;
+            let verdict = look(&check(port, &format!("lag: {lag}, replica: 'host/127.0.0.1:{replica}'"))).await;
             match said {
                 None => assert!(matches!(&verdict, Verdict::Held { saw, .. } if saw.contains("that appeared on"))),
                 Some(said) => assert!(actual(&verdict).contains(said), "{verdict:?}"),

@@ -8,8 +8,9 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
@@ -76,9 +77,13 @@ pub(super) async fn silent() -> u16 {
     .await
 }
 
-/// A port on loopback where nothing listens.
+/// A port on loopback where nothing listens, nor ever will: it stays taken.
 pub(super) async fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    std::mem::forget(socket);
+    port
 }
 
 /// One look at a check in the suite file's words. There is no cluster: whatever asks one gets an error.
@@ -86,10 +91,18 @@ pub(super) async fn look(check: &str) -> Verdict {
     Stand::of(check).look().await
 }
 
-/// How a check stands when its look's time runs out, in a little more than the silence that is waited out.
+/// How a check stands when its look's time runs out, as soon as anything is noted of that.
 pub(super) async fn stands_when_dropped(check: &str) -> Option<Verdict> {
     let stand = Stand::of(check);
-    tokio::time::timeout(Duration::from_millis(1300), stand.look()).await.expect_err("the look came to an end");
+    let noted = async {
+        while stand.notes.last().verdict.is_none() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        verdict = stand.look() => panic!("the look came to an end: {verdict:?}"),
+        noted = timeout(Duration::from_secs(20), noted) => drop(noted),
+    }
     stand.notes.last().verdict
 }
 

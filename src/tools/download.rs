@@ -209,7 +209,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_is_not_there_is_named() {
-        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        // Taken, so that nobody else is given it, and not listened at.
+        let taken = tokio::net::TcpSocket::new_v4().unwrap();
+        taken.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let closed = taken.local_addr().unwrap();
         rustls::crypto::ring::default_provider().install_default().ok();
         let cache = tempfile::tempdir().unwrap();
         let pin = pin(closed, "program", sha256(PROGRAM), Form::Program);

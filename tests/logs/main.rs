@@ -30,11 +30,16 @@ impl Scene {
         Self { fake, folder, secrets, keeper }
     }
 
-    /// Follows pod `p` until all of its logs have ended: the files' names with their texts, and whether all is whole.
+    /// Follows pod `p` until its log has ended: the files' names with their texts, and whether all is whole.
     async fn heard(&self) -> (Vec<(String, String)>, bool) {
+        self.heard_all(1).await
+    }
+
+    /// The same of so many logs.
+    async fn heard_all(&self, logs: usize) -> (Vec<(String, String)>, bool) {
         self.keeper.follow("ns");
         self.fake.asked(1).await;
-        let heard = within(self.keeper.ended("p", "u", 0)).await;
+        let heard = within(self.keeper.ended("p", "u", logs)).await;
         let name = |path: &Path| path.strip_prefix(self.folder.path()).unwrap().display().to_string();
         let file = |path: &PathBuf| (name(path), std::fs::read_to_string(path).unwrap());
         (heard.files.iter().map(file).collect(), heard.cut.is_empty())
@@ -134,7 +139,7 @@ async fn init_containers_and_earlier_instances_have_files_of_their_own() {
     let mut pod = pod(&[container("c", 1, &over(), &over())]);
     pod["status"]["initContainerStatuses"] = json!([container("init", 0, &over(), &json!({}))]);
     scene.fake.pod(Some(pod));
-    let names: Vec<String> = scene.heard().await.0.into_iter().map(|(name, _)| name).collect();
+    let names: Vec<String> = scene.heard_all(3).await.0.into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["ns/p/c.0.log", "ns/p/c.1.log", "ns/p/init.0.log"]);
 }
 
@@ -166,6 +171,6 @@ async fn many_containers_that_run_are_heard_through_a_bounded_number_of_streams_
     assert_eq!(scene.fake.streams(), 257);
     scene.fake.pod(Some(pod(&all(&over()))));
     scene.fake.release();
-    let (files, whole) = scene.heard().await;
+    let (files, whole) = scene.heard_all(300).await;
     assert!(whole && files.len() == 300 && files.iter().all(|(_, text)| *text == log(1)));
 }

@@ -19,7 +19,7 @@ async fn ended(w: &World, name: &str, script: &str) {
 async fn runs(w: &World, object: Value) {
     let name = object["metadata"]["name"].as_str().unwrap().to_owned();
     w.create("v1/pods", object).await;
-    w.until("v1/pods", &name, |pod| pod["status"]["phase"] == "Running").await;
+    w.once("v1/pods", &name, |pod| pod["status"]["phase"] == "Running").await;
 }
 
 pub(crate) async fn a_log_that_is_followed_ends_with_its_container(w: &World) {
@@ -53,7 +53,7 @@ pub(crate) async fn the_log_before_a_restart_is_there_once_there_was_one(w: &Wor
         let status = &pod["status"]["containerStatuses"][0];
         status["restartCount"] == 1 && status["state"]["running"].is_object()
     };
-    w.until("v1/pods", "two", again).await;
+    w.once("v1/pods", "two", again).await;
     let previous = w.get("v1/pods/two/log?previous=true").await;
     w.say(format!("previous: {} {:?}", previous.code, previous.text));
 }

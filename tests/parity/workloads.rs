@@ -168,7 +168,7 @@ pub(crate) async fn a_container_that_ends_badly_is_started_again_later(w: &World
     object["spec"]["restartPolicy"] = json!("Always");
     w.create("v1/pods", object).await;
     let crashed = |pod: &Value| first_state(pod).contains("CrashLoopBackOff");
-    let pod = w.until("v1/pods", "one", crashed).await;
+    let pod = w.once("v1/pods", "one", crashed).await;
     let status = &pod["status"]["containerStatuses"][0];
     w.say(format!("{} {}", pod["status"]["phase"], conditions(&pod, &SHORT)));
     let last = &status["lastState"]["terminated"];
@@ -181,7 +181,8 @@ pub(crate) async fn a_container_that_ends_badly_is_started_again_later(w: &World
 }
 
 pub(crate) async fn a_pod_that_ends_well_has_succeeded(w: &World) {
-    w.create("v1/pods", pod("one", "sleep 1")).await;
+    // Longer than a kubelet takes from one look at its containers to the next.
+    w.create("v1/pods", pod("one", "sleep 5")).await;
     let phase = |pod: &Value| pod["status"]["phase"].to_string();
     let pod = w
         .states("v1/pods", "fieldSelector=metadata.name%3Done", phase, |pod| pod["status"]["phase"] == "Succeeded")

@@ -219,8 +219,19 @@ impl World {
 
     /// Waits until the object of this name is as it should be.
     pub(crate) async fn until(&self, collection: &str, name: &str, is: impl Fn(&Value) -> bool) -> Value {
+        self.watched("", collection, name, is).await
+    }
+
+    /// Waits until the object of this name was as it should be, however briefly and however late the watch is opened: it
+    /// begins where the namespace did.
+    pub(crate) async fn once(&self, collection: &str, name: &str, is: impl Fn(&Value) -> bool) -> Value {
+        self.watched(&format!("&resourceVersion={}", self.birth), collection, name, is).await
+    }
+
+    async fn watched(&self, since: &str, collection: &str, name: &str, is: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
-        let mut events = self.watch(&format!("{collection}?watch=1&fieldSelector=metadata.name%3D{name}")).await;
+        let of_name = format!("fieldSelector=metadata.name%3D{name}");
+        let mut events = self.watch(&format!("{collection}?watch=1&{of_name}{since}")).await;
         while let Some(event) = events.next().await {
             if event["type"] != "DELETED" && event["type"] != "ERROR" && is(&event["object"]) {
                 return event["object"].clone();

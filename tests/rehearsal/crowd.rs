@@ -12,7 +12,7 @@ use super::client::{Client, SOON, available, config_map, deployment, rest};
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 /// The longest that a request may take while others misbehave.
-const BOUND: Duration = Duration::from_secs(2);
+const BOUND: Duration = Duration::from_secs(10);
 
 /// A client reads and writes, each request within the bound.
 async fn is_served(client: &Client) {

@@ -80,9 +80,10 @@ fn what_is_rehearsed_can_fail_and_names_the_lowest_cause() {
     let run = Run::of(&["sinking", "--cluster", "rehearsal"]);
     let said = run.unwrapped();
     assert_eq!(run.output.status.code(), Some(1), "{said}");
+    // Whoever looks a little later finds the kubelet waiting before it tries again.
+    assert!(["(ErrImagePull)", "(ImagePullBackOff)"].iter().any(|reason| said.contains(reason)), "{said}");
     for words in [
         "container main cannot pull image",
-        "(ErrImagePull)",
         "container main exited with code 7",
         "no more room on deck",
         "Job restarting has failed (BackoffLimitExceeded): ",

@@ -41,6 +41,8 @@ struct Kept {
     lists: usize,
     watches: usize,
     last_version: String,
+    /// The last version that a watch was told.
+    told: u64,
     /// Counts the cuts: a watch from before the last one ends.
     cuts: u64,
     muted_before: u64,
@@ -172,6 +174,11 @@ impl Fake {
         self.until(|kept| kept.last_version == version).await;
     }
 
+    /// Until a watch has been told of a version.
+    pub(crate) async fn told(&self, version: u64) {
+        self.until(|kept| kept.told >= version).await;
+    }
+
     /// Until no watch is open.
     pub(crate) async fn unwatched(&self) {
         self.until(|kept| kept.watches == 0).await;
@@ -275,8 +282,10 @@ impl Watching {
                 }
                 let new =
                     |(version, plural, _): &&(u64, String, Value)| *version > self.version && *plural == self.plural;
-                if !muted && let Some((version, _, event)) = kept.history.iter().find(new) {
-                    self.version = *version;
+                if !muted && let Some((version, _, event)) = kept.history.iter().find(new).cloned() {
+                    drop(kept);
+                    self.version = version;
+                    self.world.edit(|kept| kept.told = version);
                     return Some(format!("{event}\n"));
                 }
             }

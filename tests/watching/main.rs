@@ -119,7 +119,7 @@ async fn a_bookmark_moves_the_version_from_which_a_watch_is_resumed() {
     fake.put("configmaps", map("a"));
     names(&hub, &["a"]).await;
     fake.bookmark(90);
-    sleep(Duration::from_millis(100)).await;
+    timeout(SOON, fake.told(90)).await.expect("the bookmark should be sent");
     fake.cut();
     timeout(SOON, fake.watched_from("90")).await.expect("the watch should be resumed from the bookmark");
 }
@@ -295,13 +295,17 @@ async fn web(hub: &Hub) -> ObjectRef {
 async fn settling_names_the_lowest_cause_and_the_way_down_to_it() {
     let (fake, hub) = hub();
     let web = web(&hub).await;
-    let mut told = Vec::new();
+    let (mut told, missed) = (Vec::new(), tokio::sync::Notify::new());
     let settle = async {
         let objects = [web];
-        hub.settle_telling(&objects, |on| told.push(on.to_owned())).await
+        hub.settle_telling(&objects, |on| {
+            told.push(on.to_owned());
+            missed.notify_one();
+        })
+        .await
     };
     let breaking = async {
-        sleep(Duration::from_millis(300)).await;
+        missed.notified().await;
         deploy(&fake, &json!({ "state": { "waiting": { "reason": "ErrImagePull", "message": "manifest unknown" } } }));
     };
     let (settled, ()) = timeout(SOON, async { tokio::join!(settle, breaking) }).await.unwrap();
@@ -381,7 +385,8 @@ async fn what_came_back_is_believed_once_it_stays_and_by_a_settle_at_once() {
     let notes = seaworthy::ports::Notes::new(seaworthy::plan::StepId::cluster(), out);
     let begun = tokio::time::Instant::now();
     assert!(timeout(SOON, hub.settle(&web, &notes)).await.unwrap().unwrap().is_ok());
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    // What came back is not believed before 3 s.
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     assert!(timeout(SOON, hub.settle_telling(&web, |_| ())).await.unwrap().unwrap().is_ok());
     assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
 }
