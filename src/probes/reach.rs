@@ -114,7 +114,7 @@ impl From<DialError> for Unmet {
             DialError::Missing(text) => Self::Obstacle(Obstacle::Missing(text)),
             DialError::NoEndpoint(text) => Self::Obstacle(Obstacle::NoEndpoint(text)),
             DialError::Refused(text) => Self::Obstacle(Obstacle::Refused(text)),
-            DialError::Lost(text) => Self::Unseen(Unseen(text)),
+            DialError::Podless(text) | DialError::Lost(text) => Self::Unseen(Unseen(text)),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -45,6 +45,9 @@ pub enum DialError {
     /// Something stands there and refuses the connection.
     #[error("{0}")]
     Refused(String),
+    /// It leads to something else than pods, which nothing can be forwarded to.
+    #[error("{0}")]
+    Podless(String),
     /// We could not get that far.
     #[error("{0}")]
     Lost(String),
@@ -59,6 +62,8 @@ pub struct Dialer {
     whose: Arc<str>,
     /// Each dial to a port of a Service goes to the next of its endpoints, so that repeated looks meet every one.
     turns: Arc<Mutex<BTreeMap<String, usize>>>,
+    /// Under which name a Service is known inside, by its own and its namespace's.
+    known_inside: fn(&str, &str) -> String,
 }
 
 #[derive(Clone, Copy)]
@@ -71,13 +76,24 @@ impl Dialer {
     /// From outside: streams are forwarded through the API server.
     #[must_use]
     pub fn forwarding(hub: Hub) -> Self {
-        Self { hub, way: Way::Forwarding, whose: Arc::default(), turns: Arc::default() }
+        Self::of_way(hub, Way::Forwarding)
     }
 
     /// From inside: sockets to `service.namespace.svc` and to the addresses of pods.
     #[must_use]
     pub fn direct(hub: Hub) -> Self {
-        Self { hub, way: Way::Direct, whose: Arc::default(), turns: Arc::default() }
+        Self::of_way(hub, Way::Direct)
+    }
+
+    fn of_way(hub: Hub, way: Way) -> Self {
+        let known_inside = |name: &str, namespace: &str| format!("{name}.{namespace}.svc");
+        Self { hub, way, whose: Arc::default(), turns: Arc::default(), known_inside }
+    }
+
+    /// The same where Services are known under other names.
+    #[cfg(test)]
+    pub(super) fn knowing(self, known_inside: fn(&str, &str) -> String) -> Self {
+        Self { known_inside, ..self }
     }
 
     /// The same for somebody who has turns of his own, whenever he is asked for again.
@@ -97,11 +113,14 @@ impl Dialer {
                 Ok(Stream::forward(self.forward(self.target(at, namespace).await?).await?))
             }
             (Host::Service { .. }, Way::Direct) => {
+                // Its name, and the way behind it, are part of what a client goes through; whom the cluster chooses is not whose turn it is.
                 let through = self.reach(at, namespace).await?;
-                // Whom the cluster chooses is not whose turn it is.
                 match self.target(at, namespace).await {
-                    Ok(target) => self.reach(&target.address(), namespace).await,
-                    Err(DialError::Lost(_)) => Ok(through),
+                    Ok(target) => {
+                        drop(through);
+                        self.reach_behind(at, target, namespace).await
+                    }
+                    Err(DialError::Podless(_)) => Ok(through),
                     Err(error) => Err(error),
                 }
             }
@@ -145,12 +164,11 @@ impl Dialer {
         match (&at.host, self.way) {
             (Host::Service { .. }, Way::Forwarding) => Ok(self.target(at, namespace).await?.address()),
             (Host::Service { .. }, Way::Direct) => {
-                // Its name, and the way behind it, are part of what a client goes through.
                 drop(self.reach(at, namespace).await?);
                 match self.target(at, namespace).await {
                     Ok(target) => Ok(target.address()),
                     // What is no pod is reached through the Service all the same.
-                    Err(DialError::Lost(_)) => Ok(at.clone()),
+                    Err(DialError::Podless(_)) => Ok(at.clone()),
                     Err(error) => Err(error),
                 }
             }
@@ -263,6 +281,7 @@ impl Dialer {
                 namespace: own.as_deref().unwrap_or(namespace).to_owned(),
                 pod: name.clone(),
                 port: at.port,
+                ip: None,
             }),
             Host::Outside(name) => Err(DialError::Lost(format!("{name} is outside the cluster"))),
         }
@@ -298,7 +317,7 @@ impl Dialer {
     /// of the way to it.
     async fn reach(&self, at: &Address, namespace: &str) -> Result<Stream, DialError> {
         let place = match &at.host {
-            Host::Service { name, namespace: own } => format!("{name}.{}.svc", own.as_deref().unwrap_or(namespace)),
+            Host::Service { name, namespace: own } => (self.known_inside)(name, own.as_deref().unwrap_or(namespace)),
             Host::Pod { name, namespace: own } => self.pod_address(name, own.as_deref().unwrap_or(namespace)).await?,
             Host::Outside(name) => name.clone(),
         };
@@ -322,6 +341,22 @@ impl Dialer {
             (Some(cause @ (DialError::Missing(_) | DialError::NoEndpoint(_))), _) => Err(cause),
             (_, Ok(end)) => end,
             (_, Err(_)) => socket.await,
+        }
+    }
+
+    /// A socket to a pod behind a Service at which somebody has just accepted.
+    async fn reach_behind(&self, at: &Address, target: Target, namespace: &str) -> Result<Stream, DialError> {
+        if let Some(ip) = target.ip
+            && let Ok(Ok(stream)) = timeout(AT_ONCE, socket(SocketAddr::new(ip, target.port).to_string())).await
+        {
+            return Ok(stream);
+        }
+        match self.reach(&target.address(), namespace).await {
+            // That is no refusal of the Service.
+            Err(DialError::Refused(words)) => {
+                Err(DialError::NoEndpoint(format!("{at} accepts, and of those behind it {words}")))
+            }
+            reached => reached,
         }
     }
 

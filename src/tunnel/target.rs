@@ -16,6 +16,8 @@ pub(super) struct Target {
     pub(super) namespace: String,
     pub(super) pod: String,
     pub(super) port: u16,
+    /// Where a Service leads to it, of what is reached through one.
+    pub(super) ip: Option<IpAddr>,
 }
 
 impl fmt::Display for Target {
@@ -39,31 +41,34 @@ impl Target {
     }
 }
 
-/// The ready pods behind a Service's port, by name. Ports that are named are resolved as the cluster has resolved them.
+/// The ready pods behind a Service's port, by name. Ports that are named are resolved as the cluster has resolved them. Nothing
+/// resolves the port of a Service that has no address of its own: clients find its pods by DNS, and dial the port that they mean.
 ///
 /// # Errors
-/// `Missing` for a port that the Service does not have, `Lost` for a Service with nothing that can be forwarded to. No
+/// `Missing` for a port that the Service does not have, `Podless` for a Service that leads to something else than pods. No
 /// ready pod is no error here: the list is empty.
 pub(super) fn targets(service: &Service, slices: &[EndpointSlice], port: u16) -> Result<Vec<Target>, DialError> {
     let name = full_name(service);
     let spec = service.spec.clone().unwrap_or_default();
     if let Some(external) = spec.external_name.filter(|_| spec.type_.as_deref() == Some("ExternalName")) {
-        return Err(DialError::Lost(format!(
+        return Err(DialError::Podless(format!(
             "Service {name} only stands for {external}; dial `host/{external}:{port}` instead"
         )));
     }
-    let wanted = tcp_port(service, port).ok_or_else(|| {
-        let ports = list_ports(&spec.ports.unwrap_or_default());
-        DialError::Missing(format!("Service {name} has no TCP port {port}; it has {ports}"))
-    })?;
-    // Nothing translates the port of a Service that has no address of its own: clients find its pods by DNS, and dial that one.
-    let is_headless = spec.cluster_ip.as_deref() == Some("None");
-    let dialled = |target: Target| if is_headless { Target { port, ..target } } else { target };
-    let mut found: Vec<Target> = slices.iter().flat_map(|slice| pods_of(slice, wanted)).map(dialled).collect();
+    let mut found: Vec<Target> = if spec.cluster_ip.as_deref() == Some("None") {
+        slices.iter().flat_map(|slice| pods_at(slice, port)).collect()
+    } else {
+        let wanted = tcp_port(service, port).ok_or_else(|| {
+            let ports = list_ports(&spec.ports.unwrap_or_default());
+            DialError::Missing(format!("Service {name} has no TCP port {port}; it has {ports}"))
+        })?;
+        slices.iter().flat_map(|slice| pods_of(slice, wanted)).collect()
+    };
     found.sort();
-    found.dedup();
+    // With two families of addresses a pod is in two slices.
+    found.dedup_by(|one, other| (&one.namespace, &one.pod, one.port) == (&other.namespace, &other.pod, other.port));
     if found.is_empty() && slices.iter().any(|slice| has_ready(slice) && !names_pods(slice)) {
-        return Err(DialError::Lost(format!(
+        return Err(DialError::Podless(format!(
             "the endpoints of Service {name} are no pods, so nothing can be forwarded to them"
         )));
     }
@@ -142,15 +147,22 @@ fn is_tcp(protocol: Option<&str>) -> bool {
 fn pods_of(slice: &EndpointSlice, wanted: &ServicePort) -> Vec<Target> {
     let same = |name: Option<&str>| name.unwrap_or_default() == wanted.name.as_deref().unwrap_or_default();
     let port = slice.ports.iter().flatten().find(|p| same(p.name.as_deref()) && is_tcp(p.protocol.as_deref()));
-    let Some(port) = port.and_then(|p| p.port).and_then(|port| u16::try_from(port).ok()) else { return Vec::new() };
+    port.and_then(|p| p.port)
+        .and_then(|port| u16::try_from(port).ok())
+        .map_or_else(Vec::new, |port| pods_at(slice, port))
+}
+
+/// The ready pods of a slice, at this port.
+fn pods_at(slice: &EndpointSlice, port: u16) -> Vec<Target> {
     slice
         .endpoints
         .iter()
         .flatten()
         .filter(|endpoint| is_ready(endpoint.conditions.as_ref()))
-        .filter_map(|endpoint| endpoint.target_ref.as_ref())
-        .filter(|object| object.kind.as_deref() == Some("Pod"))
-        .map(|object| Target {
+        .filter_map(|endpoint| Some((endpoint, endpoint.target_ref.as_ref()?)))
+        .filter(|(_, object)| object.kind.as_deref() == Some("Pod"))
+        .map(|(endpoint, object)| Target {
+            ip: endpoint.addresses.first().and_then(|address| address.parse().ok()),
             namespace: object.namespace.clone().or(slice.metadata.namespace.clone()).unwrap_or_default(),
             pod: object.name.clone().unwrap_or_default(),
             port,
@@ -284,6 +296,19 @@ mod tests {
         let service = service(&json!({"clusterIP": "None", "ports": [{"port": 80, "targetPort": 8080}]}));
         let slices = [slice(&json!({"port": 8080}), &json!([endpoint("web", true)]))];
         assert_eq!(names(&targets(&service, &slices, 80).unwrap()), ["port 80 of pod data/web"]);
+        // It need not even be listed.
+        assert_eq!(names(&targets(&service, &slices, 81).unwrap()), ["port 81 of pod data/web"]);
+    }
+
+    #[test]
+    fn a_pod_with_addresses_of_both_families_is_one() {
+        let service = service(&json!({"ports": [{"port": 80}]}));
+        let of = |address: &str| {
+            let target = json!({"kind": "Pod", "name": "web", "namespace": "data"});
+            slice(&json!({"port": 80}), &json!([{"addresses": [address], "targetRef": target}]))
+        };
+        let found = targets(&service, &[of("fd00::1"), of("10.0.0.1")], 80).unwrap();
+        assert_eq!(found.iter().map(|target| target.ip.unwrap().to_string()).collect::<Vec<_>>(), ["10.0.0.1"]);
     }
 
     #[test]
@@ -298,11 +323,11 @@ mod tests {
     #[test]
     fn what_cannot_be_forwarded_to_says_why() {
         let external = service(&json!({"type": "ExternalName", "externalName": "db.example.com"}));
-        let DialError::Lost(words) = targets(&external, &[], 5432).unwrap_err() else { panic!("not lost") };
+        let DialError::Podless(words) = targets(&external, &[], 5432).unwrap_err() else { panic!("there are pods") };
         assert_eq!(words, "Service data/redis only stands for db.example.com; dial `host/db.example.com:5432` instead");
         let foreign = service(&json!({"ports": [{"port": 80}]}));
         let slices = [slice(&json!({"port": 80}), &json!([{"addresses": ["192.0.2.1"]}]))];
-        assert!(matches!(targets(&foreign, &slices, 80), Err(DialError::Lost(_))));
+        assert!(matches!(targets(&foreign, &slices, 80), Err(DialError::Podless(_))));
     }
 
     #[test]
@@ -354,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_refusal_in_the_pod_is_told_from_a_forward_that_failed() {
-        let target = Target { namespace: "data".to_owned(), pod: "redis-0".to_owned(), port: 1 };
+        let target = Target { namespace: "data".to_owned(), pod: "redis-0".to_owned(), port: 1, ip: None };
         let refused = "error forwarding port 1 to pod x: IPv4: dial tcp4 127.0.0.1:1: connect: connection refused";
         assert_eq!(
             target.told(refused),

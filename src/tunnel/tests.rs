@@ -307,6 +307,58 @@ async fn where_we_may_not_look_for_a_name_what_is_known_of_it_is_told_all_the_sa
     assert!(why.ends_with("; there is no Service data/guarded"), "{why}");
 }
 
+/// Behind a Service at the first port stand two pods, each at one of the others; all on loopback.
+async fn inside(ports: [u16; 3]) -> Dialer {
+    let [at, ..] = ports;
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "redis", "namespace": "data"},
+        "spec": {"ports": [{"port": at, "targetPort": "redis"}]}});
+    let slice = |pod: usize| {
+        let target = json!({"kind": "Pod", "name": format!("redis-{pod}"), "namespace": "data"});
+        json!({"metadata": {"name": format!("redis-{pod}")}, "addressType": "IPv4", "ports": [{"port": ports[pod + 1]}],
+            "endpoints": [{"addresses": ["127.0.0.1"], "targetRef": target}]})
+    };
+    let slices = json!({"kind": "EndpointSliceList", "apiVersion": "discovery.k8s.io/v1", "metadata": {}, "items": [slice(0), slice(1)]});
+    let pod =
+        || async { Json(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {}, "status": running("127.0.0.1")})) };
+    let routes = Router::new()
+        .route("/api/v1/namespaces/data/services/redis", get(move || async { Json(service) }))
+        .route("/apis/discovery.k8s.io/v1/namespaces/data/endpointslices", get(move || async { Json(slices) }))
+        .route("/api/v1/namespaces/data/pods/{pod}", get(pod))
+        .fallback(not_found);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address: SocketAddr = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    Dialer::direct(hub(address)).knowing(|_, _| "127.0.0.1".to_owned())
+}
+
+#[tokio::test]
+async fn from_inside_a_dial_goes_through_the_service_and_then_to_the_pod_whose_turn_it_is() {
+    let bind = || tokio::net::TcpListener::bind("127.0.0.1:0");
+    let (service, one, other) = (bind().await.unwrap(), bind().await.unwrap(), bind().await.unwrap());
+    let port = |listener: &tokio::net::TcpListener| listener.local_addr().unwrap().port();
+    let dialer = inside([port(&service), port(&one), port(&other)]).await;
+    let at = format!("redis:{}", port(&service)).parse().unwrap();
+    for meant in [&one, &other, &one] {
+        let stream = dialer.dial(&at, "data").await.unwrap();
+        let soon = Duration::from_secs(5);
+        tokio::time::timeout(soon, service.accept()).await.unwrap().unwrap();
+        tokio::time::timeout(soon, meant.accept()).await.unwrap().unwrap();
+        assert!(!stream.is_forwarded());
+    }
+    let name = |pod: &str, port| format!("pod/{pod}.data:{port}");
+    assert_eq!(dialer.one(&at, "data").await.unwrap().to_string(), name("redis-1", port(&other)));
+    service.accept().await.unwrap();
+    // That one of those behind it refuses is no refusal of the Service, at which somebody accepts.
+    drop(one);
+    let refused = dialer.dial(&at, "data").await.err();
+    assert!(matches!(&refused, Some(DialError::NoEndpoint(words)) if words.contains("accepts, and")), "{refused:?}");
+    // Where nobody does, its pods do not stand in for it.
+    drop(service);
+    for _ in 0..2 {
+        assert!(matches!(dialer.one(&at, "data").await, Err(DialError::Refused(_))));
+    }
+}
+
 fn running(address: &str) -> Value {
     json!({"phase": "Running", "podIP": address})
 }
