@@ -34,7 +34,8 @@ pub struct Failover {
 pub enum System {
     /// A Redis master that Sentinels watch.
     Sentinel(Sentinel),
-    /// A PostgreSQL primary, behind the name under which it takes writes, with whoever promotes another (CloudNativePG, Patroni).
+    /// A PostgreSQL primary, behind the name under which it takes writes, with whoever promotes another (CloudNativePG, Patroni). After
+    /// the deletion each write comes as a new client does, until another has taken one.
     Postgres(Postgres),
     /// The Kafka broker that leads a partition of ours. What a group has committed before must be there afterwards as well.
     Kafka(Kafka),
@@ -75,6 +76,9 @@ pub struct Passage {
     pub lost_ms: Option<Vec<u64>>,
     /// Of Kafka: what became of the offset that a group had committed before; `None` where nobody has told it yet.
     pub committed: Option<Committed>,
+    /// Of Kafka: when the deleted broker was last seen to serve the group before it had gone, in milliseconds since the first write
+    /// was begun.
+    pub served_ms: Option<u64>,
     /// What the system's own claim came to in the end; `None` where that has not been looked at.
     pub after: Option<Box<Verdict>>,
     /// What of ours could not be removed, and why.
@@ -162,7 +166,10 @@ impl Failover {
     fn judge_committed(&self, passage: &Passage, faults: &mut Faults) {
         let (gap, deleted) = (self.gap, &passage.deleted);
         let Some(Committed { unserved_ms, is_former, offset }) = &passage.committed else {
-            let actual = format!("no group was served since {deleted} was deleted");
+            let actual = match passage.served_ms {
+                Some(_) => format!("{deleted} was deleted and still served the group when the time was up"),
+                None => format!("no group was served since {deleted} was deleted"),
+            };
             return faults.unless(!faults.is_empty(), "what a group had committed is kept", actual);
         };
         let unserved = Span::millis(*unserved_ms);
@@ -227,6 +234,7 @@ mod tests {
             ]),
             lost_ms: Some(Vec::new()),
             committed: None,
+            served_ms: None,
             after: Some(Box::new(Verdict::held("all well"))),
             leftovers: Vec::new(),
         }
@@ -291,6 +299,11 @@ mod tests {
         };
         assert!(
             matches!(judged(told(Written::Kept), Vec::new()), Verdict::Held { warnings, .. } if warnings.is_empty())
+        );
+        let lingering = claim.judge(&FailoverAnswer::Done(Passage { served_ms: Some(1_000), ..passage() }));
+        assert!(
+            matches!(&lingering, Verdict::Broken { actual, .. } if actual == "redis-0 was deleted and still served the group when the time was up"),
+            "{lingering:?}"
         );
         let left = Passage { committed: told(Written::Kept), leftovers: vec!["topic t: no".to_owned()], ..passage() };
         let verdict = claim.judge(&FailoverAnswer::Done(left));

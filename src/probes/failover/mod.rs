@@ -88,6 +88,7 @@ async fn watch<L: Ledger>(claim: &Failover, site: &Site<'_>, ledger: L) -> Resul
         writes: Timeline::default(),
         lost_ms: None,
         committed: None,
+        served_ms: None,
         after: None,
         leftovers: Vec::new(),
     };
@@ -118,13 +119,13 @@ async fn pass<L: Ledger>(
     before: &Before,
     mut passage: Passage,
 ) -> Passage {
-    let (former, offset, mut served_ms) = (before.leader.as_str(), before.offset, passage.deleted_ms);
+    let (former, offset) = (before.leader.as_str(), before.offset);
     let stands = |passage: &Passage| site.notes.stands(claim.judge(&FailoverAnswer::Done(passage.clone())));
     while passage.successor.is_none() || passage.lost_ms.is_none() {
-        writer.beat_until(passage.successor.is_some()).await;
+        writer.beat_past(former).await;
         // Asked as soon as writes are taken again, and not only once they are steady.
         if L::COMMITS && passage.committed.is_none() && writer.in_a_row > 0 {
-            passage.committed = writer.told(before, &passage.deleted, &mut served_ms).await;
+            writer.told(before, &mut passage).await;
         }
         passage.writes.clone_from(&writer.timeline);
         let leader = writer.ledger.leader().filter(|(life, _)| life != former && writer.in_a_row >= STEADY);
@@ -139,7 +140,7 @@ async fn pass<L: Ledger>(
         return passage;
     }
     while L::COMMITS && passage.committed.is_none() {
-        passage.committed = writer.told(before, &passage.deleted, &mut served_ms).await;
+        writer.told(before, &mut passage).await;
         stands(&passage);
         writer.beat().await;
     }
@@ -317,9 +318,9 @@ impl<'a, L: Ledger> Writer<'a, L> {
         self.write().await;
     }
 
-    /// The next write as long as nobody is known to have taken over, of a client that comes anew for it.
-    async fn beat_until(&mut self, is_over: bool) {
-        if !is_over {
+    /// The next write; of a client that comes anew for it, until somebody else than this one has taken any.
+    async fn beat_past(&mut self, former: &str) {
+        if self.ledger.leader().is_none_or(|(life, _)| life == former) {
             self.ledger.come_anew();
         }
         self.beat().await;
@@ -392,14 +393,17 @@ impl<'a, L: Ledger> Writer<'a, L> {
 
     /// The same for the first time after a deletion. Who was deleted and has not gone yet has not come back either: until then the
     /// group is served, and that is noted.
-    async fn told(&mut self, before: &Before, deleted: &str, served_ms: &mut u64) -> Option<Committed> {
-        let (offset, by) = self.committed(before.offset).await?;
-        let is_former = by == before.leader;
-        if is_former && lingers(deleted, self.ledger.home(), before.uid.as_ref(), self.site).await {
-            *served_ms = self.now_ms();
-            return None;
+    async fn told(&mut self, before: &Before, passage: &mut Passage) {
+        let lingers = lingers(&passage.deleted, self.ledger.home(), before.uid.as_ref(), self.site);
+        let lingers = timeout(self.patience(), lingers).await.unwrap_or(true);
+        let Some((offset, by)) = self.committed(before.offset).await else { return };
+        let (is_former, now_ms) = (by == before.leader, self.now_ms());
+        if is_former && lingers {
+            passage.served_ms = Some(now_ms);
+        } else {
+            let unserved_ms = now_ms.saturating_sub(passage.served_ms.unwrap_or(passage.deleted_ms));
+            passage.committed = Some(Committed { unserved_ms, is_former, offset });
         }
-        Some(Committed { unserved_ms: self.now_ms().saturating_sub(*served_ms), is_former, offset })
     }
 
     fn patience(&self) -> Duration {
