@@ -221,6 +221,7 @@ fn postgres(claim: &Postgres) -> Vec<Contradiction> {
             ("databases", !claim.databases.is_empty()),
             ("roles", !claim.roles.is_empty()),
             ("extensions", !claim.extensions.is_empty()),
+            ("lag", claim.lag.is_some()),
         ],
     );
     found.extend(same_server(replica.as_ref(), &claim.at));
@@ -254,8 +255,15 @@ fn same_server(replica: Option<&Address>, at: &Address) -> Option<Contradiction>
 
 fn clickhouse(claim: &Clickhouse) -> Vec<Contradiction> {
     let Clickhouse { version, cluster, replicas, .. } = claim;
-    let parts = [("version", version.is_some()), ("cluster", cluster.is_some()), ("replicas", replicas.is_some())];
-    let mut found = beside_denial(claim.expect, &parts);
+    let mut found = beside_denial(
+        claim.expect,
+        &[
+            ("version", version.is_some()),
+            ("cluster", cluster.is_some()),
+            ("replicas", replicas.is_some()),
+            ("lag", claim.lag.is_some()),
+        ],
+    );
     found.extend(cluster.iter().find_map(|name| nameless("cluster", name)));
     if claim.expect == Access::Denied {
         return found;
@@ -299,6 +307,7 @@ fn kafka(claim: &Kafka) -> Vec<Contradiction> {
             ("brokers", claim.brokers.is_some()),
             ("quorum", claim.quorum.is_some()),
             ("topics", !claim.topics.is_empty()),
+            ("lag", claim.lag.is_some()),
         ],
     );
     match (&claim.user, &claim.password) {
@@ -444,6 +453,9 @@ mod tests {
         for (yaml, keys) in [
             ("redis: {at: 'r:1', role: master, replicas: 0}", &["replicas"][..]),
             ("postgres: {at: 'p:1', user: u, replicas: 1, lag: 1s}", &["lag"]),
+            ("postgres: {at: 'p:1', user: u, lag: 1s, expect: denied}", &["lag"]),
+            ("clickhouse: {at: 'c:1', user: u, lag: 1s, expect: denied}", &["lag"]),
+            ("kafka: {at: 'k:1', user: u, password: {value: x}, lag: 1s, expect: denied}", &["lag"]),
             ("clickhouse: {at: 'c:1', user: u, lag: 1s}", &["lag"]),
             ("clickhouse: {at: 'c:1', user: u, cluster: m, writes: false, lag: 1s}", &["lag"]),
             ("kafka: {at: 'k:1', brokers: 3, lag: 1s, topics: [{name: t, replicas: 0}]}", &["topics", "lag"]),

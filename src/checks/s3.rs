@@ -11,7 +11,8 @@ use super::{Access, Address, Claim, Credential, Obstacle, Trust, Verdict};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct S3 {
-    /// Its API's port, 9000 of a MinIO. Each connection is to one of the servers behind a Service, the next to the next one.
+    /// Its API's port, 9000 of a MinIO. Of several servers behind a Service one takes an object and the next has to have it;
+    /// each look begins with the next.
     pub at: Address,
     /// The public half of the key: its id, the user of a MinIO.
     pub access_key: String,
@@ -33,7 +34,8 @@ pub struct S3 {
     /// without a signature, which must be refused, and deleted; the key must be allowed all of it.
     #[serde(default = "yes")]
     pub writes: bool,
-    /// Let in, or kept out (by one of the codes with which S3 refuses a key).
+    /// Let in, or kept out: by one of the codes with which S3 refuses a key, and of a `bucket` also by `AccessDenied`, which without one
+    /// is said of the list of all buckets alone.
     #[serde(default)]
     pub expect: Access,
 }

@@ -217,7 +217,11 @@ async fn awaits(
             let is_master = match server.ask::<String>(&cmd("INFO")).await? {
                 Ok(info) => field(&info, "role") == Some("master"),
                 // To a user who may not ask it, a replica is what refuses the key.
-                Err(_) => server.ask::<redis::Value>(&set(key)).await?.is_ok(),
+                Err(_) => match server.ask::<redis::Value>(&set(key)).await? {
+                    Ok(_) => true,
+                    Err(error) if error.starts_with("READONLY") => false,
+                    Err(error) => return Ok(Replicated::Refused(error)),
+                },
             };
             Ok(if is_master { Replicated::OnMaster } else { Replicated::Appeared })
         }

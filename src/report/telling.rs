@@ -159,7 +159,7 @@ fn missed(tally: &Tally) -> String {
 
 fn all_checks(held: usize) -> String {
     match held {
-        0 => "the deploy budget".to_owned(),
+        0 => "every deploy budget".to_owned(),
         1 => "the only check".to_owned(),
         _ => format!("all {held} checks"),
     }

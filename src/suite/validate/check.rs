@@ -135,6 +135,7 @@ fn patience(
     }
     if let Check::Clickhouse(clickhouse) = &probe.value
         && clickhouse.cluster.is_some()
+        && clickhouse.writes
     {
         let place = cx.sources.within(probe.place, &["clickhouse", "lag"]);
         window.holds(cx, place, clickhouse.lag(), "until an inserted row is on every replica");
