@@ -98,7 +98,9 @@ impl Server {
         let mut state = self.state();
         let Some(link) = state.link.clone() else { return };
         let now = Instant::now();
-        let Some(sent_by) = now.checked_sub(link.lag) else { return };
+        // Who is told to stop lets those that follow have all first, as Redis does from 7.0 on (`shutdown-timeout`).
+        let lag = if master.is_none_or(|master| master.is_stopped()) { Duration::ZERO } else { link.lag };
+        let Some(sent_by) = now.checked_sub(lag) else { return };
         let arrived = link.log.since(link.applied, sent_by);
         if let Some(link) = &mut state.link {
             link.applied += arrived.len();

@@ -152,6 +152,16 @@ async fn a_write_arrives_after_its_lag_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_stops_lets_those_that_follow_have_all_first() {
+    let (master, replica) = (open(1), open(2));
+    replica.follow(&master);
+    said(&master, &["SET a 1"]).await;
+    master.stop();
+    replica.lead();
+    assert_eq!(said(&replica, &["GET a"]).await, ["1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_replicated_arrives_when_the_fault_is_over() {
     for fault in [Fault::DoesNotReplicate, Fault::LinkDown] {
         for at_master in [true, false] {
