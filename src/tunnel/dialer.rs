@@ -112,18 +112,10 @@ impl Dialer {
             (Host::Service { .. } | Host::Pod { .. }, Way::Forwarding) => {
                 Ok(Stream::forward(self.forward(self.target(at, namespace).await?).await?))
             }
-            (Host::Service { .. }, Way::Direct) => {
-                // Its name, and the way behind it, are part of what a client goes through; whom the cluster chooses is not whose turn it is.
-                let through = self.reach(at, namespace).await?;
-                match self.target(at, namespace).await {
-                    Ok(target) => {
-                        drop(through);
-                        self.reach_behind(at, target, namespace).await
-                    }
-                    Err(DialError::Podless(_)) => Ok(through),
-                    Err(error) => Err(error),
-                }
-            }
+            (Host::Service { .. }, Way::Direct) => match self.through(at, namespace).await? {
+                Ok(target) => self.reach_behind(at, target, namespace).await,
+                Err(stream) => Ok(stream),
+            },
             (Host::Outside(_), _) | (Host::Pod { .. }, Way::Direct) => self.reach(at, namespace).await,
         }
     }
@@ -164,13 +156,7 @@ impl Dialer {
         match (&at.host, self.way) {
             (Host::Service { .. }, Way::Forwarding) => Ok(self.target(at, namespace).await?.address()),
             (Host::Service { .. }, Way::Direct) => {
-                drop(self.reach(at, namespace).await?);
-                match self.target(at, namespace).await {
-                    Ok(target) => Ok(target.address()),
-                    // What is no pod is reached through the Service all the same.
-                    Err(DialError::Podless(_)) => Ok(at.clone()),
-                    Err(error) => Err(error),
-                }
+                Ok(self.through(at, namespace).await?.map_or_else(|_| at.clone(), Target::address))
             }
             (Host::Pod { .. } | Host::Outside(_), _) => Ok(at.clone()),
         }
@@ -341,6 +327,17 @@ impl Dialer {
             (Some(cause @ (DialError::Missing(_) | DialError::NoEndpoint(_))), _) => Err(cause),
             (_, Ok(end)) => end,
             (_, Err(_)) => socket.await,
+        }
+    }
+
+    /// From inside, whose turn it is of those behind a Service; a stream to whoever is where that is no pod. The Service's name, and the
+    /// way behind it, are part of what a client goes through; whom the cluster chooses is not whose turn it is.
+    async fn through(&self, at: &Address, namespace: &str) -> Result<Result<Target, Stream>, DialError> {
+        let stream = self.reach(at, namespace).await?;
+        match self.target(at, namespace).await {
+            Ok(target) => Ok(Ok(target)),
+            Err(DialError::Podless(_)) => Ok(Err(stream)),
+            Err(error) => Err(error),
         }
     }
 
