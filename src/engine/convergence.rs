@@ -4,7 +4,7 @@
 //! doubles up to eight times itself after looks that do not hold, and the last look starts shortly before the window
 //! closes. When it has closed, the last look that saw something broken speaks, also if later ones could not look: a
 //! lost connection does not make a wrong answer right. What a look noted before the window cut it short speaks only
-//! where no look came to its own end. Only where no look ever saw anything is the end unclear.
+//! where no look had its time. Only where no look ever saw anything is the end unclear.
 
 use std::time::Duration;
 
@@ -44,8 +44,6 @@ pub(super) struct Convergence {
     unclear: u32,
     cut_short: u32,
     last_broken: Option<Verdict>,
-    /// Whether that look came to its own end, rather than to the end of its time.
-    is_finished: bool,
     last_unclear: Option<String>,
     /// What the look noted that the window cut short, where another one speaks.
     overruled: Option<String>,
@@ -63,7 +61,6 @@ impl Convergence {
             unclear: 0,
             cut_short: 0,
             last_broken: None,
-            is_finished: false,
             last_unclear: None,
             overruled: None,
         }
@@ -98,7 +95,6 @@ impl Convergence {
                 self.broken += 1;
                 let is_final = *outlook == Outlook::Final || self.pace == Pace::Once;
                 self.last_broken = Some(verdict.clone());
-                self.is_finished = true;
                 if is_final {
                     return self.settle(verdict);
                 }
@@ -115,19 +111,17 @@ impl Convergence {
     }
 
     /// Takes in a look that was cut short, and how the claim stood until then. One that had all the time of a look has
-    /// said its word; one that the window's end cut does not overrule those that came to their own end.
+    /// said its word; one that the window's end cut had less, and does not overrule it.
     pub(super) fn look_cut_short(&mut self, stood: Verdict, now: Duration) -> Next {
         if now < self.patience.within.duration() {
-            let is_word = matches!(stood, Verdict::Broken { .. });
-            let next = self.look_ended(stood, now);
-            self.is_finished &= !is_word;
-            return next;
+            return self.look_ended(stood, now);
         }
         self.cut_short += 1;
+        let is_late = self.last_broken.is_some() || self.held > 0;
         match stood {
             // What says the same is not overruled.
             Verdict::Broken { .. } if self.last_broken.as_ref() == Some(&stood) => {}
-            Verdict::Broken { actual, .. } if self.is_finished || self.held > 0 => self.overruled = Some(actual),
+            Verdict::Broken { actual, .. } if is_late => self.overruled = Some(actual),
             Verdict::Broken { .. } => self.last_broken = Some(stood),
             Verdict::Held { saw: why, .. } | Verdict::Unclear { why } => {
                 self.last_unclear.get_or_insert(why);
@@ -273,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_the_window_cut_does_not_overrule_one_that_was_finished() {
+    fn a_look_that_the_window_cut_does_not_overrule_one_that_had_its_time() {
         let silence = || Verdict::broken("PONG", "does not answer");
         let mut check = patient(1);
         check.look_ended(broken(), at(1));
@@ -290,6 +284,11 @@ mod tests {
         check.look_cut_short(silence(), at(11_000));
         check.look_cut_short(Verdict::unclear("no answer after 8s"), WITHIN);
         assert_eq!(check.expired().verdict, silence(), "it had all the time of a look");
+
+        let mut check = patient(1);
+        check.look_cut_short(broken(), at(10_000));
+        let words = "looked 2 times: 1 broken, 1 cut short; the last look was cut short at: does not answer".to_owned();
+        assert_eq!(settled(check.look_cut_short(silence(), WITHIN)), (broken(), words), "it had less time");
 
         let end = settled(patient(1).look_cut_short(silence(), WITHIN));
         assert_eq!(end, (silence(), String::new()), "there is no other");
