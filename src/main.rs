@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use seaworthy::{app, cli::Cli};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     ExitCode::from(app::run(&Cli::parse()))
 }
