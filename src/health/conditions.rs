@@ -99,7 +99,8 @@ const READY_PHASES: [&str; 9] =
 
 pub(super) fn assess(object: Object<'_>, around: &Surroundings<'_>) -> Health {
     let own = by_status(object, around);
-    if matches!(own, Health::Ready { .. }) {
+    // A phase is written when something was done; that what was made goes down later is not always (Altinity/clickhouse-operator#1994).
+    if matches!(own, Health::Ready { .. }) && phased(object).is_none() {
         return own;
     }
     // What it owns says more about why it is not ready than its own status does.
@@ -230,9 +231,14 @@ fn owned<'a>(object: Object<'a>, around: &'a Surroundings<'_>) -> impl Iterator<
     sets.chain(deployments).chain(pods)
 }
 
+/// Of a kind whose phase is its whole status: where that is written, and the one of a ready object.
+fn phased(object: Object<'_>) -> Option<(&'static str, &'static str)> {
+    let row = PHASED.into_iter().find(|(group, kind, ..)| (object.group, object.kind) == (*group, *kind));
+    row.map(|(_, _, pointer, wanted)| (pointer, wanted))
+}
+
 fn by_phase_of_its_own(object: Object<'_>) -> Option<Health> {
-    let (_, _, pointer, wanted) =
-        PHASED.into_iter().find(|(group, kind, ..)| (object.group, object.kind) == (*group, *kind))?;
+    let (pointer, wanted) = phased(object)?;
     let phase = match object.data.pointer(pointer) {
         Some(Value::String(phase)) => phase.clone(),
         Some(other) => other.to_string(),
@@ -416,6 +422,14 @@ mod tests {
              Thing, name: x, uid: o1 }}] }}\nspec: {{ replicas: {pods}, template: {{ spec: {{ containers: [{{ name: redis, image: 'redis:7' }}, \
              {{ name: pgbouncer, image: 'pgbouncer:1' }}] }} }} }}\nstatus: {{ observedGeneration: 0, replicas: {pods}, updatedReplicas: {pods}, readyReplicas: {ready}, availableReplicas: {ready} }}"
         )
+    }
+
+    #[test]
+    fn a_phase_that_was_written_once_does_not_hide_that_what_was_made_is_down() {
+        let installation = resource("clickhouse.altinity.com/ClickHouseInstallation", "status: Completed");
+        ready(&installation, "Completed");
+        ready(&format!("{installation}{}", owned("StatefulSet", 2, 2)), "Completed");
+        waiting(&format!("{installation}{}", owned("StatefulSet", 2, 1)), "StatefulSet w: 1 of 2 pods are available");
     }
 
     #[test]
