@@ -34,8 +34,9 @@ pub struct S3 {
     /// without a signature, which must be refused, and deleted; the key must be allowed all of it.
     #[serde(default = "yes")]
     pub writes: bool,
-    /// Let in, or kept out: by one of the codes with which S3 refuses a key, and of a `bucket` also by `AccessDenied`, which without one
-    /// is said of the list of all buckets alone.
+    /// Let in, or kept out: by one of the codes with which S3 refuses a key, and of a `bucket` also by `AccessDenied`: to the list of it,
+    /// and, unless `writes` is false, to an object that is put into it as well. Without a `bucket` that is said of the list of all
+    /// buckets alone.
     #[serde(default)]
     pub expect: Access,
 }
@@ -64,7 +65,8 @@ pub enum S3Answer {
 pub struct S3Facts {
     /// The named buckets that could not be listed, each with the error.
     pub absent: Vec<(String, String)>,
-    /// What came of an object of ours; `None` where none was to be put, or its bucket is absent.
+    /// What came of an object of ours; `None` where none was to be put, or its bucket is absent. To be kept out it is put only where the
+    /// list of its bucket was refused.
     pub put: Option<S3Put>,
     /// What of ours could not be removed, and why.
     pub leftovers: Vec<String>,
@@ -153,8 +155,12 @@ impl Claim for S3 {
             (S3Answer::Refused(error), Access::Denied) => {
                 Verdict::unclear(format!("s3 {who} got {error}; that is no refusal of access"))
             }
-            (S3Answer::Open(_), Access::Denied) => {
-                Verdict::broken(format!("s3 {who} is kept out"), format!("s3 {who} was let in"))
+            (S3Answer::Open(facts), Access::Denied) => {
+                let actual = match (&facts.put, &self.bucket) {
+                    (Some(_), Some(bucket)) => format!("s3 {who} may not list {bucket}, and puts objects into it"),
+                    _ => format!("s3 {who} was let in"),
+                };
+                Verdict::broken(format!("s3 {who} is kept out"), actual)
             }
             (S3Answer::Open(facts), Access::Allowed) => self.judge_facts(facts),
         }

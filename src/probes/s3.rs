@@ -25,7 +25,7 @@ use super::signature::{self, Signed, Signer, hex, sha256};
 use super::{Made, Site, Unseen, credential, token};
 use crate::checks::{Access, Address, Given, Obstacle, S3, S3Answer, S3Facts, S3Object, S3Put};
 use crate::complaint::chain;
-use crate::tunnel::{Dialer, Stream};
+use crate::tunnel::{DialError, Dialer, Stream};
 
 /// Longest time for putting an object and all that is asked of it, and for removing it; both bound a task that nobody waits
 /// for.
@@ -58,7 +58,7 @@ async fn visit(claim: &S3, site: &Site<'_>) -> Result<S3Answer, Unmet> {
     let place = site.prober.dialer.one(&claim.at, site.namespace()).await?;
     let server = Server {
         at: claim.at.clone(),
-        other: next(&place, site, &claim.at).await,
+        other: next(&place, site, &claim.at).await?,
         place,
         dialer: site.prober.dialer.clone(),
         heard: site.heard.clone(),
@@ -78,10 +78,14 @@ async fn visit(claim: &S3, site: &Site<'_>) -> Result<S3Answer, Unmet> {
 }
 
 /// Who is to have what this one has taken: the one after it, where a Service has several.
-async fn next(place: &Address, site: &Site<'_>, at: &Address) -> Address {
-    let all = site.prober.dialer.each(at, site.namespace()).await.unwrap_or_default();
+async fn next(place: &Address, site: &Site<'_>, at: &Address) -> Result<Address, Unmet> {
+    let all = match site.prober.dialer.each(at, site.namespace()).await {
+        // Of a Service without pods of its own nobody can tell who is behind it.
+        Err(DialError::Podless(_)) => Vec::new(),
+        all => all?,
+    };
     let own = all.iter().position(|one| one == place);
-    own.map_or_else(|| place.clone(), |own| all[(own + 1) % all.len()].clone())
+    Ok(own.map_or_else(|| place.clone(), |own| all[(own + 1) % all.len()].clone()))
 }
 
 async fn show(claim: &S3, mut talk: Talk, site: &Site<'_>) -> Result<S3Facts, Failure> {
@@ -89,6 +93,7 @@ async fn show(claim: &S3, mut talk: Talk, site: &Site<'_>) -> Result<S3Facts, Fa
     let named: Vec<&String> =
         claim.buckets.iter().chain(claim.bucket.iter().filter(|bucket| !claim.buckets.contains(bucket))).collect();
     let mut facts = S3Facts { absent: Vec::new(), put: None, leftovers: Vec::new() };
+    let mut unlisted = None;
     if named.is_empty() {
         talk.list_buckets().await?;
     }
@@ -99,17 +104,30 @@ async fn show(claim: &S3, mut talk: Talk, site: &Site<'_>) -> Result<S3Facts, Fa
             Err(Failure::Said(error)) if at > 0 || error.starts_with("NoSuchBucket:") => {
                 facts.absent.push((bucket.clone(), error));
             }
+            // Who may not list may do all else with what is in it.
+            Err(Failure::Said(error)) if claim.expect == Access::Denied && error.starts_with("AccessDenied:") => {
+                unlisted = Some(error);
+            }
             Err(failure) => return Err(failure),
         }
     }
     let is_there = |bucket: &String| facts.absent.iter().all(|(absent, _)| absent != bucket);
-    if claim.writes && claim.expect == Access::Allowed && claim.bucket.as_ref().is_none_or(is_there) {
+    let puts = match claim.expect {
+        Access::Allowed => claim.bucket.as_ref().is_none_or(is_there),
+        Access::Denied => unlisted.is_some(),
+    };
+    if claim.writes && puts {
         let place = Place::of(claim.bucket.as_deref(), &site.prober.run);
         // What was made is removed even where this look is given up half-way, and the run does not end before that.
         let proof = site.prober.unfinished.spawn(prove(talk, place, site.prober.made.clone())).await;
         let lost = |error| Unmet::from(Unseen(format!("the write was not seen through: {error}")));
         let (put, leftovers) = proof.map_err(lost)??;
+        if let (S3Put::Refused(error), Access::Denied) = (&put, claim.expect) {
+            return Err(Failure::Said(error.clone()));
+        }
         (facts.put, facts.leftovers) = (Some(put), leftovers);
+    } else if let Some(error) = unlisted {
+        return Err(Failure::Said(error));
     }
     Ok(facts)
 }
@@ -502,6 +520,7 @@ mod tests {
         Versioned,
         Unlisted,
         Unlistable,
+        KeepsOut,
         RefusesPresigned,
         EchoesAddress,
         AnySignature,
@@ -563,6 +582,7 @@ mod tests {
         }
         match (method, fault) {
             (_, Fault::WrongSecret) => error(403, "SignatureDoesNotMatch", "It does not match.\nReally."),
+            (_, Fault::KeepsOut) => denied(),
             (_, Fault::Skewed) => error(403, "RequestTimeTooSkewed", "The difference is too large."),
             (_, Fault::Busy) => error(503, "SlowDown", "Please reduce your request rate."),
             (_, Fault::NotS3) => sent(200, "", "<html>It works!</html>"),
@@ -823,6 +843,18 @@ mod tests {
                 assert!(actual(&judged(fault, more).await).ends_with("was let in"));
             }
         }
+    }
+
+    #[tokio::test]
+    async fn who_may_not_list_a_bucket_is_kept_out_of_it_only_where_nothing_can_be_put_into_it() {
+        let denied = "expect: denied, bucket: data";
+        assert!(
+            actual(&judged(Fault::Unlistable, denied).await).ends_with("may not list data, and puts objects into it")
+        );
+        let full = judged(Fault::Unlistable, "expect: denied, bucket: data, writes: false").await;
+        assert!(matches!(full, Verdict::Held { .. }), "{full:?}");
+        let kept_out = judged(Fault::KeepsOut, denied).await;
+        assert!(matches!(kept_out, Verdict::Held { .. }), "{kept_out:?}");
     }
 
     #[tokio::test]

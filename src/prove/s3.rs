@@ -56,6 +56,7 @@ fn let_in(claim: &S3) -> Cases {
     let named = !claim.buckets.is_empty() || claim.bucket.is_some();
     cases.broken_if(named, "no-bucket", at("no-bucket"), "NoSuchBucket", "it names no bucket (`buckets`, `bucket`)");
     cases.broken("rejects-key", at("rejects-key"), ["was refused: SignatureDoesNotMatch"]);
+    cases.broken("refuses-lists", at("refuses-lists"), ["was refused: AccessDenied"]);
     cases.broken("other-time", at("other-time"), ["the clocks of s3", "RequestTimeTooSkewed"]);
     cases.broken("overloaded", at("overloaded"), ["got in answer to the first request: SlowDown"]);
     cases.broken("closes-mid-reply", at("closes-mid-reply"), ["gave no valid answer"]);
@@ -69,6 +70,13 @@ fn kept_out(claim: &S3) -> Cases {
     let mut cases = Cases::default();
     let at = |fault| Deed::Server { at: claim.at.clone(), fault };
     cases.broken("accepts-any-signature", at("accepts-any-signature"), ["was let in"]);
+    // Who may not list a bucket may do all else with what is in it.
+    let lists = at("refuses-lists");
+    match (claim.bucket.is_some(), claim.writes) {
+        (true, true) => cases.broken("refuses-lists", lists, ["puts objects into"]),
+        (true, false) => cases.unclaimed("refuses-lists", "it claims no writes (`writes`)"),
+        (false, _) => cases.unclear("refuses-lists", lists, ["nothing else was asked for"]),
+    }
     cases.unclear("other-time", at("other-time"), ["RequestTimeTooSkewed", "no refusal of access"]);
     cases.unclear("overloaded", at("overloaded"), ["SlowDown", "no refusal of access"]);
     cases.unclear("closes-mid-reply", at("closes-mid-reply"), ["gave no valid answer"]);

@@ -19,6 +19,8 @@ pub(crate) enum Fault {
     RefusesPresigned,
     /// Whatever is signed is taken, whoever signs.
     AcceptsAnySignature,
+    /// Whoever signs anything does what he likes with objects, and nobody may list them.
+    RefusesLists,
     /// Everybody reads every object.
     Public,
     /// Objects are said to be deleted, and stay.
@@ -58,6 +60,7 @@ impl Fault {
         Self::ListsNothing,
         Self::RefusesPresigned,
         Self::AcceptsAnySignature,
+        Self::RefusesLists,
         Self::Public,
         Self::KeepsObjects,
         Self::RefusesDeletes,
@@ -84,6 +87,7 @@ impl Fault {
             Self::ListsNothing => "lists-nothing",
             Self::RefusesPresigned => "refuses-presigned",
             Self::AcceptsAnySignature => "accepts-any-signature",
+            Self::RefusesLists => "refuses-lists",
             Self::Public => "public",
             Self::KeepsObjects => "keeps-objects",
             Self::RefusesDeletes => "refuses-deletes",

@@ -174,6 +174,7 @@ impl Server {
         shown.is_timely(now)?;
         match self.faults.on() {
             Some(Fault::AcceptsAnySignature) => return Ok(()),
+            Some(Fault::RefusesLists) => return if asked.key.is_empty() { Err(Error::DENIED) } else { Ok(()) },
             Some(Fault::RejectsKey) => return Err(Error::SIGNATURE),
             Some(_) | None => shown.is_of(&self.config.access_key, &self.config.secret_key, head)?,
         }

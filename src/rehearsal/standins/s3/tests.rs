@@ -47,6 +47,8 @@ async fn what_a_fault_refuses_is_refused_with_its_code_and_taken_after_it() {
         (Fault::ReadOnly, &[], S3Request::new("PUT", "/other"), 403, "AccessDenied"),
         (Fault::ReadOnly, &[PUT], DELETE, 403, "AccessDenied"),
         (Fault::RefusesDeletes, &[PUT], DELETE, 403, "AccessDenied"),
+        (Fault::RefusesLists, &[], LIST, 403, "AccessDenied"),
+        (Fault::RefusesLists, &[], LIST_ALL, 403, "AccessDenied"),
         (Fault::NoBucket, &[], LIST, 404, "NoSuchBucket"),
         (Fault::NoBucket, &[], PUT, 404, "NoSuchBucket"),
         (Fault::RejectsKey, &[], LIST_ALL, 403, "SignatureDoesNotMatch"),
