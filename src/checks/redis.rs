@@ -40,7 +40,7 @@ pub struct Redis {
     /// A replica on which a written key must appear as well; a server that says it is a master is none.
     #[serde(default)]
     pub replica: Option<Address>,
-    /// Let in, or kept out (NOAUTH, WRONGPASS; NOPERM where not even INFO is allowed).
+    /// Let in, or kept out (NOAUTH, WRONGPASS; of one who comes without a password also NOPERM, where not even INFO is allowed).
     #[serde(default)]
     pub expect: Access,
 }
@@ -152,6 +152,11 @@ impl Redis {
 
     fn judge_denial(&self, command: &str, error: &str) -> Verdict {
         let at = &self.at;
+        // What comes after a login that was taken is no refusal of it.
+        if command != "AUTH" && self.password.is_some() {
+            let actual = format!("redis {at} took the login, and then answered {command} with: {error}");
+            return Verdict::broken(format!("redis {at} keeps us out"), actual);
+        }
         if keeps_out(error) {
             return Verdict::held(format!("redis {at} refused {command}: {error}"));
         }
@@ -167,8 +172,8 @@ impl Redis {
     fn judge_intrusion(&self, facts: &RedisFacts) -> Verdict {
         let at = &self.at;
         match &facts.written {
-            // Who may ask how it is has been let in, whatever he may write.
-            Some(Written::Refused(error)) if keeps_out(error) && facts.info.is_err() => {
+            // Who has a password that was taken, or may ask how it is, has been let in, whatever he may write.
+            Some(Written::Refused(error)) if keeps_out(error) && facts.info.is_err() && self.password.is_none() => {
                 Verdict::held(format!("redis {at} refused to write: {error}"))
             }
             Some(Written::Kept | Written::Lost(_)) => {
@@ -407,6 +412,10 @@ mod tests {
         let error = "NOPERM this user has no permissions to run the 'info' command".to_owned();
         let nobody = RedisAnswer::Open(RedisFacts { info: Err(error), written: no_right, replicated: None });
         assert!(matches!(denied.judge(&nobody), Verdict::Held { .. }));
+        let stranger = claim("{at: 'r:1', user: app, password: {value: not-the-password}, expect: denied}");
+        assert_eq!(actual(&stranger.judge(&nobody)), "redis r:1 let us in");
+        let no_ping = stranger.judge(&refused("PING", "NOPERM this user has no permissions to run the 'ping' command"));
+        assert!(actual(&no_ping).starts_with("redis r:1 took the login, and then answered PING with: NOPERM"));
     }
 
     #[test]
