@@ -119,6 +119,8 @@ pub struct Leader {
     pub replicas: Vec<Replica>,
     /// How many are online.
     pub online: u32,
+    /// How many are attached: who is not online yet has not all of the data.
+    pub attached: u32,
 }
 
 /// One replica.
@@ -259,9 +261,9 @@ impl Sentinel {
             }
         }
         faults.unless(
-            leader.online >= self.replicas,
-            format!("{} online at redis {place}", count(self.replicas as usize, "replica")),
-            format!("redis {place} has {} online", leader.online),
+            leader.online >= self.replicas.max(leader.attached),
+            format!("{} online at redis {place}", count(self.replicas.max(leader.attached) as usize, "replica")),
+            format!("redis {place} has {} online of {} attached", leader.online, leader.attached),
         );
         leader.replicas.iter().for_each(|replica| self.judge_replica(replica, faults));
     }
@@ -335,6 +337,7 @@ mod tests {
             written: Written::Kept,
             replicas: vec![follower("10.0.0.2:6379"), follower("10.0.0.3:6379")],
             online: 2,
+            attached: 2,
         }
     }
 
@@ -408,7 +411,8 @@ mod tests {
                 Ok(Leader { written: refused, ..leader() }),
                 "redis 10.0.0.1:6379 refused to write: OOM command not allowed",
             ),
-            (Ok(Leader { online: 0, ..leader() }), "redis 10.0.0.1:6379 has 0 online"),
+            (Ok(Leader { online: 0, ..leader() }), "redis 10.0.0.1:6379 has 0 online of 2 attached"),
+            (Ok(Leader { attached: 3, ..leader() }), "redis 10.0.0.1:6379 has 2 online of 3 attached"),
             (Ok(Leader { replicas: too, ..leader() }), "redis 10.0.0.2:6379 is a master too"),
             (Ok(Leader { replicas: late, ..leader() }), "redis 10.0.0.2:6379 had no key 2s after it was written"),
             (Ok(Leader { replicas: away, ..leader() }), "redis 10.0.0.2:6379 does not answer"),

@@ -243,7 +243,9 @@ pub(super) fn read_info(text: &str) -> Result<RedisInfo, String> {
         Some(other) => return Err(format!("the role {other}, which is neither master nor slave")),
         None => return Err("no role".to_owned()),
     };
-    let replicas = replicas(text);
+    let mut replicas = replicas(text);
+    // Who takes a copy of all and says of no port (`redis-cli --rdb`) is no replica.
+    replicas.retain(|replica| replica.get("port") != Some(&"0"));
     let online = replicas.iter().filter(|replica| is_online(replica)).count();
     Ok(RedisInfo {
         version: field(text, "redis_version").map(str::to_owned),

@@ -164,7 +164,10 @@ async fn group(claim: &Sentinel, named: &Watch, site: &Site<'_>) -> Result<Group
     };
     // What cannot be removed goes away by itself.
     heard(&place, ANSWER, site, async { Ok(Ok(server.ask::<Value>(cmd("DEL").arg(&key)).await?)) }).await.ok();
-    Ok(Group { place, master: Ok(Leader { role: info.role, written, replicas, online: info.online }) })
+    Ok(Group {
+        place,
+        master: Ok(Leader { role: info.role, written, replicas, online: info.online, attached: info.attached }),
+    })
 }
 
 /// A server, where it makes itself known.

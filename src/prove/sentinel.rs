@@ -27,6 +27,7 @@ pub(super) fn cases(claim: &Sentinel, in_a_row: u32) -> Cases {
     let none = "it claims no replica (`replicas`)";
     cases.broken_if(counts, "no-heirs", at("no-heirs"), "could let 0 replicas lead", none);
     cases.broken_if(counts, "link-down", all("link-down"), "has 0 online", none);
+    cases.broken_if(counts, "replicas-wait", all("replicas-wait"), "has 0 online of", none);
     cases.broken_if(counts, "does-not-replicate", all("does-not-replicate"), "had no key", none);
     cases.0.extend(reach::cases(&claim.at, Access::Allowed, claim.password.as_ref()).0);
     cases.0.extend(reach::door(&claim.at, Access::Allowed, in_a_row, Some("gave no valid reply")).0);
