@@ -5,8 +5,8 @@
 
 use super::migration::is_version;
 use super::{
-    Absence, Access, Address, Check, Clickhouse, Crd, Dns, Flyway, Host, Http, Kafka, Namespace, Neo4j, Operator,
-    Pgadmin, Postgres, PostgresRole, Redis, RedisRole, S3, Sentinel, System, Tcp, Temporal, Workload,
+    Absence, Access, Address, Check, Clickhouse, Crd, Dns, EVERY, Flyway, Host, Http, Kafka, Namespace, Neo4j,
+    Operator, Pgadmin, Postgres, PostgresRole, Redis, RedisRole, S3, Sentinel, System, Tcp, Temporal, Workload,
 };
 
 /// One part of a claim that cannot be held against anything.
@@ -118,8 +118,8 @@ fn crd(claim: &Crd) -> Vec<Contradiction> {
 
 fn workload(claim: &Workload) -> Vec<Contradiction> {
     let mut found = beside_absence(claim.expect, &[("replicas", claim.replicas.is_some())]);
-    found.extend(impossible("name", &claim.name).filter(|_| claim.name != "*"));
-    if claim.name == "*" && claim.replicas.is_some() && claim.expect == Absence::Present {
+    found.extend(impossible("name", &claim.name).filter(|_| claim.name != EVERY));
+    if claim.name == EVERY && claim.replicas.is_some() && claim.expect == Absence::Present {
         let what = "`replicas` means nothing beside `name: \"*\"`: several objects have no count in common";
         found.push(Contradiction::new("replicas", what, "remove it, or name the one whose replicas are claimed"));
     }

@@ -80,6 +80,7 @@ pub use self::temporal::{
 pub use self::trust::{Signed, Trust};
 pub use self::verdict::{Outlook, Verdict};
 pub use self::version::VersionRange;
+pub(crate) use self::workload::EVERY;
 pub use self::workload::{Workload, WorkloadAnswer};
 
 /// One kind of claim: the answer that a probe brings and how it is judged.

@@ -19,13 +19,17 @@ pub struct Workload {
     /// Where it is, if not beside the component.
     #[serde(default)]
     pub namespace: Option<String>,
-    /// How many ready replicas at least; what its own specification wants, and not none, where this is left out.
+    /// How many ready replicas at least; what its own specification wants, and not none, where this is left out. (Of all but one of a
+    /// Deployment's ReplicaSets that is none.)
     #[serde(default)]
     pub replicas: Option<u32>,
     /// There, or gone.
     #[serde(default)]
     pub expect: Absence,
 }
+
+/// The name that stands for every object of a kind.
+pub(crate) const EVERY: &str = "*";
 
 /// What was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +38,7 @@ pub enum WorkloadAnswer {
     Ready {
         /// What shows it.
         saw: String,
-        /// Its ready replicas, where its kind counts them.
+        /// Its ready replicas, where its kind counts them; of several only that one has none.
         replicas: Option<u32>,
     },
     /// It is not, and may become so.
@@ -93,10 +97,10 @@ impl Workload {
                 self.expected(),
                 format!("{}, and all that it wants: {saw}", count(ready as usize, "ready replica")),
             ),
-            (None, Some(0)) => Verdict::broken(
-                self.expected(),
-                format!("nothing of it runs, nor is meant to: {saw}; if so, claim `replicas: 0`"),
-            ),
+            (None, Some(0)) => {
+                let remedy = if self.name == EVERY { "name those that are to run" } else { "claim `replicas: 0`" };
+                Verdict::broken(self.expected(), format!("nothing of it runs, nor is meant to: {saw}; if so, {remedy}"))
+            }
             (Some(_), Some(_)) | (None, _) => Verdict::held(saw),
         }
     }
@@ -139,6 +143,9 @@ mod tests {
     fn a_workload_scaled_to_zero_holds_only_where_zero_is_claimed() {
         assert!(matches!(claim(None, Absence::Present).judge(&ready(Some(0))), Verdict::Broken { .. }));
         assert!(matches!(claim(Some(0), Absence::Present).judge(&ready(Some(0))), Verdict::Held { .. }));
+        let every = Workload { name: "*".to_owned(), ..claim(None, Absence::Present) };
+        let Verdict::Broken { actual, .. } = every.judge(&ready(Some(0))) else { panic!("zero is ready") };
+        assert!(actual.ends_with("if so, name those that are to run"), "{actual}");
     }
 
     #[test]

@@ -67,7 +67,11 @@ async fn unserved(name: &str, site: &Site<'_>) -> Result<Option<String>, Unseen>
     if crd.metadata.deletion_timestamp.is_some() {
         return Ok(Some(format!("{name} is being deleted")));
     }
-    for version in crd.spec.versions.iter().filter(|version| version.served) {
+    let served: Vec<_> = crd.spec.versions.iter().filter(|version| version.served).collect();
+    if served.is_empty() {
+        return Ok(Some(format!("{name} serves no version")));
+    }
+    for version in served {
         let resource = ApiResource {
             group: crd.spec.group.clone(),
             version: version.name.clone(),

@@ -1,6 +1,7 @@
 //! Running something to its end: a Job, or a pod of its own, made for one check.
 
 use std::hash::Hasher as _;
+use std::io::ErrorKind;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -353,17 +354,21 @@ async fn read(heard: &[Heard]) -> (Option<String>, Option<String>) {
     use tokio::io::AsyncReadExt as _;
     let (mut log, mut cut) = (None, heard.iter().flat_map(|heard| heard.cut.values()).next().cloned());
     for path in heard.iter().flat_map(|heard| &heard.files) {
-        let Ok(file) = tokio::fs::File::open(path).await else { continue };
         let mut bytes = Vec::new();
-        if file.take(LOG_READ).read_to_end(&mut bytes).await.is_ok() {
-            if bytes.len() as u64 == LOG_READ {
-                cut.get_or_insert_with(|| format!("what it wrote after its first {} MiB is not read", LOG_READ >> 20));
-            }
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            let lines = text.lines().map(logs::words);
-            let log = log.get_or_insert_with(String::new);
-            lines.for_each(|line| log.extend([line, "\n"]));
+        let all = async { tokio::fs::File::open(path).await?.take(LOG_READ).read_to_end(&mut bytes).await };
+        match all.await {
+            Ok(_) => {}
+            // Of who has said nothing there is no file.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => drop(cut.get_or_insert_with(|| format!("a part of it cannot be read: {error}"))),
         }
+        if bytes.len() as u64 == LOG_READ {
+            cut.get_or_insert_with(|| format!("what it wrote after its first {} MiB is not read", LOG_READ >> 20));
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let lines = text.lines().map(logs::words);
+        let log = log.get_or_insert_with(String::new);
+        lines.for_each(|line| log.extend([line, "\n"]));
     }
     (log, cut)
 }

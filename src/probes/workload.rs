@@ -6,13 +6,10 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 
 use super::{Site, Unseen};
-use crate::checks::{Absence, Claim, Workload, WorkloadAnswer};
+use crate::checks::{Absence, Claim, EVERY, Workload, WorkloadAnswer};
 use crate::complaint::chain;
 use crate::kinds::Kind;
 use crate::watch::{Hub, ObjectRef, WatchError};
-
-/// The name that stands for every object of a kind.
-const EVERY: &str = "*";
 
 pub(super) async fn observe(claim: &Workload, site: &Site<'_>) -> Result<WorkloadAnswer, Unseen> {
     let hub = &site.prober.hub;
@@ -64,9 +61,23 @@ async fn every(claim: &Workload, kind: &ObjectRef, site: &Site<'_>) -> Result<Wo
     };
     let all = hub.until(&kind.resource, kind.namespace.as_deref(), some).await.map_err(|error| unseen(&error))?;
     match hub.settle_telling(&all, stands).await.map_err(|error| unseen(&error))? {
-        Ok(saw) => Ok(WorkloadAnswer::Ready { saw, replicas: None }),
+        Ok(saw) => Ok(match idle(&all, hub).await? {
+            Some(object) => WorkloadAnswer::Ready { saw: format!("{object} has no pods"), replicas: Some(0) },
+            None => WorkloadAnswer::Ready { saw, replicas: None },
+        }),
         Err(doom) => Ok(WorkloadAnswer::Doomed { why: doom.why, details: doom.details }),
     }
+}
+
+/// One of those that are ready since nothing of them is to run. Of a Deployment's ReplicaSets only the newest has pods.
+async fn idle<'o>(all: &'o [ObjectRef], hub: &Hub) -> Result<Option<&'o ObjectRef>, Unseen> {
+    for object in all.iter().filter(|object| object.resource.kind != "ReplicaSet") {
+        let now = hub.current(object).await.map_err(|error| unseen(&error))?;
+        if now.and_then(|now| replicas(object, &now)) == Some(0) {
+            return Ok(Some(object));
+        }
+    }
+    Ok(None)
 }
 
 /// The ready replicas as the kind counts them; built-in kinds leave a count of zero out. Strimzi counts how many pods there are, and
