@@ -198,7 +198,7 @@ fn judge_loss(passage: &Passage, faults: &mut Faults) {
     let kept = "every write that was acknowledged is kept";
     let Some(lost) = &passage.lost_ms else {
         // Where nobody took writes, nobody could be asked.
-        return faults.unless(passage.successor.is_none(), kept, "they have not been asked for");
+        return faults.unless(passage.successor.is_none(), kept, "what was acknowledged has not been asked for");
     };
     let Some(first) = lost.first() else { return };
     let deleted = &passage.deleted;
@@ -280,7 +280,7 @@ mod tests {
                 Passage { stood_by: false, ..passage() },
                 "redis-1 took them, which was made after redis-0 was deleted and had followed nobody",
             ),
-            (Passage { lost_ms: None, ..passage() }, "they have not been asked for"),
+            (Passage { lost_ms: None, ..passage() }, "what was acknowledged has not been asked for"),
             (
                 Passage { successor: None, writes: Timeline(passage().writes.0[..2].to_vec()), ..passage() },
                 "redis-0 was deleted and still took writes when the time was up",
