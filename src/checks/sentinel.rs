@@ -260,9 +260,10 @@ impl Sentinel {
                 faults.unless(false, keeps, format!("redis {place} took a write and then had {found}"));
             }
         }
+        let wanted = self.replicas.max(leader.attached);
         faults.unless(
-            leader.online >= self.replicas.max(leader.attached),
-            format!("{} online at redis {place}", count(self.replicas.max(leader.attached) as usize, "replica")),
+            leader.online >= wanted,
+            format!("{} online at redis {place}", count(wanted as usize, "replica")),
             format!("redis {place} has {} online of {} attached", leader.online, leader.attached),
         );
         leader.replicas.iter().for_each(|replica| self.judge_replica(replica, faults));

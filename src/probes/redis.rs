@@ -243,9 +243,7 @@ pub(super) fn read_info(text: &str) -> Result<RedisInfo, String> {
         Some(other) => return Err(format!("the role {other}, which is neither master nor slave")),
         None => return Err("no role".to_owned()),
     };
-    let mut replicas = replicas(text);
-    // Who takes a copy of all and says of no port (`redis-cli --rdb`) is no replica.
-    replicas.retain(|replica| replica.get("port") != Some(&"0"));
+    let replicas = replicas(text);
     let online = replicas.iter().filter(|replica| is_online(replica)).count();
     Ok(RedisInfo {
         version: field(text, "redis_version").map(str::to_owned),
@@ -257,11 +255,12 @@ pub(super) fn read_info(text: &str) -> Result<RedisInfo, String> {
 }
 
 /// The replicas that a master lists: `slave0:ip=10.0.0.2,port=6379,state=online,offset=42,lag=0`; other fields that begin so have
-/// no number.
+/// no number. Who takes a copy of all and tells of no port (`redis-cli --rdb`) is no replica.
 fn replicas(info: &str) -> Vec<HashMap<&str, &str>> {
     let is_replica = |name: &str| name.strip_prefix("slave").is_some_and(|n| n.parse::<u32>().is_ok());
     let lines = info.lines().filter_map(|line| line.split_once(':')).filter(|(name, _)| is_replica(name));
-    lines.map(|(_, state)| state.split(',').filter_map(|part| part.split_once('=')).collect()).collect()
+    let replicas = lines.map(|(_, state)| state.split(',').filter_map(|part| part.split_once('=')).collect());
+    replicas.filter(|replica: &HashMap<_, _>| replica.get("port") != Some(&"0")).collect()
 }
 
 fn is_online(replica: &HashMap<&str, &str>) -> bool {
